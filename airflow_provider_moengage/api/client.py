@@ -1,0 +1,281 @@
+"""One request path to MoEngage: authentication, the rate window, time-outs, retries, judging the answer."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import random
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import requests
+from pydantic_core import to_json
+from requests.adapters import HTTPAdapter
+from typing_extensions import Self
+from urllib3.exceptions import NewConnectionError
+
+from airflow_provider_moengage import __version__
+from airflow_provider_moengage.api.answers import Answer, judge
+from airflow_provider_moengage.api.endpoints import TEST_CONNECTION, Endpoint
+from airflow_provider_moengage.api.errors import (
+    MoEngageError,
+    MoEngageNetworkError,
+    MoEngageRateLimited,
+    MoEngageStopped,
+)
+from airflow_provider_moengage.api.windows import RateHeaders, Window
+from airflow_provider_moengage.api.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+#: "Retry … for a maximum of 5 times." Source: Data API overview.
+MAX_RETRIES = 5
+#: "Every 2 seconds", growing: the overview's pace and the Track User page's exponential backoff. Seconds.
+FIRST_BACKOFF = 2.0
+LONGEST_BACKOFF = 30.0
+#: Seconds to wait for a connection; a host that does not answer then is not there.
+CONNECT_TIMEOUT = 10.0
+USER_AGENT = f"airflow-provider-moengage/{__version__} python-requests/{requests.__version__}"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """
+    What became of one request and its repetitions.
+
+    :param outcome: the answer that accepted it, or why it was not accepted.
+    :param requests: requests sent, repetitions included.
+    :param unanswered: whether at least one of them got no answer, so that MoEngage may have seen it.
+    """
+
+    outcome: Answer | MoEngageError
+    requests: int
+    unanswered: bool
+
+    def answer(self) -> Answer:
+        """
+        Give the answer.
+
+        :raises MoEngageError: the request was not accepted.
+        """
+        if isinstance(self.outcome, MoEngageError):
+            raise self.outcome
+        return self.outcome
+
+
+class MoEngageClient:
+    """
+    Sends requests to one workspace; usable from many threads at once.
+
+    :param workspace: where to, as whom, and how much a minute.
+    :param connections: connections kept open, at most.
+    """
+
+    def __init__(self, workspace: Workspace, *, connections: int = 16) -> None:
+        self.workspace = workspace
+        self._session = requests.Session()
+        self._adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
+        self._session.mount("https://", self._adapter)
+        self._session.mount("http://", self._adapter)
+        self._session.headers.clear()
+        self._session.headers.update(self._headers())
+        # .netrc must not take the place of the connection's credentials.
+        self._session.auth = _keep_headers
+        self._templates: dict[Endpoint, _Template] = {}
+        self._windows: dict[str, Window] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def wake(self) -> None:
+        """Let whoever waits for a window look at its ``halt`` again."""
+        with self._lock:
+            windows = list(self._windows.values())
+        for window in windows:
+            window.wake()
+
+    @property
+    def throttled_seconds(self) -> float:
+        """Seconds spent waiting for rate windows to reset."""
+        with self._lock:
+            return sum(window.throttled_seconds for window in self._windows.values())
+
+    def send(
+        self, endpoint: Endpoint, body: bytes, units: int, halt: threading.Event | None = None
+    ) -> Exchange:
+        """
+        Send one body, as often as the documentation advises, within the rate window.
+
+        408, 5xx and network errors are repeated up to five times with growing pauses; a 429 waits for its window
+        and counts against nothing, until five whole windows have granted nothing.
+
+        :param body: JSON in UTF-8.
+        :param units: what it costs in the endpoint's window.
+        :param halt: once it is set, nothing is sent or repeated any more; :meth:`wake` lets waiting threads see it.
+        """
+        halt = halt or threading.Event()
+        template = self._template(endpoint)
+        window = self._window(endpoint)
+        sent = failures = 0
+        unanswered = False
+        while True:
+            try:
+                outcome = self._exchange(template, window, body, units, halt)
+            except MoEngageStopped as stopped:
+                return Exchange(stopped, sent, unanswered)
+            sent += 1
+            if isinstance(outcome, MoEngageNetworkError):
+                unanswered = unanswered or outcome.maybe_processed
+            if isinstance(outcome, Answer) or not outcome.retryable:
+                return Exchange(outcome, sent, unanswered)
+            if isinstance(outcome, MoEngageRateLimited):
+                if window is not None and window.starved:
+                    return Exchange(outcome, sent, unanswered)
+                if window is not None:
+                    continue
+            failures += 1
+            if failures > MAX_RETRIES:
+                return Exchange(outcome, sent, unanswered)
+            pause = _backoff(failures, outcome.retry_after)
+            log.debug("%s; retry %d of %d in %.1f s", outcome, failures, MAX_RETRIES, pause)
+            if halt.wait(pause):
+                return Exchange(outcome, sent, unanswered)
+
+    def test_connection(self) -> Answer:
+        """
+        Ask MoEngage whether the credentials are right; one request, not repeated.
+
+        :raises MoEngageError: they are not, or nobody answered.
+        """
+        workspace = self.workspace
+        body = {"app_id": workspace.app_id, "app_secret": workspace.api_key, "source": "airflow"}
+        if workspace.data_center:
+            body["region"] = workspace.data_center
+        outcome = self._exchange(self._template(TEST_CONNECTION), None, to_json(body), 0, threading.Event())
+        return Exchange(outcome, 1, unanswered=False).answer()
+
+    def _exchange(
+        self, template: _Template, window: Window | None, body: bytes, units: int, halt: threading.Event
+    ) -> Answer | MoEngageError:
+        """Send one request once, when its window lets it, and settle the window."""
+        grant = window.acquire(units, halt) if window else None
+        try:
+            status, content, rate = self._post(template, body)
+        except MoEngageNetworkError as error:
+            return error
+        else:
+            if window and grant:
+                window.answered(grant, rate, refused=status == 429)
+                grant = None
+            return judge(status, content, rate.reset)
+        finally:
+            if window and grant:
+                window.lost(grant)
+
+    def _post(self, template: _Template, body: bytes) -> tuple[int, bytes, RateHeaders]:
+        request = template.request.copy()
+        request.body = body
+        request.headers["Content-Length"] = str(len(body))
+        try:
+            # The adapter and not the session: redirects are not followed, cookies not kept, settings merged once.
+            response = self._adapter.send(
+                request,
+                timeout=(min(CONNECT_TIMEOUT, self.workspace.timeout), self.workspace.timeout),
+                verify=template.settings["verify"],
+                cert=template.settings["cert"],
+                proxies=template.settings["proxies"],
+            )
+            content = response.content
+        except requests.RequestException as error:
+            raise _network_error(error, template.request.url) from error
+        return response.status_code, content, RateHeaders.parse(response.headers, time.time())
+
+    def _template(self, endpoint: Endpoint) -> _Template:
+        """Prepare an endpoint's request once, with the environment's proxies and CA settings."""
+        if endpoint not in self._templates:
+            workspace = self.workspace
+            query = {"app_id": workspace.app_id} if endpoint.app_id_in == "query" else {}
+            if workspace.project_code:
+                query["project_code"] = workspace.project_code
+            path = endpoint.path.format(app_id=quote(workspace.app_id, safe=""))
+            url = f"{workspace.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
+            request = self._session.prepare_request(requests.Request("POST", url))
+            settings = self._session.merge_environment_settings(request.url, {}, False, None, None)
+            self._templates[endpoint] = _Template(request, settings)
+        return self._templates[endpoint]
+
+    def _window(self, endpoint: Endpoint) -> Window | None:
+        quota = endpoint.quota
+        if quota is None:
+            return None
+        with self._lock:
+            if quota not in self._windows:
+                self._windows[quota] = Window(
+                    self.workspace.limit(quota), share=self.workspace.rate_limit_share
+                )
+            return self._windows[quota]
+
+    def _headers(self) -> dict[str, str]:
+        workspace = self.workspace
+        headers = {
+            "Authorization": basic_authorization(workspace),
+            "MOE-APPKEY": workspace.app_id,
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "User-Agent": USER_AGENT,
+            "Connection": "keep-alive",
+        }
+        if workspace.forwarded_for:
+            headers["X-Forwarded-For"] = workspace.forwarded_for
+        return headers
+
+
+@dataclass(frozen=True)
+class _Template:
+    request: requests.PreparedRequest
+    settings: Mapping[str, Any]
+
+
+def basic_authorization(workspace: Workspace) -> str:
+    """The value of the ``Authorization`` header; as secret as the key."""
+    credentials = f"{workspace.app_id}:{workspace.api_key}".encode()
+    return "Basic " + base64.b64encode(credentials).decode("ascii")
+
+
+def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _backoff(failures: int, retry_after: float | None) -> float:
+    """Seconds before the next try: growing, never shorter than the answer asks for, spread by a quarter."""
+    pause: float = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (failures - 1))
+    return max(pause * random.uniform(0.75, 1.25), min(retry_after or 0.0, 2 * LONGEST_BACKOFF))
+
+
+def _network_error(error: requests.RequestException, url: str | None) -> MoEngageNetworkError:
+    cause = error.args[0] if error.args else None
+    never_connected = isinstance(error, requests.ConnectTimeout) or isinstance(
+        getattr(cause, "reason", None), NewConnectionError
+    )
+    host = urlsplit(url or "").netloc
+    what = "could not be reached" if never_connected else "gave no answer"
+    return MoEngageNetworkError(
+        f"{host} {what} ({type(error).__name__}): check the network, the proxy settings and the connection's "
+        "data_center or host",
+        maybe_processed=not never_connected,
+    )

@@ -1,0 +1,127 @@
+"""
+What MoEngage, the network and the documented rules can say, as one tree.
+
+::
+
+    MoEngageError
+    ├── MoEngageParameterError        a parameter or a connection's field is wrong (also a ValueError)
+    ├── MoEngageRecordInvalid         a record breaks a documented rule; it was not sent
+    ├── MoEngageStopped               the run was told to stop before the request was sent
+    ├── MoEngageRetryableError        worth trying again
+    │   ├── MoEngageNetworkError      no answer came
+    │   ├── MoEngageServerError       408, 5xx
+    │   └── MoEngageRateLimited       429; raised after five whole windows without one unit granted
+    ├── MoEngageRecordRefused         400: this record, not the next
+    │   └── MoEngagePayloadTooLarge   413
+    └── MoEngageRequestRefused        no record would fare better: the run stops
+        ├── MoEngageAuthError         401, 403, 409: credentials, account, allow-list
+        └── MoEngageUnexpectedAnswer  3xx, 404, 415 and whatever else is not documented
+
+Texts that came over the wire are capped at :data:`MAX_TEXT` characters and hold no key: a request is never
+quoted, only an answer.
+"""
+
+from __future__ import annotations
+
+MAX_TEXT = 500
+
+
+class MoEngageError(Exception):
+    """
+    Anything this package raises.
+
+    :param text: what happened, and what to do about it.
+    :param status: the HTTP status, where there was an answer.
+    :param type: ``error.type`` of the answer, as MoEngage spells it.
+    :param message: ``error.message`` of the answer, or the start of a body that is not JSON; it may quote what
+        was sent, so it belongs into files of refused rows and not into logs.
+    :param request_id: the id MoEngage's support asks for.
+    :param retry_after: seconds until a repetition makes sense, where the answer says so.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        status: int | None = None,
+        type: str | None = None,
+        message: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.type = type
+        self.message = message[:MAX_TEXT] if message else None
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class MoEngageParameterError(MoEngageError, ValueError):
+    """A parameter or a field of the connection is wrong; the text names it and what is allowed."""
+
+
+class MoEngageRecordInvalid(MoEngageError):
+    """
+    A row that must not be sent, because MoEngage would drop or bend it, or refuse it.
+
+    :param code: the rule, in one stable word, such as ``blocked_customer_id``.
+    :param reason: the rule, the attribute and the value's type; never the value.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason, type=code)
+        self.code = code
+        self.reason = reason
+
+
+class MoEngageStopped(MoEngageError):
+    """The run was told to stop while this request waited for its turn; it was not sent."""
+
+
+class MoEngageRetryableError(MoEngageError):
+    """What may pass by itself."""
+
+    retryable = True
+
+
+class MoEngageNetworkError(MoEngageRetryableError):
+    """
+    No answer came.
+
+    :param maybe_processed: False where the connection was never made, so that MoEngage cannot have seen the request.
+    """
+
+    def __init__(self, text: str, *, maybe_processed: bool) -> None:
+        super().__init__(text)
+        self.maybe_processed = maybe_processed
+
+
+class MoEngageServerError(MoEngageRetryableError):
+    """MoEngage answered 408 or 5xx."""
+
+
+class MoEngageRateLimited(MoEngageRetryableError):
+    """MoEngage answered 429."""
+
+
+class MoEngageRecordRefused(MoEngageError):
+    """MoEngage refused this record; others may pass."""
+
+
+class MoEngagePayloadTooLarge(MoEngageRecordRefused):
+    """MoEngage answered 413: the body is over the endpoint's size."""
+
+
+class MoEngageRequestRefused(MoEngageError):
+    """MoEngage refused the request whatever the record: sending more would not help."""
+
+
+class MoEngageAuthError(MoEngageRequestRefused):
+    """The credentials, the account or the IP allow-list: 401, 403, 409."""
+
+
+class MoEngageUnexpectedAnswer(MoEngageRequestRefused):
+    """An answer that MoEngage does not document."""

@@ -1,0 +1,127 @@
+"""
+Which attribute names and customer ids MoEngage takes.
+
+Sources: Data API overview ("User attributes", "Customer ID"), Track User, and the docs' page on reserved names.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+
+#: Compared case-insensitively after trimming. Source: Data API overview.
+BLOCKED_CUSTOMER_IDS = frozenset(
+    {
+        "unknown", "guest", "null", "0", "1", "true", "false", "user_attribute_unique_id", "", "na", "n/a", '""',
+        "dummy_seller_code", "user_id", "id", "customer_id", "uid", "userid", "none", "-2", "-1", "2",
+    }
+)  # fmt: skip
+BLOCKED_NAMES = frozenset({"id", "_id", "moe_it"})
+#: MoEngage drops a value under one of these without a word.
+RESERVED_NAMES = frozenset(
+    {
+        "MOE_TIME_FORMAT",
+        "MOE_TIME_TIMEZONE",
+        "MOE_GAID",
+        "MOE_ISLAT",
+        "INSTALL",
+        "UPDATE",
+        "status",
+        "user_id",
+    }
+)
+RESERVED_PREFIX = "USER_ATTRIBUTE_"
+FETCH_ONLY_NAMES = frozenset(
+    {
+        "t_rev", "t_trans", "moe_ip_city", "moe_ip_pin", "moe_ip_subdivision", "moe_ip_country", "moe_dtzo", "u_s_c",
+        "locale_language_display", "locale_country_display", "uninstall_time", "installed", "moe_cr_from", "geo",
+        "moe_w_ds", "moe_rsp_android", "moe_rsp_ios", "moe_rsp_web", "moe_rsu", "moe_ds_bts_push_hour",
+        "moe_ds_bts_email_hour", "moe_ds_bts_sms_hour", "moe_ds_mpc_best_channel",
+    }
+)  # fmt: skip
+#: Taken when a user is created, never updated later.
+CREATE_ONLY_NAMES = frozenset(
+    {"publisher_name", "campaign_name", "u_l_a", "cr_t", "moe_gaid", "advertising_identifier", "moe_mweb"}
+)
+#: The documented names under MoEngage's own prefix; any other risks the workspace being blacklisted.
+WRITABLE_SYSTEM_NAMES = frozenset(
+    {
+        "moe_geo_location", "moe_unsubscribe", "moe_wa_subscription", "moe_em_unsub_categories", "moe_sub_w",
+        "moe_spam", "moe_hard_bounce", "moe_sms_subscription", "moe_email_optin_status", "moe_gaid", "moe_mweb",
+        "moe_mobile",
+    }
+)  # fmt: skip
+SYSTEM_PREFIX = "moe_"
+#: Longer names are cut without a word.
+MAX_NAME_LENGTH = 200
+#: Longer values are cut without a word.
+MAX_VALUE_LENGTH = 512
+
+
+@lru_cache(maxsize=4096)
+def name_fault(name: object) -> tuple[str, str] | None:
+    """
+    Tell why an attribute of this name must not be written.
+
+    :return: a rule's code and its reason, or None for a good name.
+    """
+    fault = unset_fault(name)
+    if fault is not None or not isinstance(name, str):
+        return fault
+    if name in RESERVED_NAMES or name.startswith(RESERVED_PREFIX):
+        return "reserved_attribute", f"attribute {name!r} is reserved by MoEngage, which drops its value"
+    if name.casefold().startswith(SYSTEM_PREFIX) and name not in WRITABLE_SYSTEM_NAMES:
+        return (
+            "system_attribute",
+            f"attribute {name!r} begins with {SYSTEM_PREFIX!r}, MoEngage's own prefix; give it another name",
+        )
+    return None
+
+
+@lru_cache(maxsize=4096)
+def unset_fault(name: object) -> tuple[str, str] | None:
+    """Tell why an attribute of this name must not be unset; like :func:`name_fault`."""
+    if not isinstance(name, str):
+        return "attribute_name", f"an attribute's name is of type {type(name).__name__}; names are strings"
+    if not name.strip():
+        return "blocked_attribute", "an attribute has an empty name, which MoEngage blocks"
+    if len(name) > MAX_NAME_LENGTH:
+        return (
+            "attribute_name_length",
+            f"attribute {name[:40]!r}… has a name over {MAX_NAME_LENGTH} characters, which MoEngage would cut",
+        )
+    if name in BLOCKED_NAMES:
+        return "blocked_attribute", f"attribute {name!r} is blocked by MoEngage"
+    if name in FETCH_ONLY_NAMES:
+        return "fetch_only_attribute", f"attribute {name!r} can be read but not written; MoEngage drops it"
+    return None
+
+
+def check_customer_id(customer_id: object) -> str:
+    """
+    Check an id that is a string already.
+
+    :raises MoEngageRecordInvalid: MoEngage would not process a user of this id, or would cut it.
+    """
+    if customer_id is None or customer_id == "":
+        raise MoEngageRecordInvalid("customer_id_missing", "customer_id is missing")
+    if not isinstance(customer_id, str):
+        raise MoEngageRecordInvalid(
+            "customer_id_type", f"customer_id is of type {type(customer_id).__name__}; it must be a string"
+        )
+    if customer_id.strip().casefold() in BLOCKED_CUSTOMER_IDS:
+        raise MoEngageRecordInvalid(
+            "blocked_customer_id",
+            "customer_id is one of the words that MoEngage blocks, such as 'unknown' or 'null'",
+        )
+    if len(customer_id.strip()) < 2:
+        raise MoEngageRecordInvalid(
+            "customer_id_length", "customer_id has one character; it needs two or more"
+        )
+    if len(customer_id) > MAX_VALUE_LENGTH:
+        raise MoEngageRecordInvalid(
+            "customer_id_length",
+            f"customer_id has over {MAX_VALUE_LENGTH} characters, which MoEngage would cut",
+        )
+    return customer_id

@@ -1,0 +1,118 @@
+"""
+What is sent, as models that hold the documented rules.
+
+A record that can be built is one that MoEngage takes as it stands: everything that it would refuse, drop or bend
+without a word raises :class:`MoEngageRecordInvalid` here. Source of the shapes: Track User.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticSerializationError, to_json
+from typing_extensions import Self
+
+from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.api.names import check_customer_id, unset_fault
+from airflow_provider_moengage.api.values import check_attributes
+
+
+class Record(BaseModel):
+    """The base of all records: strict, closed, and with one way to say what is wrong."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    @classmethod
+    def check(cls, fields: Mapping[str, Any], *, texts: frozenset[str] = frozenset()) -> Self:
+        """
+        Build a record from its JSON fields.
+
+        :param fields: the record as MoEngage documents it.
+        :param texts: names of attributes that are known to be texts, even where they begin like a date.
+        :raises MoEngageRecordInvalid: the first rule that is broken.
+        """
+        try:
+            # The rules raise MoEngageRecordInvalid, which pydantic lets through; it speaks for the shape alone.
+            return cls.model_validate(fields, context=texts)
+        except ValidationError as error:
+            # include_input=False: a reason never holds a value.
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            where = ".".join(str(step) for step in first["loc"])
+            raise MoEngageRecordInvalid(f"record_{first['type']}", f"{where}: {first['msg']}") from None
+
+
+class UnsetRule(Record):
+    """
+    Attributes to unset; an early-access feature that MoEngage enables per workspace.
+
+    :param type: how ``attr`` is compared with a user's attribute names.
+    :param attr: a name, or the part of one that ``type`` says.
+    """
+
+    type: Literal["equals", "prefix", "suffix", "contains"] = "equals"
+    attr: str
+    case_sensitive: bool = True
+
+    @field_validator("attr")
+    @classmethod
+    def _attr_can_be_unset(cls, attr: str) -> str:
+        if attr == "customer_id":
+            raise MoEngageRecordInvalid("unset_customer_id", "customer_id cannot be unset")
+        fault = unset_fault(attr)
+        if fault:
+            raise MoEngageRecordInvalid(*fault)
+        return attr
+
+
+class User(Record):
+    """
+    One call of Track User.
+
+    :param customer_id: two characters or more, and none of the words MoEngage blocks.
+    :param attributes: JSON values by attribute name; attributes not named stay as they are.
+    :param update_existing_only: an unknown id is not created; MoEngage answers 200 all the same.
+    :param unset_attributes: attributes to unset; wins over ``attributes``.
+    """
+
+    type: Literal["customer"] = "customer"
+    customer_id: str
+    update_existing_only: bool = False
+    attributes: dict[str, Any] = {}
+    unset_attributes: list[UnsetRule] = []
+
+    @field_validator("customer_id", mode="plain")
+    @classmethod
+    def _customer_id_is_taken(cls, customer_id: Any) -> str:
+        return check_customer_id(customer_id)
+
+    @field_validator("attributes")
+    @classmethod
+    def _attributes_are_taken(cls, attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        check_attributes(attributes, info.context or frozenset())
+        return attributes
+
+    def to_json(self) -> bytes:
+        """
+        Serialise as MoEngage documents it.
+
+        :raises MoEngageRecordInvalid: a text holds what UTF-8 cannot.
+        """
+        fields: dict[str, Any] = {
+            "type": self.type,
+            "customer_id": self.customer_id,
+            "update_existing_only": self.update_existing_only,
+            "attributes": self.attributes,
+        }
+        if self.unset_attributes:
+            fields["unset_attributes"] = [
+                {"type": rule.type, "attr": rule.attr, "case_sensitive": rule.case_sensitive}
+                for rule in self.unset_attributes
+            ]
+        try:
+            return to_json(fields)
+        except PydanticSerializationError:
+            raise MoEngageRecordInvalid(
+                "encoding", "a text holds half of a surrogate pair, which UTF-8 cannot carry"
+            ) from None

@@ -1,0 +1,232 @@
+"""
+What a user attribute's value may be, once it is JSON.
+
+MoEngage answers 200 to anything and then stores a wrong date as a string, cuts what is long and drops what is of a
+wrong type, so everything is checked here. Sources: Track User ("attributes"), docs ("limits").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from math import isfinite
+from typing import Any
+
+from pydantic_core import to_json
+
+from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.api.names import MAX_VALUE_LENGTH, name_fault
+
+MAX_ARRAY_ELEMENTS = 50
+MAX_OBJECT_BYTES = 25_000
+MAX_OBJECT_KEYS = 100
+MAX_OBJECT_LEVELS = 2
+ARRAY_OPERATORS = ("addValueToArrayField", "removeValueFromArrayField")
+PLATFORMS = ("ANDROID", "iOS", "web")
+
+_LOOKS_LIKE_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DOCUMENTED_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ)?", re.ASCII)
+
+
+def check_value(name: str, value: object, *, as_text: bool = False) -> None:
+    """
+    Check one attribute's value.
+
+    :param as_text: the value is known to be a text, even where it begins like a date.
+    :raises MoEngageRecordInvalid: MoEngage would drop or bend it; the reason names the rule, the attribute and the
+        value's type.
+    """
+    kind = type(value)
+    if kind is str:
+        _check_text(name, value, as_text)  # type: ignore[arg-type]
+    elif kind is int or kind is bool:
+        return
+    elif kind is float:
+        _check_number(name, value)  # type: ignore[arg-type]
+    elif kind is list:
+        _check_array(name, value, as_text)  # type: ignore[arg-type]
+    elif kind is dict:
+        _check_object(name, value)  # type: ignore[arg-type]
+    else:
+        raise _wrong_type(name, value)
+
+
+def _wrong_type(name: str, value: object) -> MoEngageRecordInvalid:
+    return MoEngageRecordInvalid(
+        "value_type",
+        f"attribute {name!r} has a value of type {type(value).__name__}; MoEngage takes strings, numbers, booleans, "
+        "datetimes, arrays of one of these, and objects",
+    )
+
+
+def _check_text(name: str, value: str, as_text: bool) -> None:
+    if len(value) > MAX_VALUE_LENGTH:
+        raise MoEngageRecordInvalid(
+            "value_length",
+            f"attribute {name!r} has a string over {MAX_VALUE_LENGTH} characters, which MoEngage would cut or drop",
+        )
+    if not as_text and _LOOKS_LIKE_DATE.match(value) and not is_documented_date(value):
+        raise MoEngageRecordInvalid(
+            "date_format",
+            f"attribute {name!r} has a string that begins like a date but is no valid YYYY-MM-DDTHH:mm:ssZ or "
+            f"YYYY-MM-DD, so MoEngage would store it as text; types={{{name!r}: 'datetime'}} converts it, 'string' "
+            "lets it pass",
+        )
+
+
+def is_documented_date(text: str) -> bool:
+    """Whether MoEngage recognises this text as a datetime: one of its two forms, and a day that exists."""
+    if not _DOCUMENTED_DATE.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text[:10])
+    except ValueError:
+        return False
+    return True
+
+
+def _check_number(name: str, value: float) -> None:
+    if not isfinite(value):
+        raise MoEngageRecordInvalid("value_type", f"attribute {name!r} has a number that is not finite")
+
+
+def _check_array(name: str, value: list[Any], as_text: bool) -> None:
+    if name == "platforms":
+        _check_platforms(value)
+        return
+    if len(value) > MAX_ARRAY_ELEMENTS:
+        raise MoEngageRecordInvalid(
+            "array_length",
+            f"attribute {name!r} has an array over {MAX_ARRAY_ELEMENTS} elements, which MoEngage would cut",
+        )
+    kinds = set()
+    for element in value:
+        if type(element) not in (str, int, float, bool):
+            raise MoEngageRecordInvalid(
+                "array_element_type",
+                f"attribute {name!r} has an array with an element of type {type(element).__name__}; "
+                "arrays hold strings, numbers, booleans or datetimes",
+            )
+        check_value(name, element, as_text=as_text)
+        kinds.add(_kind(element, as_text))
+    if len(kinds) > 1:
+        raise MoEngageRecordInvalid(
+            "array_mixed",
+            f"attribute {name!r} has an array that mixes {' and '.join(sorted(kinds))}; use one type",
+        )
+
+
+def _kind(element: object, as_text: bool) -> str:
+    if isinstance(element, str):
+        return "datetimes" if not as_text and is_documented_date(element) else "strings"
+    return "booleans" if isinstance(element, bool) else "numbers"
+
+
+def _check_platforms(value: list[Any]) -> None:
+    for element in value:
+        good = (
+            isinstance(element, Mapping)
+            and set(element) == {"platform", "active"}
+            and element["platform"] in PLATFORMS
+            and element["active"] in ("true", "false")
+        )
+        if not good:
+            raise MoEngageRecordInvalid(
+                "platforms",
+                "attribute 'platforms' must hold objects like {'platform': 'ANDROID', 'active': 'true'}, with "
+                f"platform one of {', '.join(PLATFORMS)} and active the string 'true' or 'false'",
+            )
+
+
+def _check_object(name: str, value: dict[Any, Any]) -> None:
+    if name == "moe_geo_location":
+        _check_location(value)
+        return
+    keys = _check_level(name, value, level=1)
+    if keys > MAX_OBJECT_KEYS:
+        raise MoEngageRecordInvalid(
+            "object_keys", f"attribute {name!r} has an object of more than {MAX_OBJECT_KEYS} keys"
+        )
+    if len(to_json(value)) > MAX_OBJECT_BYTES:
+        raise MoEngageRecordInvalid("object_size", f"attribute {name!r} has an object over 25 KB")
+
+
+def _check_level(name: str, value: dict[Any, Any], level: int) -> int:
+    if level > MAX_OBJECT_LEVELS:
+        raise MoEngageRecordInvalid(
+            "object_levels",
+            f"attribute {name!r} has an object nested more than {MAX_OBJECT_LEVELS} levels deep",
+        )
+    keys = len(value)
+    for key, inner in value.items():
+        if not isinstance(key, str) or not key.strip():
+            raise MoEngageRecordInvalid(
+                "object_keys", f"attribute {name!r} has an object with a key that is no name"
+            )
+        if type(inner) is dict:
+            keys += _check_level(name, inner, level + 1)
+        else:
+            check_value(f"{name}.{key}", inner)
+    return keys
+
+
+def _check_location(value: dict[Any, Any]) -> None:
+    lat, lon = value.get("lat"), value.get("lon")
+    good = (
+        set(value) == {"lat", "lon"}
+        and all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in (lat, lon))
+        and abs(lat) <= 90  # type: ignore[arg-type]
+        and abs(lon) <= 180  # type: ignore[arg-type]
+    )
+    if not good:
+        raise MoEngageRecordInvalid(
+            "moe_geo_location",
+            "attribute 'moe_geo_location' must be an object like {'lat': 12.11, 'lon': 123.122}, in degrees",
+        )
+
+
+def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> None:
+    """
+    Check every attribute of a user: its name, its value, and that array operators do not clash.
+
+    :param texts: names of attributes that are known to be texts, even where they begin like a date.
+    :raises MoEngageRecordInvalid: the first rule that is broken.
+    """
+    operators = {key: attributes[key] for key in ARRAY_OPERATORS if key in attributes}
+    if operators:
+        attributes = {name: value for name, value in attributes.items() if name not in ARRAY_OPERATORS}
+        _check_array_operators(attributes, operators)
+    for name, value in attributes.items():
+        fault = name_fault(name)
+        if fault:
+            raise MoEngageRecordInvalid(*fault)
+        # Whether a null is sent at all was decided before; what MoEngage makes of it is not documented.
+        if value is not None:
+            check_value(name, value, as_text=name in texts)
+
+
+def _check_array_operators(attributes: Mapping[str, Any], operators: Mapping[str, Any]) -> None:
+    seen: dict[str, str] = dict.fromkeys(attributes, "set")
+    for operator, fields in operators.items():
+        if not isinstance(fields, dict):
+            raise MoEngageRecordInvalid(
+                "array_operator", f"{operator} must be an object of attribute and array"
+            )
+        for name, values in fields.items():
+            fault = name_fault(name)
+            if fault:
+                raise MoEngageRecordInvalid(*fault)
+            if name == "platforms" or type(values) is not list:
+                raise MoEngageRecordInvalid(
+                    "array_operator",
+                    f"{operator} has {name!r} with a value of type {type(values).__name__}; it takes arrays, and not "
+                    "'platforms'",
+                )
+            check_value(name, values)
+            if name in seen:
+                raise MoEngageRecordInvalid(
+                    "array_operator_clash",
+                    f"attribute {name!r} stands in {operator} and is {seen[name]} in the same record; send one of them",
+                )
+            seen[name] = f"in {operator}"

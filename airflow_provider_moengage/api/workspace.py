@@ -1,0 +1,153 @@
+"""A MoEngage workspace: where it lives, who may write to it, what it is allowed a minute."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from airflow_provider_moengage.api.endpoints import QUOTAS
+from airflow_provider_moengage.api.errors import MoEngageParameterError
+
+#: Every data centre MoEngage's OpenAPI document lists, with its region where one is published.
+DATA_CENTERS: Mapping[str, str] = MappingProxyType(
+    {
+        "01": "US",
+        "02": "EU",
+        "03": "India",
+        "04": "US",
+        "05": "Singapore",
+        "06": "Indonesia",
+        "101": "region unpublished",
+    }
+)
+DEFAULT_TIMEOUT = 30.0
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def normalize_data_center(value: object) -> str:
+    """
+    Bring ``1``, ``01``, ``DC01`` and ``dc-01`` to ``01``.
+
+    :raises MoEngageParameterError: the data centre is unknown; data cannot move between centres, so there is
+        no fallback.
+    """
+    digits = re.fullmatch(r"(?:dc)?[-_ ]?0*(\d+)", str(value).strip().lower())
+    name = digits[1].zfill(2) if digits else ""
+    if name not in DATA_CENTERS:
+        known = ", ".join(f"{number} ({region})" for number, region in DATA_CENTERS.items())
+        raise MoEngageParameterError(f"data_center {value!r} is unknown; use one of {known}")
+    return name
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """
+    One workspace and its settings.
+
+    :param app_id: the Workspace ID (older name: App ID).
+    :param api_key: the key of the dashboard's *Data* tile.
+    :param data_center: ``01`` … ``06`` or ``101``; required unless ``host`` is given.
+    :param host: replaces ``https://api-{data_center}.moengage.com``: a sandbox or a proxy, with or without a
+        scheme and a port; without a scheme https is taken, on loopback http.
+    :param project_code: the project of a Portfolio workspace; sent with every call.
+    :param forwarded_for: value of ``X-Forwarded-For``, for workspaces with an IP allow-list.
+    :param limits: units a minute per quota, where they differ from MoEngage's defaults.
+    :param rate_limit_share: the part of every window this client may use, above 0 and up to 1.
+    :param timeout: seconds to wait for an answer.
+    :param allow_http: permits plain http to a host that is not loopback.
+    :raises MoEngageParameterError: a value is missing or not allowed; the text says which.
+    """
+
+    app_id: str
+    api_key: str = field(repr=False)
+    data_center: str | None = None
+    host: str | None = None
+    project_code: str | None = None
+    forwarded_for: str | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    rate_limit_share: float = 1.0
+    timeout: float = DEFAULT_TIMEOUT
+    allow_http: bool = False
+    base_url: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("app_id", "api_key"):
+            value = getattr(self, name)
+            if not value or not value.isascii() or not value.isprintable() or value != value.strip():
+                raise MoEngageParameterError(
+                    f"{name} is {'missing' if not value else 'not plain ASCII text without spaces around it'}; "
+                    "take the Workspace ID and the key of the Data tile from MoEngage's Settings > Account > APIs"
+                )
+        if ":" in self.app_id:
+            raise MoEngageParameterError("app_id holds a ':', which HTTP Basic authentication does not allow")
+        if self.data_center is not None:
+            object.__setattr__(self, "data_center", normalize_data_center(self.data_center))
+        if not 0 < self.rate_limit_share <= 1:
+            raise MoEngageParameterError(
+                f"rate_limit_share is {self.rate_limit_share!r}; use a number above 0 and up to 1"
+            )
+        if not 0 < self.timeout < float("inf"):
+            raise MoEngageParameterError(f"timeout is {self.timeout!r}; use a number of seconds above 0")
+        if self.forwarded_for and not re.fullmatch(
+            r"[0-9A-Fa-f:.]+(\s*,\s*[0-9A-Fa-f:.]+)*", self.forwarded_for
+        ):
+            raise MoEngageParameterError(
+                "forwarded_for is not an IP address or a comma-separated list of them"
+            )
+        self._check_limits()
+        object.__setattr__(self, "base_url", self._origin() + "/v1")
+
+    def _check_limits(self) -> None:
+        for quota, units in self.limits.items():
+            if quota not in QUOTAS:
+                raise MoEngageParameterError(f"limits names {quota!r}; use any of {', '.join(QUOTAS)}")
+            if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+                raise MoEngageParameterError(
+                    f"limits[{quota!r}] is {units!r}; use a whole number of units a minute"
+                )
+
+    def _origin(self) -> str:
+        if not self.host:
+            if self.data_center is None:
+                raise MoEngageParameterError(
+                    "data_center is missing; use one of "
+                    + ", ".join(f"{number} ({region})" for number, region in DATA_CENTERS.items())
+                )
+            return f"https://api-{self.data_center}.moengage.com"
+        return self._origin_of_host(self.host)
+
+    def _origin_of_host(self, host: str) -> str:
+        bare = urlsplit(host if "://" in host else f"//{host}")
+        try:
+            name, port = bare.hostname, bare.port
+        except ValueError as error:
+            raise MoEngageParameterError(f"host is not a host name or URL: {error}") from None
+        if (
+            not name
+            or bare.username
+            or bare.query
+            or bare.fragment
+            or bare.path.rstrip("/") not in ("", "/v1")
+        ):
+            raise MoEngageParameterError(
+                "host must be a host name, with an optional scheme and port and nothing else; /v1 is added to it"
+            )
+        loopback = name in LOOPBACK_HOSTS or name.startswith("127.")
+        scheme = bare.scheme or ("http" if loopback else "https")
+        if scheme not in ("http", "https"):
+            raise MoEngageParameterError(f"host has the scheme {scheme!r}; use https or http")
+        if scheme == "http" and not loopback and not self.allow_http:
+            raise MoEngageParameterError(
+                f"host {name!r} would be reached over plain http, which shows the key to the network; use https, "
+                "or set allow_http if that is what you want"
+            )
+        if ":" in name:
+            name = f"[{name}]"
+        return f"{scheme}://{name}" + (f":{port}" if port else "")
+
+    def limit(self, quota: str) -> int:
+        """Units a minute of ``quota`` until an answer's headers say otherwise."""
+        return self.limits.get(quota, QUOTAS[quota])

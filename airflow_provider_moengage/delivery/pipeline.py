@@ -1,0 +1,169 @@
+"""The loop from rows to outcomes: read, validate, pack, send, settle."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_moengage.api.client import MoEngageClient
+from airflow_provider_moengage.api.endpoints import Endpoint
+from airflow_provider_moengage.api.errors import (
+    MoEngageError,
+    MoEngageRecordInvalid,
+    MoEngageRecordRefused,
+    MoEngageRequestRefused,
+    MoEngageStopped,
+)
+from airflow_provider_moengage.delivery.batches import Batch, Entry, single
+from airflow_provider_moengage.delivery.formats import Unreadable
+from airflow_provider_moengage.delivery.ledger import HOPELESS_REFUSALS, Ledger
+from airflow_provider_moengage.delivery.rejected import RejectedParts
+from airflow_provider_moengage.delivery.rows import UserMapping
+from airflow_provider_moengage.delivery.sources import Source
+from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.delivery.workers import Workers
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    How a run ended.
+
+    :param report: the counts, as JSON; read = accepted + rejected + unsent (+ valid, where nothing was to be sent).
+    :param stopped_by: what ended it before its source was exhausted, or left rows unsent; None for a run that
+        reached its end.
+    """
+
+    report: dict[str, Any]
+    stopped_by: BaseException | None
+
+
+class Delivery:
+    """
+    Sends every row of a source as a user, one call each.
+
+    :param concurrency: requests in flight at most.
+    :param parts: where refused rows are written; None: nowhere.
+    :param validate_only: do everything but sending.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        mapping: UserMapping,
+        client: MoEngageClient,
+        endpoint: Endpoint,
+        *,
+        concurrency: int,
+        parts: RejectedParts | None = None,
+        validate_only: bool = False,
+    ) -> None:
+        self._source = source
+        self._mapping = mapping
+        self._client = client
+        self._endpoint = endpoint
+        self._concurrency = concurrency
+        self._parts = parts
+        self._validate_only = validate_only
+        self._ledger = Ledger(parts, mapping.zone)
+        self._watch = Watch()
+        self._workers: Workers | None = None
+        self._halt = threading.Event()
+        self._stopped_by: BaseException | None = None
+
+    def run(self) -> Run:
+        """Deliver until the source ends or something stops the run; what is in flight then is still settled."""
+        throttled_before = self._client.throttled_seconds
+        for step in (self._open, self._read, self._finish, self._ledger.flush):
+            try:
+                step()
+            except BaseException as error:
+                # Kept and not raised: the report of what was done is owed in every exit.
+                self._stop(error)
+        self._watch.close()
+        report = self._ledger.report(self._client.throttled_seconds - throttled_before)
+        if self._validate_only:
+            report["valid"] = self._ledger.valid
+        return Run(report, self._stopped_by)
+
+    def _open(self) -> None:
+        with suppress(TypeError):
+            self._ledger.read = len(self._source)
+            self._ledger.source_exhausted = True
+        if self._parts is not None:
+            self._parts.open()
+
+    def _read(self) -> None:
+        if self._halt.is_set():
+            return
+        sized = self._ledger.source_exhausted
+        with closing(self._source.rows(self._mapping.check_columns)) as rows:
+            for position, row in enumerate(rows):
+                if not sized:
+                    self._ledger.read += 1
+                self._take(position, row)
+                if self._halt.is_set():
+                    return
+        self._ledger.source_exhausted = True
+
+    def _take(self, position: int, row: object) -> None:
+        if isinstance(row, Unreadable):
+            self._ledger.refuse(Entry(position, row.text), MoEngageRecordInvalid(row.code, row.reason))
+            return
+        entry = Entry(position, row)
+        try:
+            record = self._mapping.record(row)
+            batch = single(self._endpoint, record, entry)
+        except MoEngageRecordInvalid as error:
+            self._ledger.refuse(entry, error)
+            return
+        self._watch.look_at(record)
+        if self._validate_only:
+            log.debug("Row %d would be sent as %s", position, batch.body)
+            self._watch.learn_types(record)
+            self._ledger.found_valid()
+        else:
+            self._submit(batch)
+
+    def _submit(self, batch: Batch) -> None:
+        if self._workers is None:
+            # The first request goes alone: it proves the credentials and brings the rate window.
+            self._deliver(batch)
+            self._workers = Workers(self._deliver, self._concurrency)
+        else:
+            self._workers.submit(batch)
+
+    def _deliver(self, batch: Batch) -> None:
+        if self._halt.is_set():
+            return
+        exchange = self._client.send(self._endpoint, batch.body, batch.units, self._halt)
+        self._ledger.settle(batch, exchange)
+        outcome = exchange.outcome
+        if isinstance(outcome, MoEngageRecordRefused):
+            self._ledger.refuse(batch.entries[0], outcome)
+            hopeless = self._ledger.hopeless
+            if hopeless:
+                self._stop(
+                    MoEngageRequestRefused(
+                        f"MoEngage refused {HOPELESS_REFUSALS} rows with {hopeless} and took none: the fault is not "
+                        "the rows'; look at the refused rows, the workspace's settings and the connection"
+                    )
+                )
+        elif isinstance(outcome, MoEngageError) and not isinstance(outcome, MoEngageStopped):
+            self._stop(outcome)
+
+    def _stop(self, error: BaseException) -> None:
+        """Take no new row and begin no new request; the first cause is the one to report."""
+        if self._stopped_by is None:
+            self._stopped_by = error
+        self._halt.set()
+        self._client.wake()
+
+    def _finish(self) -> None:
+        if self._workers is not None:
+            self._workers.finish()

@@ -1,0 +1,41 @@
+"""
+What ends a task, on Airflow's classes.
+
+::
+
+    MoEngageError
+    ├── MoEngageTaskFailed      also an AirflowFailException: a retry would not mend it
+    └── MoEngageIncompleteRun   also an AirflowException: a retry goes on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_moengage._compat import AirflowException, AirflowFailException
+from airflow_provider_moengage.api.errors import MoEngageError
+
+
+class MoEngageTaskFailed(MoEngageError, AirflowFailException):
+    """
+    The task failed and a retry would not mend it: refused rows, credentials, bad parameters found at run time.
+
+    :param report: the run's counts, where there was a run.
+    """
+
+    def __init__(self, text: str, *, report: Mapping[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.report = report
+
+
+class MoEngageIncompleteRun(MoEngageError, AirflowException):
+    """
+    Rows were left unsent or unread; a retry of the task sends them.
+
+    :param report: the run's counts.
+    """
+
+    def __init__(self, text: str, *, report: Mapping[str, Any]) -> None:
+        super().__init__(text)
+        self.report = report

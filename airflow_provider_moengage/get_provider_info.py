@@ -1,0 +1,101 @@
+"""What Airflow asks of a provider; Airflow imports this at every start, so it imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_moengage import __version__
+
+INTEGRATION = "MoEngage"
+#: The connection form's own fields, in the form's order. Airflow 3.2 and newer read them from here, older versions
+#: through the hook.
+FORM_FIELDS: dict[str, dict[str, Any]] = {
+    "data_center": {
+        "label": "Data centre",
+        "schema": {"type": ["string", "null"], "enum": ["01", "02", "03", "04", "05", "06", "101", None]},
+        "description": "01 US, 02 EU, 03 India, 04 US, 05 Singapore, 06 Indonesia, 101; required unless a host is given",
+    },
+    "project_code": {
+        "label": "Project code",
+        "schema": {"type": ["string", "null"]},
+        "description": "Portfolio workspaces only",
+    },
+    "forwarded_for": {
+        "label": "X-Forwarded-For",
+        "schema": {"type": ["string", "null"]},
+        "description": "An IP address of the workspace's allow-list, where it has one",
+    },
+    "limits": {
+        "label": "Rate limits",
+        "schema": {"type": ["string", "null"]},
+        "description": 'Units a minute, as JSON, where MoEngage raised them: {"users": 20000}',
+    },
+    "rate_limit_share": {
+        "label": "Share of the rate limits",
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
+        "description": "The part of every rate window to use; the rest is left to other senders",
+    },
+    "timeout": {
+        "label": "Time-out in seconds",
+        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+        "description": "How long to wait for an answer; 30 where empty",
+    },
+    "allow_http": {
+        "label": "Allow plain http",
+        "schema": {"type": ["boolean", "null"], "default": False},
+        "description": "For a host that is not this machine; the key is then readable on the network",
+    },
+}
+FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema"],
+    "relabeling": {
+        "login": "Workspace ID",
+        "password": "Data API key",
+        "host": "Host (sandbox or proxy only)",
+        "port": "Port (sandbox or proxy only)",
+    },
+    "placeholders": {
+        "login": "the Workspace ID, formerly App ID",
+        "password": "the key of the Data tile",
+        "host": "empty for MoEngage itself; http://127.0.0.1 for the sandbox",
+        "data_center": "01",
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe this provider, as ``airflow/provider_info.schema.json`` asks."""
+    return {
+        "package-name": "airflow-provider-moengage",
+        "name": "MoEngage",
+        "description": "Users, attributes and segments between your warehouse and `MoEngage <https://www.moengage.com/>`__.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": INTEGRATION,
+                "external-doc-url": "https://developers.moengage.com/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [
+            {
+                "integration-name": INTEGRATION,
+                "python-modules": ["airflow_provider_moengage.hooks.moengage"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": INTEGRATION,
+                "python-modules": ["airflow_provider_moengage.operators.users"],
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "moengage",
+                "hook-class-name": "airflow_provider_moengage.hooks.moengage.MoEngageHook",
+                "hook-name": "MoEngage",
+                "conn-fields": FORM_FIELDS,
+                "ui-field-behaviour": FIELD_BEHAVIOUR,
+            }
+        ],
+    }

@@ -1,0 +1,197 @@
+"""What all operators that send have in common: where rows come from, and how a task ends."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from airflow_provider_moengage._compat import AirflowSkipException, BaseOperator, Context
+from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.sources import FileSource, Rows, Source, SqlSource
+from airflow_provider_moengage.exceptions import MoEngageTaskFailed
+from airflow_provider_moengage.hooks.moengage import (
+    DEFAULT_CONCURRENCY,
+    MoEngageHook,
+    check_concurrency,
+    check_max_rejected,
+)
+
+ON_EMPTY = ("success", "skip", "fail")
+
+
+class RowsParameter:
+    """
+    The parameter that takes rows; lists become :class:`Rows` at once, so that Airflow neither renders nor shows them.
+
+    A text is a template until it is assigned again, which is what rendering does.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self._attribute = f"_{name}"
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        return self if instance is None else instance.__dict__.get(self._attribute)
+
+    def __set__(self, instance: Any, value: object) -> None:
+        first = self._attribute not in instance.__dict__
+        # What can be resolved is an upstream task's output; Airflow resolves it and assigns the result.
+        if (
+            value is None
+            or isinstance(value, Rows)
+            or hasattr(value, "resolve")
+            or (isinstance(value, str) and first)
+        ):
+            rows = value
+        else:
+            rows = Rows(value, self.name)
+        instance.__dict__[self._attribute] = rows
+
+
+class MoEngageSendOperator(BaseOperator):
+    """
+    Reads rows from exactly one source, sends them, and accounts for every one.
+
+    :param moengage_conn_id: the MoEngage connection.
+    :param sql: one statement that returns rows; templated, ``.sql`` files are read as templates.
+    :param sql_conn_id: the database's connection, any whose hook is a ``DbApiHook``.
+    :param parameters: bound to the statement by the driver; templated.
+    :param sql_hook_params: passed to the database hook's constructor.
+    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL: NDJSON, CSV, either with ``.gz``, Parquet.
+    :param concurrency: requests in flight at most.
+    :param max_rejected: rows that may be refused before the task fails: an int is a count, a float below 1 a share.
+    :param rejected_path: a folder for refused rows, which ``path=`` takes again once they are repaired.
+    :param on_empty: what no rows at all mean: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything but sending; the report then counts the good rows as ``valid``.
+    :return: the report, which is also pushed under the XCom key ``report`` however the task ends.
+    """
+
+    #: The parameter that takes rows.
+    rows_parameter: str
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers = {"sql": "sql", "parameters": "json"}
+
+    def __init__(
+        self,
+        *,
+        moengage_conn_id: str = MoEngageHook.default_conn_name,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        sql_hook_params: Mapping[str, Any] | None = None,
+        path: str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_rejected: float = 0,
+        rejected_path: str | None = None,
+        on_empty: Literal["success", "skip", "fail"] = "success",
+        validate_only: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.moengage_conn_id = moengage_conn_id
+        self.sql = sql
+        self.sql_conn_id = sql_conn_id
+        self.parameters = parameters
+        self.sql_hook_params = sql_hook_params
+        self.path = path
+        self.concurrency = concurrency
+        self.max_rejected = max_rejected
+        self.rejected_path = rejected_path
+        self.on_empty = on_empty
+        self.validate_only = validate_only
+        self._check_source()
+        check_concurrency(concurrency)
+        check_max_rejected(max_rejected)
+        if on_empty not in ON_EMPTY:
+            raise MoEngageParameterError(f"on_empty is {on_empty!r}; use one of {', '.join(ON_EMPTY)}")
+        if not isinstance(validate_only, bool):
+            raise MoEngageParameterError(f"validate_only is {validate_only!r}; use True or False")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Deliver the rows.
+
+        :raises MoEngageTaskFailed: a retry would not mend it; it names the reasons.
+        :raises MoEngageIncompleteRun: rows were left unsent; a retry sends them.
+        """
+        try:
+            source = self._source()
+        except MoEngageParameterError as error:
+            raise MoEngageTaskFailed(str(error)) from error
+        report = self._send(
+            MoEngageHook(self.moengage_conn_id),
+            source,
+            concurrency=self.concurrency,
+            max_rejected=self.max_rejected,
+            rejected_path=self._rejected_folder(context),
+            replace_rejected="ti" in context,
+            validate_only=self.validate_only,
+            on_report=lambda report: self._publish(report, context),
+        )
+        if report["read"] == 0:
+            self._end_empty(report)
+        return report
+
+    @abstractmethod
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+        """Hand the rows to the hook's method for this operation."""
+
+    def _check_source(self) -> None:
+        given = {
+            name: getattr(self, name)
+            for name in (self.rows_parameter, "sql", "path")
+            if getattr(self, name) is not None
+        }
+        if len(given) != 1:
+            raise MoEngageParameterError(
+                f"{'no source of rows is' if not given else ' and '.join(given) + ' are'} given; use exactly one of "
+                f"{self.rows_parameter}=, sql= (with sql_conn_id=) and path="
+            )
+        if self.sql is not None and not self.sql_conn_id:
+            raise MoEngageParameterError("sql_conn_id is missing; say which connection runs sql=")
+        self._source_parameter = next(iter(given))
+        beside = [
+            name
+            for name in ("sql_conn_id", "parameters", "sql_hook_params")
+            if self.sql is None and getattr(self, name) is not None
+        ]
+        if beside:
+            raise MoEngageParameterError(f"{beside[0]} is given without sql; it belongs to sql=")
+
+    def _source(self) -> Source:
+        value = getattr(self, self._source_parameter)
+        if value is None:
+            raise MoEngageParameterError(
+                f"{self._source_parameter} is None at run time: did the upstream task return nothing? An empty list "
+                "means no rows"
+            )
+        if self._source_parameter == "path":
+            return FileSource(str(value))
+        if self._source_parameter == "sql":
+            return SqlSource(str(self.sql_conn_id), value, self.parameters, self.sql_hook_params)
+        return value if isinstance(value, Rows) else Rows(value, self._source_parameter)
+
+    def _rejected_folder(self, context: Context) -> str | None:
+        if not self.rejected_path:
+            return None
+        ti = context.get("ti")
+        if ti is None:
+            return str(self.rejected_path)
+        steps = [ti.dag_id, ti.run_id, ti.task_id]
+        if ti.map_index is not None and ti.map_index >= 0:
+            steps.append(str(ti.map_index))
+        return "/".join([str(self.rejected_path).rstrip("/"), *(step.replace("/", "_") for step in steps)])
+
+    def _publish(self, report: dict[str, Any], context: Context) -> None:
+        self.log.info("Report: %s", report)
+        ti = context.get("ti")
+        if ti is not None:
+            ti.xcom_push(key="report", value=report)
+
+    def _end_empty(self, report: dict[str, Any]) -> None:
+        if self.on_empty == "skip":
+            raise AirflowSkipException("The source has no rows")
+        if self.on_empty == "fail":
+            raise MoEngageTaskFailed("The source has no rows, and on_empty is 'fail'", report=report)
+        self.log.warning("The source has no rows; nothing was sent")
