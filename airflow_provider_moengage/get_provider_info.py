@@ -7,8 +7,8 @@ from typing import Any
 from airflow_provider_moengage import __version__
 
 INTEGRATION = "MoEngage"
-#: The connection form's own fields, in the form's order. Airflow 3.2 and newer read them from here, older versions
-#: through the hook.
+#: The connection form's own fields, in the form's order. Airflow 3.2 and newer read them from here, older
+#: versions through the hook.
 FORM_FIELDS: dict[str, dict[str, Any]] = {
     "data_center": {
         "label": "Data centre",

@@ -1,8 +1,8 @@
 """
 What an answer of MoEngage means, without any I/O.
 
-Texts vary per endpoint and edition, so an answer is judged by its status and, where a status has two meanings, by
-``error.type``; never by its message. Source: Data API overview, "Errors".
+Texts vary per endpoint and edition, so an answer is judged by its status and, where a status has two
+meanings, by ``error.type``; never by its message. Source: Data API overview, "Errors".
 """
 
 from __future__ import annotations

@@ -121,12 +121,13 @@ class MoEngageClient:
         """
         Send one body, as often as the documentation advises, within the rate window.
 
-        408, 5xx and network errors are repeated up to five times with growing pauses; a 429 waits for its window
-        and counts against nothing, until five whole windows have granted nothing.
+        408, 5xx and network errors are repeated up to five times with growing pauses; a 429 waits for its
+        window and counts against nothing, until five whole windows have granted nothing.
 
         :param body: JSON in UTF-8.
         :param units: what it costs in the endpoint's window.
-        :param halt: once it is set, nothing is sent or repeated any more; :meth:`wake` lets waiting threads see it.
+        :param halt: once it is set, nothing is sent or repeated any more; :meth:`wake` lets waiting threads
+            see it.
         """
         halt = halt or threading.Event()
         template = self._template(endpoint)
@@ -163,9 +164,13 @@ class MoEngageClient:
         :raises MoEngageError: they are not, or nobody answered.
         """
         workspace = self.workspace
-        body = {"app_id": workspace.app_id, "app_secret": workspace.api_key, "source": "airflow"}
-        if workspace.data_center:
-            body["region"] = workspace.data_center
+        body = {
+            "app_id": workspace.app_id,
+            "app_secret": workspace.api_key,
+            "source": "airflow",
+            # A host in place of a data centre leaves it open which one is behind it.
+            "region": workspace.data_center or "",
+        }
         outcome = self._exchange(self._template(TEST_CONNECTION), None, to_json(body), 0, threading.Event())
         return Exchange(outcome, 1, unanswered=False).answer()
 
@@ -192,7 +197,8 @@ class MoEngageClient:
         request.body = body
         request.headers["Content-Length"] = str(len(body))
         try:
-            # The adapter and not the session: redirects are not followed, cookies not kept, settings merged once.
+            # The adapter and not the session: redirects are not followed, cookies not kept, settings merged
+            # once.
             response = self._adapter.send(
                 request,
                 timeout=(min(CONNECT_TIMEOUT, self.workspace.timeout), self.workspace.timeout),

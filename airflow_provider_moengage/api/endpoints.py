@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-#: Units a minute of every quota that MoEngage publishes; defaults, raised per workspace by MoEngage's support.
+#: Units a minute of every quota that MoEngage publishes; defaults, raised per workspace by MoEngage's
+#: support.
 QUOTAS: Mapping[str, int] = MappingProxyType(
     {
         "users": 10_000,

@@ -33,8 +33,8 @@ class MoEngageError(Exception):
     :param text: what happened, and what to do about it.
     :param status: the HTTP status, where there was an answer.
     :param type: ``error.type`` of the answer, as MoEngage spells it.
-    :param message: ``error.message`` of the answer, or the start of a body that is not JSON; it may quote what
-        was sent, so it belongs into files of refused rows and not into logs.
+    :param message: ``error.message`` of the answer, or the start of a body that is not JSON; it may quote
+        what was sent, so it belongs into files of refused rows and not into logs.
     :param request_id: the id MoEngage's support asks for.
     :param retry_after: seconds until a repetition makes sense, where the answer says so.
     """
@@ -91,7 +91,8 @@ class MoEngageNetworkError(MoEngageRetryableError):
     """
     No answer came.
 
-    :param maybe_processed: False where the connection was never made, so that MoEngage cannot have seen the request.
+    :param maybe_processed: False where the connection was never made, so that MoEngage cannot have seen the
+        request.
     """
 
     def __init__(self, text: str, *, maybe_processed: bool) -> None:

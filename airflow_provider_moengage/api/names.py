@@ -1,7 +1,8 @@
 """
 Which attribute names and customer ids MoEngage takes.
 
-Sources: Data API overview ("User attributes", "Customer ID"), Track User, and the docs' page on reserved names.
+Sources: Data API overview ("User attributes", "Customer ID"), Track User, and the docs' page on reserved
+names.
 """
 
 from __future__ import annotations
@@ -69,6 +70,11 @@ def name_fault(name: object) -> tuple[str, str] | None:
     fault = unset_fault(name)
     if fault is not None or not isinstance(name, str):
         return fault
+    if name == "customer_id":
+        return (
+            "blocked_attribute",
+            "attribute 'customer_id' identifies the user and cannot be an attribute too",
+        )
     if name in RESERVED_NAMES or name.startswith(RESERVED_PREFIX):
         return "reserved_attribute", f"attribute {name!r} is reserved by MoEngage, which drops its value"
     if name.casefold().startswith(SYSTEM_PREFIX) and name not in WRITABLE_SYSTEM_NAMES:

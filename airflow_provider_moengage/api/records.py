@@ -1,8 +1,8 @@
 """
 What is sent, as models that hold the documented rules.
 
-A record that can be built is one that MoEngage takes as it stands: everything that it would refuse, drop or bend
-without a word raises :class:`MoEngageRecordInvalid` here. Source of the shapes: Track User.
+A record that can be built is one that MoEngage takes as it stands: everything that it would refuse, drop or
+bend without a word raises :class:`MoEngageRecordInvalid` here. Source of the shapes: Track User.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Record(BaseModel):
         :raises MoEngageRecordInvalid: the first rule that is broken.
         """
         try:
-            # The rules raise MoEngageRecordInvalid, which pydantic lets through; it speaks for the shape alone.
+            # The rules raise MoEngageRecordInvalid, which pydantic lets through; it speaks for the shape
+            # alone.
             return cls.model_validate(fields, context=texts)
         except ValidationError as error:
             # include_input=False: a reason never holds a value.

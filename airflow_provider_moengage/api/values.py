@@ -1,8 +1,8 @@
 """
 What a user attribute's value may be, once it is JSON.
 
-MoEngage answers 200 to anything and then stores a wrong date as a string, cuts what is long and drops what is of a
-wrong type, so everything is checked here. Sources: Track User ("attributes"), docs ("limits").
+MoEngage answers 200 to anything and then stores a wrong date as a string, cuts what is long and drops what
+is of a wrong type, so everything is checked here. Sources: Track User ("attributes"), docs ("limits").
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def check_value(name: str, value: object, *, as_text: bool = False) -> None:
     Check one attribute's value.
 
     :param as_text: the value is known to be a text, even where it begins like a date.
-    :raises MoEngageRecordInvalid: MoEngage would drop or bend it; the reason names the rule, the attribute and the
-        value's type.
+    :raises MoEngageRecordInvalid: MoEngage would drop or bend it; the reason names the rule, the attribute
+        and the value's type.
     """
     kind = type(value)
     if kind is str:

@@ -1,8 +1,8 @@
 """
 The rate window of one quota: learned from the answers' headers, granted in units.
 
-MoEngage counts users, events and devices in fixed windows and publishes with every answer what is left and when
-the window resets. So what is left is spent at once, and then the sender waits for the reset.
+MoEngage counts users, events and devices in fixed windows and publishes with every answer what is left and
+when the window resets. So what is left is spent at once, and then the sender waits for the reset.
 Source: Data API overview, "Rate Limits".
 """
 
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 
 from airflow_provider_moengage.api.endpoints import WINDOW_SECONDS
 from airflow_provider_moengage.api.errors import MoEngageStopped
@@ -22,7 +23,8 @@ from airflow_provider_moengage.api.errors import MoEngageStopped
 EPOCH_FROM = 1_000_000
 #: Windows without one unit granted after which a run ends.
 STARVED_WINDOWS = 5
-#: Seconds to wait at least after a 429: resets are whole seconds, and a reset of 0 may be nearly a second away.
+#: Seconds to wait at least after a 429: resets are whole seconds, and a reset of 0 may be nearly a second
+#: away.
 SHORTEST_WAIT = 0.25
 
 
@@ -74,7 +76,7 @@ def _parse_limit(text: str | None) -> tuple[int | None, float | None]:
     first = re.match(r"\s*(\d{1,12})(?!\d)", text or "")
     if not text or not first or int(first[1]) == 0:
         return None, None
-    period = re.search(rf"(?<!\d){first[1]}\s*;\s*w\s*=\s*(\d{{1,6}})", text)
+    period = re.search(rf"(?<!\d){first[1]}\s*;\s*w\s*=\s*(\d{{1,6}}(?:\.\d{{1,6}})?)", text)
     return int(first[1]), float(period[1]) or None if period else None
 
 
@@ -161,16 +163,23 @@ class Window:
             while True:
                 if halt.is_set():
                     raise MoEngageStopped("the run was stopped before this request was sent")
-                now = self._clock()
-                if self._ends is not None and now >= self._ends:
-                    self._open(self._ends + self._period * ((now - self._ends) // self._period + 1))
-                if self._first is not None:
+                offer = self._offer(units)
+                if isinstance(offer, Grant):
+                    return offer
+                if offer == inf:
                     self._changed.wait()
-                elif self._grants(units):
-                    return self._grant(units, now)
                 else:
                     with self._throttled():
-                        self._changed.wait(max(0.001, (self._ends or now) - now))
+                        self._changed.wait(offer)
+
+    def offer(self, units: int) -> Grant | float:
+        """
+        Grant ``units`` now, or say how long to wait before asking again.
+
+        :return: the grant, or seconds; infinity until the answer to the window's first grant is settled.
+        """
+        with self._changed:
+            return self._offer(units)
 
     def answered(self, grant: Grant, headers: RateHeaders, *, refused: bool) -> None:
         """
@@ -202,6 +211,16 @@ class Window:
         """Let every waiting thread look at its ``halt`` again."""
         with self._changed:
             self._changed.notify_all()
+
+    def _offer(self, units: int) -> Grant | float:
+        now = self._clock()
+        if self._ends is not None and now >= self._ends:
+            self._open(self._ends + self._period * ((now - self._ends) // self._period + 1))
+        if self._first is not None:
+            return inf
+        if self._grants(units):
+            return self._grant(units, now)
+        return max(0.001, (self._ends or now) - now)
 
     def _grants(self, units: int) -> bool:
         allowed = max(1, int(self._limit * self._share)) - self._used

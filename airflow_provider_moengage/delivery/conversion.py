@@ -1,8 +1,8 @@
 """
 From what a database, a file or a task hands over to the JSON values MoEngage takes.
 
-Types are kept: numbers stay numbers, datetimes become UTC in MoEngage's form; what JSON cannot hold is refused and
-never turned into a text by accident.
+Types are kept: numbers stay numbers, datetimes become UTC in MoEngage's form; what JSON cannot hold is
+refused and never turned into a text by accident.
 """
 
 from __future__ import annotations
@@ -263,8 +263,8 @@ def customer_id_text(value: object) -> str | None:
 
 def readable(value: object, zone: tzinfo | None = None) -> Any:
     """
-    Give any value a JSON form for a file of refused rows: as it would be sent where it could be, a naive datetime
-    as ISO text, and what JSON cannot hold as its type's name.
+    Give any value a JSON form for a file of refused rows: as it would be sent where it could be, a naive
+    datetime as ISO text, and what JSON cannot hold as its type's name.
     """
     if isinstance(value, Mapping):
         return {str(key): readable(inner, zone) for key, inner in value.items()}

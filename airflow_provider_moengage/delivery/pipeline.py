@@ -34,7 +34,8 @@ class Run:
     """
     How a run ended.
 
-    :param report: the counts, as JSON; read = accepted + rejected + unsent (+ valid, where nothing was to be sent).
+    :param report: the counts, as JSON; read = accepted + rejected + unsent (+ valid, where nothing was to be
+        sent).
     :param stopped_by: what ended it before its source was exhausted, or left rows unsent; None for a run that
         reached its end.
     """

@@ -15,7 +15,8 @@ class RejectedParts:
     """
     Writes refused rows below one folder.
 
-    :param folder: as ``ObjectStoragePath`` takes it; the connection may stand in it (``s3://conn_id@bucket/key``).
+    :param folder: as ``ObjectStoragePath`` takes it; the connection may stand in it
+        (``s3://conn_id@bucket/key``).
     :param replace: remove the parts an earlier try of the same task left there: they will be refused again.
     """
 

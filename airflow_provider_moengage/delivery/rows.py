@@ -26,11 +26,12 @@ class UserMapping:
     A row is flat, or in the API's own shape, which a dict under ``attributes`` gives away.
 
     :param id_column: the column that identifies the user.
-    :param attributes: attribute → column, or the columns to send under their own names; None: every other column.
+    :param attributes: attribute → column, or the columns to send under their own names; None: every other
+        column.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
-    :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (an early-access feature
-        at MoEngage), ``send`` sends a JSON null.
+    :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (an early-access
+        feature at MoEngage), ``send`` sends a JSON null.
     :param update_existing_only: do not create users that MoEngage does not know.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
@@ -56,7 +57,8 @@ class UserMapping:
             )
         types = _checked_types(self.types)
         texts = frozenset(name for name, kind in types.items() if kind == "string")
-        # The dataclass is frozen so that one mapping can serve many threads; these are derived from its fields.
+        # The dataclass is frozen so that one mapping can serve many threads; these are derived from its
+        # fields.
         object.__setattr__(self, "types", types)
         object.__setattr__(self, "_zone", _checked_zone(self.timezone))
         object.__setattr__(self, "_columns", _checked_attributes(self.attributes))
@@ -71,7 +73,8 @@ class UserMapping:
         """
         Say once, before the first row is sent, what is wrong with a source's columns.
 
-        :raises MoEngageParameterError: a column is missing, stands twice or has a name that MoEngage does not take.
+        :raises MoEngageParameterError: a column is missing, stands twice or has a name that MoEngage does
+            not take.
         """
         twice = sorted({column for column in columns if columns.count(column) > 1})
         if twice:

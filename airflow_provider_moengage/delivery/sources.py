@@ -31,8 +31,8 @@ class Source(Protocol):
         """
         Give the rows, in the source's order.
 
-        :param check_columns: called with the columns that all rows share, where there are such, before the first
-            row is given.
+        :param check_columns: called with the columns that all rows share, where there are such, before the
+            first row is given.
         """
         ...
 
@@ -102,8 +102,8 @@ class SqlSource:
     Rows of one query, read while they are sent: neither client nor worker ever holds the whole result.
 
     :param conn_id: an Airflow connection whose hook is a ``DbApiHook``.
-    :param sql: one statement that returns rows, sent as it is written: ``%``, ``:noon`` and ``::jsonb`` are nothing
-        special unless there are parameters.
+    :param sql: one statement that returns rows, sent as it is written: ``%``, ``:noon`` and ``::jsonb`` are
+        nothing special unless there are parameters.
     :param parameters: bound by the driver, in its own style of placeholder.
     :param hook_params: passed to the hook's constructor.
     """
@@ -207,7 +207,8 @@ class FileSource:
     """
     Rows of a file, of all files below a folder, or of those that a glob matches.
 
-    :param url: as ``ObjectStoragePath`` takes it; the connection may stand in it (``s3://conn_id@bucket/key``).
+    :param url: as ``ObjectStoragePath`` takes it; the connection may stand in it
+        (``s3://conn_id@bucket/key``).
     """
 
     def __init__(self, url: str) -> None:

@@ -11,8 +11,8 @@ from airflow_provider_moengage.api.values import is_documented_date
 
 log = logging.getLogger(__name__)
 
-#: Rows of one user, among the latest ids, from which a run warns: MoEngage silently blocks a user who is updated
-#: 5,000 times a minute or 10,000 times in five. Source: docs, fair use.
+#: Rows of one user, among the latest ids, from which a run warns: MoEngage silently blocks a user who is
+#: updated 5,000 times a minute or 10,000 times in five. Source: docs, fair use.
 MANY_ROWS_OF_A_USER = 1_000
 #: Ids remembered: the memory of a run must not grow with its rows.
 LATEST_USERS = 10_000

@@ -10,19 +10,16 @@ from airflow_provider_moengage._compat import AirflowSkipException, BaseOperator
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.sources import FileSource, Rows, Source, SqlSource
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
-from airflow_provider_moengage.hooks.moengage import (
-    DEFAULT_CONCURRENCY,
-    MoEngageHook,
-    check_concurrency,
-    check_max_rejected,
-)
+from airflow_provider_moengage.hooks.moengage import DEFAULT_CONCURRENCY, MoEngageHook
+from airflow_provider_moengage.hooks.outcome import check_concurrency, check_max_rejected
 
 ON_EMPTY = ("success", "skip", "fail")
 
 
 class RowsParameter:
     """
-    The parameter that takes rows; lists become :class:`Rows` at once, so that Airflow neither renders nor shows them.
+    The parameter that takes rows; lists become :class:`Rows` at once, so that Airflow neither renders nor
+    shows them.
 
     A text is a template until it is assigned again, which is what rendering does.
     """
@@ -58,9 +55,11 @@ class MoEngageSendOperator(BaseOperator):
     :param sql_conn_id: the database's connection, any whose hook is a ``DbApiHook``.
     :param parameters: bound to the statement by the driver; templated.
     :param sql_hook_params: passed to the database hook's constructor.
-    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL: NDJSON, CSV, either with ``.gz``, Parquet.
+    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL: NDJSON, CSV, either with
+        ``.gz``, Parquet.
     :param concurrency: requests in flight at most.
-    :param max_rejected: rows that may be refused before the task fails: an int is a count, a float below 1 a share.
+    :param max_rejected: rows that may be refused before the task fails: an int is a count, a float below 1 a
+        share.
     :param rejected_path: a folder for refused rows, which ``path=`` takes again once they are repaired.
     :param on_empty: what no rows at all mean: ``success`` with a warning, ``skip`` or ``fail``.
     :param validate_only: do everything but sending; the report then counts the good rows as ``valid``.

@@ -17,16 +17,17 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
 
     Attributes that a row does not name stay as they are at MoEngage.
 
-    :param users: rows: a list, an upstream task's output, or a template that renders to a list or to JSON. A row is
-        flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape (``{"customer_id": "a1",
-        "attributes": {…}}``).
+    :param users: rows: a list, an upstream task's output, or a template that renders to a list or to JSON. A
+        row is flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape (``{"customer_id":
+        "a1", "attributes": {…}}``).
     :param id_column: the column that identifies the user.
-    :param attributes: attribute → column, or the columns to send under their own names; None: every other column.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``: how a text
-        becomes a value.
+    :param attributes: attribute → column, or the columns to send under their own names; None: every other
+        column.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``: how a
+        text becomes a value.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
-    :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (MoEngage must have enabled
-        that early-access feature), ``send`` sends it.
+    :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (MoEngage must
+        have enabled that early-access feature), ``send`` sends it.
     :param update_existing_only: do not create users that MoEngage does not know.
     """
 

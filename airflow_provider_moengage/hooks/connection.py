@@ -1,0 +1,83 @@
+"""An Airflow connection's fields become a workspace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.workspace import DEFAULT_TIMEOUT, Workspace
+from airflow_provider_moengage.get_provider_info import FORM_FIELDS
+
+
+def workspace_of(connection: Any, log: Any) -> Workspace:
+    """
+    Read a connection's fields; extras are read by name, coerced, and ``""`` counts as unset.
+
+    :raises MoEngageParameterError: a field is missing or not allowed.
+    """
+    extras = {name: value for name, value in connection.extra_dejson.items() if value not in ("", None)}
+    unknown = sorted(set(extras) - set(FORM_FIELDS))
+    if unknown:
+        log.warning(
+            "The connection's extras %s are unknown and ignored; known are %s",
+            unknown,
+            ", ".join(FORM_FIELDS),
+        )
+    host = connection.host or None
+    if host and connection.port:
+        host = f"{host.rstrip('/')}:{connection.port}"
+    if host and "://" not in host and (connection.schema or "") in ("http", "https"):
+        host = f"{connection.schema}://{host}"
+    return Workspace(
+        app_id=connection.login or "",
+        api_key=connection.password or "",
+        data_center=extras.get("data_center"),
+        host=host,
+        project_code=_as_text(extras.get("project_code")),
+        forwarded_for=_as_text(extras.get("forwarded_for")),
+        limits=_as_limits(extras.get("limits")),
+        rate_limit_share=_as_number("rate_limit_share", extras.get("rate_limit_share"), 1.0),
+        timeout=_as_number("timeout", extras.get("timeout"), DEFAULT_TIMEOUT),
+        allow_http=_as_boolean("allow_http", extras.get("allow_http", False)),
+    )
+
+
+def _as_text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _as_number(name: str, value: object, default: float) -> float:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        return default if value is None else float(str(value))
+    except ValueError:
+        raise MoEngageParameterError(f"extra {name} is {value!r}; use a number") from None
+
+
+def _as_boolean(name: str, value: object) -> bool:
+    word = str(value).strip().lower()
+    if word in ("true", "1", "yes"):
+        return True
+    if word in ("false", "0", "no"):
+        return False
+    raise MoEngageParameterError(f"extra {name} is {value!r}; use true or false")
+
+
+def _as_limits(value: object) -> Mapping[str, int]:
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, Mapping):
+        raise MoEngageParameterError('extra limits is no JSON object; use one like {"users": 20000}')
+    limits = {}
+    for quota, units in value.items():
+        is_number = isinstance(units, str) and units.isdecimal()
+        limits[str(quota)] = int(units) if is_number else units
+    return limits

@@ -1,0 +1,77 @@
+"""How a run ends for Airflow: what it may cost, and what it raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_moengage.api.errors import (
+    MoEngageError,
+    MoEngageParameterError,
+    MoEngageRequestRefused,
+)
+from airflow_provider_moengage.delivery.pipeline import Run
+from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+
+MAX_CONCURRENCY = 256
+
+
+def check_max_rejected(value: object) -> None:
+    """
+    Check the number of rows that may be refused.
+
+    :raises MoEngageParameterError: it is neither a count nor a share.
+    """
+    count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    share = isinstance(value, float) and 0 <= value < 1
+    if not count and not share:
+        raise MoEngageParameterError(
+            f"max_rejected is {value!r}; use a whole number of rows from 0, or a share from 0.0 to below 1.0"
+        )
+
+
+def check_concurrency(value: object) -> None:
+    """
+    Check the number of requests in flight.
+
+    :raises MoEngageParameterError: it is no whole number from 1 to 256.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_CONCURRENCY:
+        raise MoEngageParameterError(
+            f"concurrency is {value!r}; use a whole number from 1 to {MAX_CONCURRENCY}"
+        )
+
+
+def conclude(run: Run, max_rejected: float) -> dict[str, Any]:
+    """
+    Turn how a run ended into a report or into what Airflow understands.
+
+    :raises MoEngageTaskFailed: a retry would not mend it.
+    :raises MoEngageIncompleteRun: a retry goes on.
+    """
+    report, cause = run.report, run.stopped_by
+    counts = "{read} rows read, {accepted} accepted, {rejected} refused, {unsent} not sent".format_map(report)
+    if isinstance(cause, (MoEngageRequestRefused, MoEngageParameterError)):
+        raise MoEngageTaskFailed(f"{cause} ({counts})", report=report) from cause
+    if isinstance(cause, Exception):
+        what = str(cause) if isinstance(cause, MoEngageError) else f"{type(cause).__name__}: {cause}"
+        raise MoEngageIncompleteRun(f"The run ended early: {what} ({counts})", report=report) from cause
+    if cause is not None:
+        # A time-out or a signal: it must reach Airflow as it is.
+        raise cause
+    allowed = max_rejected if isinstance(max_rejected, int) else max_rejected * report["read"]
+    if report["rejected"] > allowed:
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in report["reasons"].items())
+        folder = report["rejected_path"]
+        raise MoEngageTaskFailed(
+            f"{report['rejected']} of {report['read']} rows were refused, max_rejected={max_rejected!r} allows fewer; "
+            "every other row was "
+            + ("found valid" if "valid" in report else "delivered")
+            + f". {reasons}. "
+            + (
+                f"The refused rows are in {folder}"
+                if folder
+                else "Set rejected_path to keep the refused rows"
+            ),
+            report=report,
+        )
+    return report

@@ -1,0 +1,124 @@
+"""The command line: ``moengage-sandbox``, or ``python -m airflow_provider_moengage.sandbox``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from airflow_provider_moengage.sandbox.settings import Settings, SettingsError
+
+MISSING = "The MoEngage sandbox needs {missing}: pip install 'airflow-provider-moengage[sandbox]'"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the sandbox until it is told to stop."""
+    parser = _parser()
+    options = vars(parser.parse_args(arguments))
+    host, port = options.pop("host"), options.pop("port")
+    workspace_id, api_key = options.pop("workspace_id"), options.pop("api_key")
+    http, verbose, with_stdin = options.pop("http"), options.pop("verbose"), options.pop("exit_with_stdin")
+    try:
+        settings = Settings().changed({name: value for name, value in options.items() if value is not None})
+    except SettingsError as error:
+        parser.error(str(error))
+    try:
+        from airflow_provider_moengage.sandbox import server
+        from airflow_provider_moengage.sandbox.workspace import Workspace
+    except ModuleNotFoundError as error:
+        print(MISSING.format(missing=error.name), file=sys.stderr)
+        return 2
+    try:
+        listener = _listener(host, port)
+    except OSError as error:
+        print(f"The MoEngage sandbox cannot listen on {host}:{port}: {error}", file=sys.stderr)
+        return 1
+    running = server.build(
+        Workspace(workspace_id, api_key, settings),
+        http=http,
+        verbose=verbose,
+        ready=lambda: _announce(host, listener.getsockname()[1], workspace_id, api_key),
+    )
+    if with_stdin:
+        threading.Thread(target=_stop_with_stdin, args=(running,), daemon=True).start()
+    with contextlib.suppress(KeyboardInterrupt), listener:
+        running.run(sockets=[listener])
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="moengage-sandbox",
+        description="A local MoEngage over HTTP, for tests, demos and trying things out.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8095, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--workspace-id", default="SANDBOX_WORKSPACE", help="the Workspace ID: the login")
+    parser.add_argument("--api-key", default="SANDBOX_KEY", help="the Data API key: the password")
+    parser.add_argument("--http", choices=("auto", "httptools", "h11"), default="auto", help="HTTP parser")
+    parser.add_argument("--verbose", action="store_true", help="log every request")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="stop at the end of standard input")
+    settings = parser.add_argument_group("settings", "all but these flags can also be changed while it runs")
+    for setting in fields(Settings):
+        settings.add_argument(
+            "--" + setting.name.replace("_", "-"), **_argument(setting.default, setting.metadata)
+        )
+    return parser
+
+
+def _argument(default: Any, rule: Any) -> dict[str, Any]:
+    described = {"default": default, "help": rule["help"].replace("%", "%%")}
+    if isinstance(default, bool):
+        return {**described, "action": argparse.BooleanOptionalAction}
+    if isinstance(default, tuple):
+        return {**described, "nargs": "*"}
+    return {**described, "type": type(default), "choices": rule.get("choices")}
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns off Nagle's algorithm only where the protocol is given: else each answer takes 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _announce(host: str, port: int, workspace_id: str, api_key: str) -> None:
+    # 0.0.0.0 and :: are addresses to listen on, not to call.
+    reachable = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    connection = {
+        "conn_type": "moengage",
+        "host": f"http://{reachable}",
+        "port": port,
+        "login": workspace_id,
+        "password": api_key,
+    }
+    print(f"MoEngage sandbox at http://{reachable}:{port} (workspace {workspace_id})")
+    compact = json.dumps(connection, separators=(",", ":"))
+    print(f"AIRFLOW_CONN_MOENGAGE_DEFAULT='{compact}'", flush=True)
+
+
+def _stop_with_stdin(server: Any) -> None:
+    # A parent that is killed cannot stop us, but its end of the pipe closes.
+    # Not sys.stdin: a thread that holds its lock makes the interpreter fail at exit.
+    while os.read(0, 4096):
+        pass
+    server.should_exit = True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""Starts a sandbox and talks to it; for fixtures, demos and scripts. Standard library only."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+START_SECONDS = 30.0
+STOP_SECONDS = 5.0
+PAGE = 1_000
+DEFAULT_WORKSPACE, DEFAULT_KEY = "SANDBOX_WORKSPACE", "SANDBOX_KEY"
+
+
+class SandboxNotStarted(RuntimeError):
+    """The sandbox could not be started; the message says why."""
+
+
+class SandboxRefused(ValueError):
+    """The sandbox did not take a fault or a setting; the message says why."""
+
+
+class Sandbox:
+    """
+    A running sandbox.
+
+    :param url: where it runs, for example ``http://127.0.0.1:8095``.
+    :param workspace_id: its Workspace ID, the login of a connection.
+    :param api_key: its API key, the password of a connection.
+    """
+
+    def __init__(self, url: str, workspace_id: str = DEFAULT_WORKSPACE, api_key: str = DEFAULT_KEY) -> None:
+        parts = urlsplit(url)
+        self.url = url.rstrip("/")
+        self.host = parts.hostname or "127.0.0.1"
+        self.port = parts.port or 80
+        self._address = f"[{self.host}]" if ":" in self.host else self.host
+        self.workspace_id = workspace_id
+        self.api_key = api_key
+
+    def __repr__(self) -> str:
+        return f"Sandbox({self.url!r}, workspace_id={self.workspace_id!r})"
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The Airflow connection, in the fields of Airflow's JSON form."""
+        return {
+            "conn_type": "moengage",
+            "host": f"http://{self._address}",
+            "port": self.port,
+            "login": self.workspace_id,
+            "password": self.api_key,
+        }
+
+    @property
+    def connection_json(self) -> str:
+        """The Airflow connection as JSON, as ``AIRFLOW_CONN_MOENGAGE_DEFAULT`` takes it."""
+        return json.dumps(self.connection)
+
+    @property
+    def connection_uri(self) -> str:
+        """The Airflow connection as a URI, as ``AIRFLOW_CONN_MOENGAGE_DEFAULT`` takes it too."""
+        credentials = f"{quote(self.workspace_id, safe='')}:{quote(self.api_key, safe='')}"
+        return f"moengage://{credentials}@{self._address}:{self.port}"
+
+    def users(self, customer_id: str | None = None) -> dict[str, dict[str, Any]]:
+        """
+        Give the stored users by customer id.
+
+        Each is a dict of ``customer_id``, ``id``, ``attributes``, ``types``, ``updates`` and ``history``: the
+        attributes of its last 50 updates as they were sent, in the order in which they were stored.
+
+        :param customer_id: only this one; the dict is empty where there is no such user.
+        """
+        if customer_id is not None:
+            found = self._call("GET", "/_sandbox/users?" + urlencode({"customer_id": customer_id}))["users"]
+        else:
+            found = self._pages("users")
+        return {user["customer_id"]: user for user in found}
+
+    def requests(self) -> list[dict[str, Any]]:
+        """
+        Give the calls to the API in the order of their arrival, the control endpoints left out.
+
+        Each is a dict of ``request_id``, ``method``, ``path``, ``query``, ``headers``, ``body``, ``status``
+        (None: no answer), ``fault`` and ``at``.
+        """
+        return self._pages("requests")
+
+    def state(self) -> dict[str, Any]:
+        """Give the counts, rate windows, faults and settings."""
+        return self._object("GET", "/_sandbox/state")
+
+    def bent(self) -> list[dict[str, Any]]:
+        """Give what MoEngage would drop or alter without a word, by ``customer_id, attribute, what``."""
+        bent: list[dict[str, Any]] = self._call("GET", "/_sandbox/bent")["bent"]
+        return bent
+
+    def fault(self, **description: Any) -> None:
+        """
+        Put a fault in force.
+
+        :param description: ``kind`` (``status``, ``slow``, ``drop_before``, ``drop_after``, ``fail_200``) and
+            any of ``status body headers seconds times rate after path customer_id type message``.
+        """
+        self._call("POST", "/_sandbox/faults", description)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Give the faults in force, each with how often it has ``fired``."""
+        faults: list[dict[str, Any]] = self._call("GET", "/_sandbox/faults")["faults"]
+        return faults
+
+    def clear_faults(self) -> None:
+        """Lift all faults."""
+        self._call("DELETE", "/_sandbox/faults")
+
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        """Change settings, and give all of them."""
+        if changes:
+            return self._object("POST", "/_sandbox/settings", changes)
+        return self._object("GET", "/_sandbox/settings")
+
+    def reset(self) -> None:
+        """Forget users, requests, faults, windows and what was bent; back to the settings of the start."""
+        self._call("POST", "/_sandbox/reset")
+
+    def _pages(self, what: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = []
+        while True:
+            page = self._call("GET", f"/_sandbox/{what}?offset={len(items)}&limit={PAGE}")
+            items += page[what]
+            if not page[what] or len(items) >= page["total"]:
+                return items
+
+    def _object(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        answer: dict[str, Any] = self._call(method, path, body)
+        return answer
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        # Not urllib: it would send this through a proxy that the environment names.
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body))
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status == http.HTTPStatus.BAD_REQUEST:
+            raise SandboxRefused(answer["error"]["message"])
+        return answer
+
+
+@contextmanager
+def running_sandbox(
+    *, workspace_id: str = DEFAULT_WORKSPACE, api_key: str = DEFAULT_KEY, port: int = 0, **options: Any
+) -> Iterator[Sandbox]:
+    """
+    Run a sandbox in a process of its own, and stop it in the end.
+
+    :param workspace_id: the Workspace ID that it takes.
+    :param api_key: the API key that it takes.
+    :param port: where it listens; 0 takes a free port.
+    :param options: the other options of the command line, such as ``users_per_minute=100``.
+    :raises SandboxNotStarted: where it does not start, with what it said.
+    """
+    given = {"workspace_id": workspace_id, "api_key": api_key, "port": port, **options}
+    command = [sys.executable, "-m", "airflow_provider_moengage.sandbox", "--exit-with-stdin", *_flags(given)]
+    # The child finds this very package, also where it lies in a checkout that is not installed.
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
+        ) as child,
+    ):
+        try:
+            yield Sandbox(_url(child, errors), workspace_id, api_key)
+        finally:
+            _stop(child)
+
+
+def _flags(options: dict[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            yield f"--{flag}" if value else f"--no-{flag}"
+        elif isinstance(value, list | tuple):
+            yield from (f"--{flag}", *value)
+        else:
+            yield f"--{flag}={value}"
+
+
+def _url(child: subprocess.Popen[bytes], errors: Any) -> str:
+    """Wait for the first line, which says where the sandbox is."""
+    assert child.stdout is not None  # noqa: S101
+    late = threading.Timer(START_SECONDS, child.kill)
+    late.start()
+    try:
+        first = child.stdout.readline().decode()
+    finally:
+        late.cancel()
+    if not first.startswith("MoEngage sandbox at "):
+        child.wait()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip()
+        raise SandboxNotStarted(
+            said or f"The MoEngage sandbox did not start within {START_SECONDS:g} seconds"
+        )
+    return first.split()[3]
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()

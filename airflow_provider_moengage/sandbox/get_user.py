@@ -1,0 +1,78 @@
+"""Get User: exports the attributes of up to 20 users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_moengage.sandbox import gate, names
+from airflow_provider_moengage.sandbox.answers import Answer, Refused, expected, succeeded
+from airflow_provider_moengage.sandbox.calls import Call, Endpoint
+from airflow_provider_moengage.sandbox.store import User
+
+MOST_USERS = 20
+#: Two editions name the second kind differently.
+IDENTIFIER_TYPES = ("customer_id", "id", "moengage_id")
+
+
+def get_user(call: Call) -> Answer:
+    """Give the users that are asked for; unknown ones are listed, not refused."""
+    asked, exported = _checked(call.document)
+    users, not_found = [], []
+    for identifier in asked:
+        by_customer_id = identifier["identifier_type"] == "customer_id"
+        find = call.state.users.find if by_customer_id else call.state.users.find_id
+        user = find(identifier["identifier"])
+        if user is None:
+            not_found.append(identifier)
+        else:
+            users.append({"user_attributes": _attributes(user, exported)})
+    found = {"users_not_found": not_found, "users": users}
+    return succeeded({"status": "success", "type": "export_users", "data": found})
+
+
+def _checked(document: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str] | None]:
+    asked = document.get("data")
+    if not isinstance(asked, dict):
+        raise expected("data", "object")
+    identifiers = asked.get("identifiers")
+    if not isinstance(identifiers, list) or not identifiers:
+        raise expected("identifiers", "array")
+    if len(identifiers) > MOST_USERS:
+        raise Refused(400, "LimitBreached", f"max limit allowed is {MOST_USERS}", "users")
+    for identifier in identifiers:
+        if not isinstance(identifier, dict):
+            raise expected("identifiers", "array of objects")
+        if identifier.get("identifier_type") not in IDENTIFIER_TYPES:
+            raise expected("identifier_type", "customer_id or id")
+        if not isinstance(identifier.get("identifier"), str) or not identifier["identifier"]:
+            raise expected("identifier", "string")
+    exported = asked.get("user_fields_to_export")
+    if exported is not None and not (
+        isinstance(exported, list) and all(isinstance(f, str) for f in exported)
+    ):
+        raise expected("user_fields_to_export", "array of strings")
+    return identifiers, exported
+
+
+def _attributes(user: User, exported: list[str] | None) -> dict[str, Any]:
+    # Names come back as they were written. The id comes along always, as in the documented sample.
+    attributes = {**user.attributes, names.CUSTOMER_ID: user.customer_id}
+    if exported is not None:
+        attributes = {name: attributes[name] for name in exported if name in attributes}
+    return {**attributes, "id": user.id}
+
+
+def _identifiers(document: dict[str, Any]) -> list[Any]:
+    asked = document.get("data")
+    identifiers = asked.get("identifiers") if isinstance(asked, dict) else None
+    return identifiers if isinstance(identifiers, list) else []
+
+
+GET_USER = Endpoint(
+    path="/v1/customers/export",
+    gate=gate.QUERY_GATE,
+    respond=get_user,
+    quota="get_users",
+    units=lambda document: max(1, len(_identifiers(document))),
+    customers=lambda document: [i.get("identifier") for i in _identifiers(document) if isinstance(i, dict)],
+)

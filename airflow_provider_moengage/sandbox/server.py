@@ -1,0 +1,109 @@
+"""The server: Starlette's routes on uvicorn, with connections that can be dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, cast
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from airflow_provider_moengage.sandbox.api import Api
+from airflow_provider_moengage.sandbox.control import Control
+from airflow_provider_moengage.sandbox.workspace import Workspace
+
+
+class OpenConnections:
+    """
+    The transports of the open connections, by the client's address.
+
+    ASGI has no message that ends a connection without an answer, but it tells who the client is.
+    """
+
+    def __init__(self) -> None:
+        self._transports: dict[tuple[str, int], asyncio.Transport] = {}
+
+    def drop(self, client: tuple[str, int]) -> None:
+        """End the connection of a client at once, sending nothing."""
+        transport = self._transports.get((client[0], client[1]))
+        if transport is not None:
+            transport.abort()
+
+    def watched(self, protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
+        """Give a protocol class that reports its connections here as they come and go."""
+        transports = self._transports
+
+        class Watched(protocol):  # type: ignore[valid-type, misc]
+            def connection_made(self, transport: asyncio.Transport) -> None:
+                self._client = transport.get_extra_info("peername")[:2]
+                transports[self._client] = transport
+                super().connection_made(transport)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                transports.pop(self._client, None)
+                super().connection_lost(exc)
+
+        return Watched
+
+
+def http_protocol(name: str) -> type[asyncio.Protocol]:
+    """
+    Give uvicorn's protocol class.
+
+    :param name: ``httptools``, ``h11``, or ``auto`` for the first of them that is installed.
+    """
+    if name == "httptools" or (name == "auto" and importlib.util.find_spec("httptools")):
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+        return HttpToolsProtocol
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    return H11Protocol
+
+
+def application(workspace: Workspace, connections: OpenConnections) -> Starlette:
+    """Give the ASGI application: the control endpoints, and the API for every other path."""
+    return Starlette(routes=[*Control(workspace).routes(), Mount("/", Api(workspace, connections))])
+
+
+class SandboxServer(uvicorn.Server):
+    """A uvicorn server that says when it is ready, and ends without waiting for calls under way."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, then say so."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End; the calls that are cut off are no news."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
+        await super().shutdown(sockets)
+
+
+def build(workspace: Workspace, *, http: str, verbose: bool, ready: Callable[[], None]) -> SandboxServer:
+    """Give a server that is ready to run."""
+    connections = OpenConnections()
+    config = uvicorn.Config(
+        cast(Any, application(workspace, connections)),
+        http=cast(Any, connections.watched(http_protocol(http))),
+        ws="none",
+        lifespan="off",
+        # X-Forwarded-For is part of what is played here: it must not replace the client's address.
+        proxy_headers=False,
+        server_header=False,
+        access_log=verbose,
+        log_level="info" if verbose else "error",
+        # Longer than any pause of a test: a connection that is closed between two calls looks like a fault.
+        timeout_keep_alive=600,
+        timeout_graceful_shutdown=0,
+    )
+    return SandboxServer(config, ready)

@@ -1,0 +1,180 @@
+"""The users of the workspace, in memory."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from airflow_provider_moengage.sandbox import names
+from airflow_provider_moengage.sandbox.settings import Settings
+from airflow_provider_moengage.sandbox.values import ARRAY_ELEMENTS, DROPPED, kept, type_of
+
+NAME_CHARACTERS = 200
+HISTORY_KEPT = 50
+
+#: Takes an attribute's name and what became of it.
+Note = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class UnsetRule:
+    """A rule of ``unset_attributes``."""
+
+    type: str
+    attr: str
+    case_sensitive: bool = True
+
+    def matches(self, name: str) -> bool:
+        """Say whether the rule unsets an attribute."""
+        attr = self.attr
+        if not self.case_sensitive:
+            name, attr = name.casefold(), attr.casefold()
+        if self.type == "prefix":
+            return name.startswith(attr)
+        if self.type == "suffix":
+            return name.endswith(attr)
+        return attr in name if self.type == "contains" else name == attr
+
+
+@dataclass(frozen=True)
+class Update:
+    """A checked update of one user."""
+
+    customer_id: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+    add: dict[str, list[Any]] = field(default_factory=dict)
+    remove: dict[str, list[Any]] = field(default_factory=dict)
+    unset: tuple[UnsetRule, ...] = ()
+    update_existing_only: bool = False
+    #: ``attributes`` as they were sent, for the history.
+    sent: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class User:
+    """A user as it is stored."""
+
+    customer_id: str
+    id: str = field(default_factory=lambda: secrets.token_hex(12))
+    attributes: dict[str, Any] = field(default_factory=dict)
+    updates: int = 0
+    #: The ``attributes`` of the last updates as they were sent, in the order in which they were stored.
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the user as a JSON object."""
+        return {
+            "customer_id": self.customer_id,
+            "id": self.id,
+            "attributes": self.attributes,
+            "types": {name: type_of(value) for name, value in self.attributes.items()},
+            "updates": self.updates,
+            "history": self.history,
+        }
+
+
+class Users:
+    """The users by customer id and by MoEngage id, and the names of all custom attributes."""
+
+    def __init__(self) -> None:
+        self.updates = 0
+        self._by_customer_id: dict[str, User] = {}
+        self._by_id: dict[str, User] = {}
+        self._custom_names: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._by_customer_id)
+
+    def find(self, customer_id: str) -> User | None:
+        """Give the user of a customer id."""
+        return self._by_customer_id.get(customer_id)
+
+    def find_id(self, id_: str) -> User | None:
+        """Give the user of a MoEngage id."""
+        return self._by_id.get(id_)
+
+    def page(self, offset: int, limit: int) -> Iterator[User]:
+        """Give some of the users in the order of their creation."""
+        return islice(self._by_customer_id.values(), offset, offset + limit)
+
+    def apply(self, update: Update, settings: Settings, note: Note) -> None:
+        """
+        Store an update: set, then remove and add array values, then unset.
+
+        :param update: what to change; attributes that it does not name stay as they are.
+        :param note: told of everything that is stored otherwise than it was sent.
+        """
+        user = self._by_customer_id.get(update.customer_id)
+        if user is None:
+            if update.update_existing_only:
+                return
+            user = User(update.customer_id)
+            self._by_customer_id[user.customer_id] = user
+            self._by_id[user.id] = user
+        for name, value in update.attributes.items():
+            self._set(user, name, value, settings, note)
+        for name, values in update.remove.items():
+            self._remove(user, name, values)
+        for name, values in update.add.items():
+            self._set_values(user, name, values, settings, note)
+        if update.unset:
+            for name in [
+                name for name in user.attributes if any(rule.matches(name) for rule in update.unset)
+            ]:
+                del user.attributes[name]
+        user.updates += 1
+        user.history.append(update.sent)
+        # A list, though a deque would drop the oldest by itself: tens of thousands of users have one update.
+        del user.history[:-HISTORY_KEPT]
+        self.updates += 1
+
+    def _set(self, user: User, name: str, value: Any, settings: Settings, note: Note) -> None:
+        reason = names.unwritable(name)
+        if reason is not None:
+            note(name, reason)
+            return
+        if len(name) > NAME_CHARACTERS:
+            note(name, f"the name was cut to {NAME_CHARACTERS} characters")
+            name = name[:NAME_CHARACTERS]
+        value = kept(name, value, objects=settings.object_attributes, note=lambda what: note(name, what))
+        if value is DROPPED:
+            return
+        if value == [] and isinstance(value, list):
+            user.attributes.pop(name, None)
+            return
+        if name in names.CREATE_ONLY and user.attributes.get(name, value) != value:
+            note(name, "dropped: the attribute is never updated once it is there")
+            return
+        if name not in self._custom_names and name not in names.STANDARD:
+            if len(self._custom_names) >= settings.max_user_attributes:
+                note(
+                    name, f"dropped: the workspace has {settings.max_user_attributes} user attributes already"
+                )
+                return
+            self._custom_names.add(name)
+        user.attributes[name] = value
+
+    def _set_values(self, user: User, name: str, values: list[Any], settings: Settings, note: Note) -> None:
+        stored = user.attributes.get(name, [])
+        if not isinstance(stored, list):
+            note(name, "values not added: the attribute is no array")
+            return
+        if len(stored) + len(values) > ARRAY_ELEMENTS:
+            note(name, f"cut to {ARRAY_ELEMENTS} elements")
+            values = values[: ARRAY_ELEMENTS - len(stored)]
+        if values:
+            self._set(user, name, [*stored, *values], settings, note)
+
+    @staticmethod
+    def _remove(user: User, name: str, values: list[Any]) -> None:
+        stored = user.attributes.get(name)
+        if not isinstance(stored, list):
+            return
+        left = [item for item in stored if not any(type_of(item) == type_of(v) and item == v for v in values)]
+        if left:
+            user.attributes[name] = left
+        else:
+            del user.attributes[name]

@@ -1,0 +1,121 @@
+"""Track User: creates and updates one user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_moengage.sandbox import gate, names
+from airflow_provider_moengage.sandbox.answers import Answer, Refused, expected, succeeded
+from airflow_provider_moengage.sandbox.calls import Call, Endpoint
+from airflow_provider_moengage.sandbox.store import UnsetRule, Update
+
+UNSET_TYPES = ("equals", "prefix", "suffix", "contains")
+ADD, REMOVE = "addValueToArrayField", "removeValueFromArrayField"
+FIELDS = frozenset(
+    {"type", "customer_id", "attributes", "unset_attributes", "update_existing_only", "platforms"}
+)
+
+
+def track_user(call: Call) -> Answer:
+    """Accept an update; what MoEngage would drop or alter without a word is recorded as bent."""
+    update = checked(call.document)
+    store(call, call.document, update)
+    return succeeded(
+        {
+            "status": "success",
+            "message": "Your request has been accepted and will be processed soon.",
+            "request_id": call.request_id,
+        }
+    )
+
+
+def checked(document: dict[str, Any]) -> Update:
+    """Check a customer object; the errors are those that MoEngage documents."""
+    if not isinstance(document.get("type"), str):
+        raise expected("type", "string")
+    customer_id = document.get("customer_id")
+    if not isinstance(customer_id, str):
+        raise expected("customer_id", "string")
+    unset = _unset_rules(document.get("unset_attributes", []))
+    sent = document.get("attributes", {} if unset else None)
+    if not isinstance(sent, dict):
+        raise expected("attributes", "object")
+    update_existing_only = document.get("update_existing_only", False)
+    if not isinstance(update_existing_only, bool):
+        raise expected("update_existing_only", "boolean")
+    attributes = {name: value for name, value in sent.items() if name not in (ADD, REMOVE)}
+    if "platforms" in document:
+        # One edition has it here, the others inside the attributes.
+        attributes.setdefault("platforms", document["platforms"])
+    add, remove = _array_values(sent, ADD), _array_values(sent, REMOVE)
+    for name in (*add, *remove):
+        if name == "platforms":
+            raise _array_error(name, "platforms cannot be added to or removed from")
+        if name in add and name in remove:
+            raise _array_error(name, "values cannot be added to and removed from one attribute in one call")
+        if name in add and name in attributes:
+            raise _array_error(name, "an attribute cannot be set and added to in one call")
+    return Update(customer_id, attributes, add, remove, unset, update_existing_only, sent)
+
+
+def store(call: Call, document: dict[str, Any], update: Update) -> None:
+    """Store a checked update, as far as MoEngage would."""
+    state = call.state
+
+    def note(attribute: str | None, what: str) -> None:
+        state.bent.record(update.customer_id, attribute, what)
+
+    if document["type"] != "customer":
+        note(None, "not processed: the type is not exactly customer")
+        return
+    if len(update.customer_id) < 2 or update.customer_id.strip().lower() in names.BLOCKED_CUSTOMER_IDS:
+        note(None, "not processed: the customer_id is blocked")
+        return
+    for name in document.keys() - FIELDS:
+        note(name, "ignored: no field of a customer object")
+    if update.unset and not state.settings.unset_attributes:
+        note(None, "unset_attributes ignored: the workspace does not have the feature")
+        update = Update(**{**vars(update), "unset": ()})
+    if any(rule.matches("customer_id") for rule in update.unset):
+        note("customer_id", "not unset: the customer_id cannot be")
+    state.users.apply(update, state.settings, note)
+
+
+def _unset_rules(rules: Any) -> tuple[UnsetRule, ...]:
+    if not isinstance(rules, list):
+        raise expected("unset_attributes", "array")
+    checked_rules = []
+    for rule in rules:
+        if not isinstance(rule, dict):
+            raise expected("unset_attributes", "array of objects")
+        if rule.get("type") not in UNSET_TYPES:
+            raise expected("type", "one of " + ", ".join(UNSET_TYPES))
+        if not isinstance(rule.get("attr"), str) or not rule["attr"]:
+            raise expected("attr", "string")
+        if not isinstance(rule.get("case_sensitive", True), bool):
+            raise expected("case_sensitive", "boolean")
+        checked_rules.append(UnsetRule(rule["type"], rule["attr"], rule.get("case_sensitive", True)))
+    return tuple(checked_rules)
+
+
+def _array_values(attributes: dict[str, Any], operator: str) -> dict[str, list[Any]]:
+    values = attributes.get(operator, {})
+    if not isinstance(values, dict):
+        raise expected(operator, "object")
+    for name, listed in values.items():
+        if not isinstance(listed, list):
+            raise expected(name, "array")
+    return values
+
+
+def _array_error(name: str, message: str) -> Refused:
+    return Refused(400, "ArrayFieldError", message, name)
+
+
+TRACK_USER = Endpoint(
+    path="/v1/customer/{app_id}",
+    gate=gate.PATH_GATE,
+    respond=track_user,
+    quota="users",
+    customers=lambda document: (document.get("customer_id"),),
+)

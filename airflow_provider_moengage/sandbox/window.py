@@ -1,0 +1,100 @@
+"""The fixed rate window, and how its state is spelled in response headers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class RateWindow:
+    """
+    A fixed window of one quota.
+
+    It opens with the first unit spent and ends ``seconds`` later, whatever happens in between. Between
+    windows nothing is spent and the whole length lies ahead. A call that does not fit costs nothing.
+    """
+
+    def __init__(
+        self, quota: str, limit: int, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.quota = quota
+        self.limit = limit
+        self.seconds = seconds
+        self.used_total = 0
+        self.rejected_429 = 0
+        self._clock = clock
+        self._used = 0
+        self._opened: float | None = None
+
+    def spend(self, units: int) -> bool:
+        """Take so many units from the window; false, and nothing taken, where they do not fit."""
+        self._roll()
+        if units > self.limit - self._used:
+            self.rejected_429 += 1
+            return False
+        if self._opened is None:
+            self._opened = self._clock()
+        self._used += units
+        self.used_total += units
+        return True
+
+    @property
+    def remaining(self) -> int:
+        """Units left in the window."""
+        self._roll()
+        return max(0, self.limit - self._used)
+
+    @property
+    def reset_seconds(self) -> float:
+        """Seconds until the window ends."""
+        self._roll()
+        if self._opened is None:
+            return self.seconds
+        return max(0.0, self._opened + self.seconds - self._clock())
+
+    def _roll(self) -> None:
+        if self._opened is not None and self._clock() >= self._opened + self.seconds:
+            self._opened = None
+            self._used = 0
+
+    def headers(self, limit_style: str, reset_style: str) -> Headers:
+        """
+        Give the rate headers.
+
+        :param limit_style: ``semicolon`` (``31500; w=60``), ``comma`` (``5, 5;w=60``), ``bare`` (``5``) or
+            ``none``.
+        :param reset_style: ``ceil`` and ``floor`` are seconds left, ``epoch`` is the second at which it ends.
+        """
+        if limit_style == "none":
+            return []
+        remaining, reset_seconds = self.remaining, self.reset_seconds
+        if limit_style == "semicolon":
+            limit = f"{self.limit}; w={self.seconds:g}"
+        elif limit_style == "comma":
+            limit = f"{self.limit}, {self.limit};w={self.seconds:g}"
+        else:
+            limit = str(self.limit)
+        if reset_style == "epoch":
+            reset = math.ceil(time.time() + reset_seconds)
+        else:
+            reset = math.floor(reset_seconds) if reset_style == "floor" else math.ceil(reset_seconds)
+        return [
+            (b"x-ratelimit-limit", limit.encode()),
+            (b"x-ratelimit-remaining", b"%d" % remaining),
+            (b"x-ratelimit-reset", b"%d" % reset),
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the state of the window as a JSON object."""
+        return {
+            "quota": self.quota,
+            "limit": self.limit,
+            "remaining": self.remaining,
+            "reset_seconds": self.reset_seconds,
+            "used_total": self.used_total,
+            "rejected_429": self.rejected_429,
+        }

@@ -1,0 +1,77 @@
+"""The workspace that the sandbox plays: its credentials, and everything that happened in it."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from random import Random
+from typing import Any
+
+from airflow_provider_moengage.sandbox.calls import Journal
+from airflow_provider_moengage.sandbox.faults import Faults
+from airflow_provider_moengage.sandbox.settings import Settings
+from airflow_provider_moengage.sandbox.store import Users
+from airflow_provider_moengage.sandbox.window import RateWindow
+
+#: The rate windows, and the setting that holds the limit of each.
+QUOTAS = {"users": "users_per_minute", "get_users": "get_users_per_minute"}
+
+BENT_KEPT = 100_000
+
+
+class Bent:
+    """What MoEngage would have dropped or altered without a word."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._records: list[dict[str, Any]] = []
+
+    def record(self, customer_id: str | None, attribute: str | None, what: str) -> None:
+        """Remember one silent alteration."""
+        self.count += 1
+        if len(self._records) < BENT_KEPT:
+            self._records.append({"customer_id": customer_id, "attribute": attribute, "what": what})
+
+    def first(self, count: int = BENT_KEPT) -> list[dict[str, Any]]:
+        """Give the first so many alterations."""
+        return self._records[:count]
+
+
+class State:
+    """Everything that a reset clears."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.users = Users()
+        self.journal = Journal()
+        self.bent = Bent()
+        self.faults = Faults(Random(settings.seed))
+        self.statuses: Counter[str] = Counter()
+        self.windows = {
+            quota: RateWindow(quota, getattr(settings, name), settings.window_seconds)
+            for quota, name in QUOTAS.items()
+        }
+        self.settings = settings
+
+    def change(self, changes: dict[str, Any]) -> None:
+        """Change settings while the sandbox runs; what is spent of a window stays spent."""
+        self.settings = self.settings.changed(changes)
+        if "seed" in changes:
+            self.faults.random = Random(self.settings.seed)
+        for quota, name in QUOTAS.items():
+            self.windows[quota].limit = getattr(self.settings, name)
+            self.windows[quota].seconds = self.settings.window_seconds
+
+
+class Workspace:
+    """A workspace: who may call, and its current state."""
+
+    def __init__(self, workspace_id: str, api_key: str, settings: Settings) -> None:
+        self.workspace_id = workspace_id
+        self.api_key = api_key
+        self.authorization = b"Basic " + base64.b64encode(f"{workspace_id}:{api_key}".encode())
+        self._settings = settings
+        self.state = State(settings)
+
+    def reset(self) -> None:
+        """Start anew, with the settings that the sandbox was started with."""
+        self.state = State(self._settings)

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from airflow_provider_moengage.sandbox import SandboxNotStarted, running_sandbox
+from tests.sandbox.conftest import Api
+
+COMMAND = [sys.executable, "-m", "airflow_provider_moengage.sandbox"]
+
+
+@contextmanager
+def started(*flags: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """Start the command line, and give it with its first two lines."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*COMMAND, *flags], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as child:
+        try:
+            assert child.stdout is not None
+            yield child, [child.stdout.readline().rstrip("\n") for _ in range(2)]
+        finally:
+            child.kill()
+
+
+def test_the_first_lines_say_where_it_is_and_how_to_connect() -> None:
+    with started("--port", "0", "--workspace-id", "W", "--api-key", "K") as (_, [first, second]):
+        url = first.removeprefix("MoEngage sandbox at ").removesuffix(" (workspace W)")
+        port = int(url.removeprefix("http://127.0.0.1:"))
+        assert second == (
+            'AIRFLOW_CONN_MOENGAGE_DEFAULT=\'{"conn_type":"moengage","host":"http://127.0.0.1",'
+            f'"port":{port},"login":"W","password":"K"}}\''
+        )
+        assert requests.get(url + "/_sandbox/state", timeout=5).json()["workspace_id"] == "W"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_promptly_and_quietly_with_a_call_under_way(number: signal.Signals) -> None:
+    with started("--port", "0", "--latency-seconds", "30") as (child, [first, _]):
+        path = "/v1/customer/SANDBOX_WORKSPACE"
+        login = ("SANDBOX_WORKSPACE", "SANDBOX_KEY")
+        with pytest.raises(requests.ReadTimeout):
+            requests.post(first.split()[3] + path, json={}, auth=login, timeout=0.2)
+        asked = time.monotonic()
+        child.send_signal(number)
+        _, errors = child.communicate(timeout=5)
+        assert time.monotonic() - asked < 3
+        assert errors == ""
+
+
+def test_it_stops_when_standard_input_ends() -> None:
+    with started("--port", "0", "--exit-with-stdin") as (child, _):
+        assert child.poll() is None
+        _, errors = child.communicate(timeout=5)
+        assert (child.returncode, errors) == (0, "")
+
+
+def test_it_outlives_the_end_of_standard_input_unless_told() -> None:
+    with started("--port", "0") as (child, [first, _]):
+        assert child.stdin is not None
+        child.stdin.close()
+        time.sleep(0.4)
+        assert requests.get(first.split()[3] + "/_sandbox/state", timeout=5).status_code == 200
+
+
+def test_it_logs_requests_only_when_verbose() -> None:
+    for flags, logged in (((), False), (("--verbose",), True)):
+        with started("--port", "0", "--exit-with-stdin", *flags) as (child, [first, _]):
+            requests.get(first.split()[3] + "/_sandbox/state", timeout=5)
+            output, errors = child.communicate(timeout=5)
+            assert ("/_sandbox/state" in output) is logged
+            assert bool(errors) is logged
+
+
+def test_a_port_that_is_taken_is_said_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_setting_that_cannot_be_is_a_usage_error() -> None:
+    ended = subprocess.run([*COMMAND, "--window-seconds", "0"], capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 2
+    assert "window_seconds is above 0" in ended.stderr
+
+
+def test_help_names_every_setting() -> None:
+    help_ = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, timeout=20).stdout
+    for flag in ("--users-per-minute", "--no-unset-attributes", "--allowed-ips", "--limit-style"):
+        assert flag in help_
+
+
+def test_every_setting_is_an_option_of_running_sandbox() -> None:
+    options = {
+        "users_per_minute": 5,
+        "window_seconds": 1.5,
+        "limit_style": "comma",
+        "object_attributes": True,
+        "unset_attributes": False,
+        "allowed_ips": ["198.51.100.7", "203.0.113.9"],
+        "seed": 3,
+    }
+    with running_sandbox(workspace_id="W 1", api_key="K:2/@", **options) as sandbox:
+        assert options.items() <= sandbox.settings().items()
+        sandbox.settings(users_per_minute=9)
+        sandbox.reset()
+        assert sandbox.settings()["users_per_minute"] == 5
+        assert sandbox.connection["login"] == "W 1"
+        assert sandbox.connection_uri == f"moengage://W%201:K%3A2%2F%40@127.0.0.1:{sandbox.port}"
+
+
+def test_answers_come_without_delay_on_a_connection_that_is_kept() -> None:
+    # An answer in two packets takes 40 ms where Nagle's algorithm is on.
+    with running_sandbox(http="httptools") as sandbox:
+        api = Api(sandbox)
+        api.track()
+        started_at = time.monotonic()
+        for _ in range(50):
+            api.track()
+        assert time.monotonic() - started_at < 1
+
+
+def test_a_sandbox_leaves_no_process_behind() -> None:
+    with running_sandbox() as sandbox:
+        assert sandbox.state()["users"] == 0
+    with pytest.raises(ConnectionRefusedError):
+        sandbox.state()
+
+
+def test_a_sandbox_ends_with_a_parent_that_is_killed() -> None:
+    code = (
+        "import time\n"
+        "from airflow_provider_moengage.sandbox import running_sandbox\n"
+        "with running_sandbox() as sandbox:\n"
+        "    print(sandbox.url, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        url = parent.stdout.readline().strip()
+        os.kill(parent.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            requests.get(url, timeout=1)
+        except requests.ConnectionError:
+            return
+        time.sleep(0.1)
+    pytest.fail("the sandbox is still there")
+
+
+def test_a_sandbox_that_does_not_start_says_why() -> None:
+    with (
+        pytest.raises(SandboxNotStarted, match="window_seconds is above 0"),
+        running_sandbox(window_seconds=0),
+    ):
+        pass
