@@ -79,9 +79,9 @@ class MoEngageClient:
     def __init__(self, workspace: Workspace, *, connections: int = 16) -> None:
         self.workspace = workspace
         self._session = requests.Session()
-        self._adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
-        self._session.mount("https://", self._adapter)
-        self._session.mount("http://", self._adapter)
+        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
         self._session.headers.clear()
         self._session.headers.update(self._headers())
         # .netrc must not take the place of the connection's credentials.
@@ -199,7 +199,7 @@ class MoEngageClient:
         try:
             # The adapter and not the session: redirects are not followed, cookies not kept, settings merged
             # once.
-            response = self._adapter.send(
+            response = self._session.get_adapter(template.url).send(
                 request,
                 timeout=(min(CONNECT_TIMEOUT, self.workspace.timeout), self.workspace.timeout),
                 verify=template.settings["verify"],
@@ -208,7 +208,7 @@ class MoEngageClient:
             )
             content = response.content
         except requests.RequestException as error:
-            raise _network_error(error, template.request.url) from error
+            raise _network_error(error, template.url) from error
         return response.status_code, content, RateHeaders.parse(response.headers, time.time())
 
     def _template(self, endpoint: Endpoint) -> _Template:
@@ -221,8 +221,8 @@ class MoEngageClient:
             path = endpoint.path.format(app_id=quote(workspace.app_id, safe=""))
             url = f"{workspace.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
             request = self._session.prepare_request(requests.Request("POST", url))
-            settings = self._session.merge_environment_settings(request.url, {}, False, None, None)
-            self._templates[endpoint] = _Template(request, settings)
+            settings = self._session.merge_environment_settings(url, {}, False, None, None)
+            self._templates[endpoint] = _Template(url, request, settings)
         return self._templates[endpoint]
 
     def _window(self, endpoint: Endpoint) -> Window | None:
@@ -253,6 +253,7 @@ class MoEngageClient:
 
 @dataclass(frozen=True)
 class _Template:
+    url: str
     request: requests.PreparedRequest
     settings: Mapping[str, Any]
 
@@ -273,12 +274,12 @@ def _backoff(failures: int, retry_after: float | None) -> float:
     return max(pause * random.uniform(0.75, 1.25), min(retry_after or 0.0, 2 * LONGEST_BACKOFF))
 
 
-def _network_error(error: requests.RequestException, url: str | None) -> MoEngageNetworkError:
+def _network_error(error: requests.RequestException, url: str) -> MoEngageNetworkError:
     cause = error.args[0] if error.args else None
     never_connected = isinstance(error, requests.ConnectTimeout) or isinstance(
         getattr(cause, "reason", None), NewConnectionError
     )
-    host = urlsplit(url or "").netloc
+    host = urlsplit(url).netloc
     what = "could not be reached" if never_connected else "gave no answer"
     return MoEngageNetworkError(
         f"{host} {what} ({type(error).__name__}): check the network, the proxy settings and the connection's "

@@ -8,7 +8,7 @@ is of a wrong type, so everything is checked here. Sources: Track User ("attribu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from math import isfinite
 from typing import Any
@@ -92,9 +92,6 @@ def _check_number(name: str, value: float) -> None:
 
 
 def _check_array(name: str, value: list[Any], as_text: bool) -> None:
-    if name == "platforms":
-        _check_platforms(value)
-        return
     if len(value) > MAX_ARRAY_ELEMENTS:
         raise MoEngageRecordInvalid(
             "array_length",
@@ -123,10 +120,11 @@ def _kind(element: object, as_text: bool) -> str:
     return "booleans" if isinstance(element, bool) else "numbers"
 
 
-def _check_platforms(value: list[Any]) -> None:
-    for element in value:
+def _check_platforms(value: object) -> None:
+    for element in value if isinstance(value, list) else [value]:
         good = (
-            isinstance(element, Mapping)
+            isinstance(value, list)
+            and isinstance(element, dict)
             and set(element) == {"platform", "active"}
             and element["platform"] in PLATFORMS
             and element["active"] in ("true", "false")
@@ -140,9 +138,6 @@ def _check_platforms(value: list[Any]) -> None:
 
 
 def _check_object(name: str, value: dict[Any, Any]) -> None:
-    if name == "moe_geo_location":
-        _check_location(value)
-        return
     keys = _check_level(name, value, level=1)
     if keys > MAX_OBJECT_KEYS:
         raise MoEngageRecordInvalid(
@@ -171,19 +166,26 @@ def _check_level(name: str, value: dict[Any, Any], level: int) -> int:
     return keys
 
 
-def _check_location(value: dict[Any, Any]) -> None:
-    lat, lon = value.get("lat"), value.get("lon")
+def _check_location(value: object) -> None:
     good = (
-        set(value) == {"lat", "lon"}
-        and all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in (lat, lon))
-        and abs(lat) <= 90  # type: ignore[arg-type]
-        and abs(lon) <= 180  # type: ignore[arg-type]
+        isinstance(value, dict)
+        and set(value) == {"lat", "lon"}
+        and all(type(number) in (int, float) for number in value.values())
+        and abs(value["lat"]) <= 90
+        and abs(value["lon"]) <= 180
     )
     if not good:
         raise MoEngageRecordInvalid(
             "moe_geo_location",
             "attribute 'moe_geo_location' must be an object like {'lat': 12.11, 'lon': 123.122}, in degrees",
         )
+
+
+#: Standard attributes with a documented shape of their own.
+_SHAPES: Mapping[str, Callable[[object], None]] = {
+    "platforms": _check_platforms,
+    "moe_geo_location": _check_location,
+}
 
 
 def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> None:
@@ -202,7 +204,11 @@ def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> No
         if fault:
             raise MoEngageRecordInvalid(*fault)
         # Whether a null is sent at all was decided before; what MoEngage makes of it is not documented.
-        if value is not None:
+        if value is None:
+            continue
+        if name in _SHAPES:
+            _SHAPES[name](value)
+        else:
             check_value(name, value, as_text=name in texts)
 
 

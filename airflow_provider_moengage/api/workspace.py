@@ -34,7 +34,7 @@ def normalize_data_center(value: object) -> str:
     :raises MoEngageParameterError: the data centre is unknown; data cannot move between centres, so there is
         no fallback.
     """
-    digits = re.fullmatch(r"(?:dc)?[-_ ]?0*(\d+)", str(value).strip().lower())
+    digits = re.fullmatch(r"(?:dc[-_ ]?)?0*(\d+)", str(value).strip().lower())
     name = digits[1].zfill(2) if digits else ""
     if name not in DATA_CENTERS:
         known = ", ".join(f"{number} ({region})" for number, region in DATA_CENTERS.items())

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.workspace import Workspace, normalize_data_center
+
+
+def workspace(**fields):
+    return Workspace(**{"app_id": "APP", "api_key": "KEY", "data_center": "01", **fields})
+
+
+@pytest.mark.parametrize("spelling", ["1", "01", "DC01", "dc-01", "dc_1", " Dc 01 ", 1])
+def test_every_spelling_of_a_data_centre_is_one_host(spelling):
+    assert normalize_data_center(spelling) == "01"
+    assert workspace(data_center=spelling).base_url == "https://api-01.moengage.com/v1"
+
+
+def test_every_documented_data_centre_is_known():
+    for number in ("01", "02", "03", "04", "05", "06", "101"):
+        assert workspace(data_center=number).base_url == f"https://api-{number}.moengage.com/v1"
+
+
+@pytest.mark.parametrize("unknown", ["eu", "07", "", "1.0", "01x", "-1", "1001"])
+def test_an_unknown_data_centre_is_an_error_that_names_the_known_ones(unknown):
+    with pytest.raises(
+        MoEngageParameterError, match=r"data_center .* is unknown; use one of 01 \(US\), 02 \(EU\)"
+    ):
+        workspace(data_center=unknown)
+
+
+def test_without_data_centre_and_host_there_is_nowhere_to_send():
+    with pytest.raises(MoEngageParameterError, match="data_center is missing; use one of 01"):
+        workspace(data_center=None)
+
+
+@pytest.mark.parametrize(
+    ("host", "base_url"),
+    [
+        ("127.0.0.1:8095", "http://127.0.0.1:8095/v1"),
+        ("localhost", "http://localhost/v1"),
+        ("http://127.0.0.1:8095/", "http://127.0.0.1:8095/v1"),
+        ("http://[::1]:8095", "http://[::1]:8095/v1"),
+        ("proxy.example.com", "https://proxy.example.com/v1"),
+        ("https://proxy.example.com:8443", "https://proxy.example.com:8443/v1"),
+        ("https://proxy.example.com/v1", "https://proxy.example.com/v1"),
+    ],
+)
+def test_a_host_replaces_moengages_own(host, base_url):
+    assert workspace(data_center=None, host=host).base_url == base_url
+
+
+def test_plain_http_beyond_this_machine_must_be_asked_for():
+    with pytest.raises(MoEngageParameterError, match="allow_http"):
+        workspace(host="http://proxy.example.com")
+    assert (
+        workspace(host="http://proxy.example.com", allow_http=True).base_url == "http://proxy.example.com/v1"
+    )
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://user:pw@localhost",
+        "localhost/path",
+        "localhost?x=1",
+        "ftp://localhost",
+        "localhost:99999",
+        "http://",
+    ],
+)
+def test_a_host_is_a_host_and_nothing_else(host):
+    with pytest.raises(MoEngageParameterError, match="host"):
+        workspace(host=host)
+
+
+@pytest.mark.parametrize("field", ["app_id", "api_key"])
+@pytest.mark.parametrize("value", ["", " x", "a\nb", "ключ"])
+def test_credentials_are_plain_text(field, value):
+    with pytest.raises(MoEngageParameterError, match=field):
+        workspace(**{field: value})
+
+
+def test_a_workspace_id_with_a_colon_cannot_be_authenticated():
+    with pytest.raises(MoEngageParameterError, match="app_id"):
+        workspace(app_id="a:b")
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01, float("nan")])
+def test_the_share_of_the_rate_limit_is_above_0_and_up_to_1(share):
+    with pytest.raises(MoEngageParameterError, match="rate_limit_share"):
+        workspace(rate_limit_share=share)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
+def test_a_timeout_is_a_number_of_seconds(timeout):
+    with pytest.raises(MoEngageParameterError, match="timeout"):
+        workspace(timeout=timeout)
+
+
+def test_limits_name_known_quotas_and_whole_units():
+    assert workspace(limits={"users": 5}).limit("users") == 5
+    assert workspace(limits={"users": 5}).limit("get_users") == 1000
+    with pytest.raises(MoEngageParameterError, match="'user'; use any of users, events"):
+        workspace(limits={"user": 5})
+    for wrong in (0, -1, 1.5, True, "x"):
+        with pytest.raises(MoEngageParameterError, match=r"limits\['users'\]"):
+            workspace(limits={"users": wrong})
+
+
+def test_forwarded_for_holds_addresses_and_no_header_tricks():
+    assert workspace(forwarded_for="203.0.113.7, 2001:db8::1").forwarded_for
+    for wrong in ("somewhere", "1.2.3.4\r\nX-Evil: 1", "1.2.3.4,"):
+        with pytest.raises(MoEngageParameterError, match="forwarded_for"):
+            workspace(forwarded_for=wrong)
+
+
+def test_the_key_is_in_no_repr():
+    assert "KEY" not in repr(workspace(api_key="KEY"))
