@@ -218,7 +218,7 @@ def _as_json(name: str, value: object, zone: tzinfo | None) -> Any:
         return None
     try:
         return json_value(name, from_json(value), zone)
-    except ValueError:
+    except (ValueError, TypeError):
         raise _not_a("json", name, value, "a JSON text") from None
 
 

@@ -86,7 +86,8 @@ def _ndjson_rows(lines: io.TextIOWrapper) -> Iterator[object]:
             continue
         try:
             row = from_json(line)
-        except ValueError:
+        except (ValueError, TypeError):
+            # A TypeError: the text holds a byte that is no UTF-8.
             yield Unreadable(line.rstrip("\r\n"), "line_json", "the line is not a JSON object")
             continue
         yield row["row"] if isinstance(row, dict) and row.keys() == REJECTED_KEYS else row

@@ -125,10 +125,11 @@ class Ledger:
 
     def report(self, throttled_seconds: float) -> dict[str, Any]:
         """Sum up the run as JSON."""
-        reasons = dict(self.reasons.most_common(MAX_REASONS))
-        if len(self.reasons) > MAX_REASONS:
-            reasons = dict(self.reasons.most_common(MAX_REASONS - 1))
-            reasons[OTHER_REASONS] = self.rejected - sum(reasons.values()) + reasons.pop(OTHER_REASONS, 0)
+        reasons = dict(self.reasons.most_common())
+        if len(reasons) > MAX_REASONS:
+            reasons.pop(OTHER_REASONS, None)
+            reasons = dict(list(reasons.items())[: MAX_REASONS - 1])
+            reasons[OTHER_REASONS] = self.rejected - sum(reasons.values())
         written = self._parts is not None and self._parts.written > 0
         return {
             "read": self.read,

@@ -81,7 +81,7 @@ class Rows:
     def _parse(self, text: str) -> object:
         try:
             return from_json(text) if text.strip() else []
-        except ValueError:
+        except (ValueError, TypeError):
             raise MoEngageParameterError(
                 f"{self._parameter} is a text that is not JSON"
                 + (", but the Python form of a list" if _is_python_repr(text) else "")

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_moengage.api.answers import Answer
+from airflow_provider_moengage.api.client import Exchange
+from airflow_provider_moengage.api.endpoints import TRACK_USER
+from airflow_provider_moengage.api.errors import (
+    MoEngageRecordInvalid,
+    MoEngageRecordRefused,
+    MoEngageServerError,
+)
+from airflow_provider_moengage.delivery import rejected
+from airflow_provider_moengage.delivery.batches import Batch, Entry
+from airflow_provider_moengage.delivery.ledger import Ledger
+from airflow_provider_moengage.delivery.rejected import RejectedParts
+
+ACCEPTED = Answer({}, None)
+DEAD = MoEngageServerError("MoEngage answered 500", status=500)
+
+
+def batch(position: int = 0) -> Batch:
+    return Batch(TRACK_USER, b"", (Entry(position, {}),), 1, frozenset())
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["accepted", "refused", "unsent", "invalid"]), st.integers(1, 6), st.booleans()
+        )
+    )
+)
+def test_every_row_is_in_exactly_one_class_and_requests_are_counted_once(outcomes):
+    ledger = Ledger()
+    for position, (outcome, requests, unanswered) in enumerate(outcomes):
+        ledger.read += 1
+        if outcome == "invalid":
+            ledger.refuse(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
+        elif outcome == "accepted":
+            ledger.settle(batch(position), Exchange(ACCEPTED, requests, unanswered))
+        elif outcome == "refused":
+            error = MoEngageRecordRefused("MoEngage answered 400", status=400, type="T")
+            ledger.settle(batch(position), Exchange(error, requests, unanswered))
+            ledger.refuse(Entry(position, {}), error)
+        else:
+            ledger.settle(batch(position), Exchange(DEAD, requests, unanswered))
+    report = ledger.report(0.0)
+    kinds = [outcome for outcome, _, _ in outcomes]
+    sent = [(requests, unanswered) for outcome, requests, unanswered in outcomes if outcome != "invalid"]
+    assert report["read"] == len(outcomes)
+    assert report["accepted"] == kinds.count("accepted")
+    assert report["rejected"] == kinds.count("refused") + kinds.count("invalid")
+    assert report["unsent"] == kinds.count("unsent")
+    assert report["unknown"] == sum(unanswered for _, unanswered in sent)
+    assert report["requests"] == sum(requests for requests, _ in sent)
+    assert report["retried"] == sum(requests - 1 for requests, _ in sent)
+    assert sum(report["reasons"].values()) == report["rejected"]
+
+
+def test_at_most_twenty_reasons_are_named_and_none_is_lost():
+    ledger = Ledger()
+    for number in range(2_000):
+        ledger.read += 1
+        ledger.refuse(Entry(number, {}), MoEngageRecordInvalid("rule", f"reason {number}"))
+    reasons = ledger.report(0.0)["reasons"]
+    assert len(reasons) == 20
+    assert sum(reasons.values()) == 2_000
+
+
+def test_fifty_refusals_of_one_type_without_a_success_are_hopeless_and_one_success_is_not():
+    error = MoEngageRecordRefused("MoEngage answered 400", status=400, type="T")
+    ledger = Ledger()
+    for number in range(49):
+        ledger.refuse(Entry(number, {}), error)
+    ledger.refuse(Entry(49, {}), MoEngageRecordInvalid("T", "our own rule"))
+    assert ledger.hopeless is None
+    ledger.refuse(Entry(50, {}), error)
+    assert ledger.hopeless == "T"
+    ledger.settle(batch(), Exchange(ACCEPTED, 1, unanswered=False))
+    assert ledger.hopeless is None
+
+
+def test_a_refused_row_stands_in_its_part_with_everything_that_is_needed_to_mend_it(tmp_path):
+    parts = RejectedParts(str(tmp_path / "new" / "folder"), replace=False)
+    parts.open()
+    ledger = Ledger(parts)
+    error = MoEngageRecordRefused(
+        "MoEngage answered 400 T",
+        status=400,
+        type="T",
+        message="name is expected to be string",
+        request_id="r1",
+    )
+    ledger.refuse(Entry(7, {"customer_id": "a1", "name": b"x", "half": "\ud800"}), error)
+    ledger.refuse(Entry(8, "no row"), MoEngageRecordInvalid("row_type", "a row is of type str"))
+    ledger.flush()
+    (part,) = (tmp_path / "new" / "folder").iterdir()
+    lines = part.read_text().splitlines()
+    assert json.loads(lines[0]) == {
+        "position": 7,
+        "reason": "MoEngage answered 400 T: name is expected to be string",
+        "code": "T",
+        "request_id": "r1",
+        "row": {"customer_id": "a1", "name": "bytes", "half": "\ud800"},
+    }
+    assert json.loads(lines[1])["row"] == "no row"
+    assert ledger.report(0.0)["reasons"] == {"MoEngage answered 400 T": 1, "a row is of type str": 1}
+    assert part.stat().st_mode & 0o777 == 0o600
+
+
+def test_parts_are_written_as_they_fill_and_never_torn(tmp_path, monkeypatch):
+    monkeypatch.setattr(rejected, "PART_ROWS", 10)
+    parts = RejectedParts(str(tmp_path), replace=False)
+    parts.open()
+    for number in range(25):
+        parts.add({"position": number})
+    assert len(list(tmp_path.iterdir())) == 2
+    parts.flush()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(names) == 3
+    assert all(name.endswith(".ndjson") for name in names)
+    positions = [
+        json.loads(line)["position"] for name in names for line in (tmp_path / name).read_text().splitlines()
+    ]
+    assert positions == list(range(25))
+
+
+def test_a_retry_replaces_the_parts_of_the_try_before_and_nothing_else(tmp_path):
+    for replace in (True, True, False):
+        parts = RejectedParts(str(tmp_path), replace=replace)
+        parts.open()
+        parts.add({"position": 0})
+        parts.flush()
+        (tmp_path / "notes.txt").write_text("mine")
+    assert len(list(tmp_path.glob("part-*.ndjson"))) == 2
+    assert (tmp_path / "notes.txt").exists()
+
+
+def test_rows_that_could_not_be_written_are_kept_for_the_next_flush(tmp_path):
+    parts = RejectedParts(str(tmp_path / "folder"), replace=False)
+    parts.open()
+    parts.add({"position": 0})
+    (tmp_path / "folder").rmdir()
+    with pytest.raises(OSError, match="folder"):
+        parts.flush()
+    (tmp_path / "folder").mkdir()
+    parts.flush()
+    assert len(list((tmp_path / "folder").iterdir())) == 1
