@@ -187,7 +187,7 @@ class MoEngageClient:
             if window and grant:
                 window.answered(grant, rate, refused=status == 429)
                 grant = None
-            return judge(status, content, rate.reset)
+            return judge(status, content, rate.retry_after)
         finally:
             if window and grant:
                 window.lost(grant)

@@ -37,12 +37,14 @@ class RateHeaders:
     :param period: seconds a window.
     :param remaining: units left.
     :param reset: seconds until the window resets, counted from the answer.
+    :param retry_after: seconds after which to try again; MoEngage documents no such header, gateways send it.
     """
 
     limit: int | None = None
     period: float | None = None
     remaining: int | None = None
     reset: float | None = None
+    retry_after: float | None = None
 
     @classmethod
     def parse(cls, headers: Mapping[str, str], now: float) -> RateHeaders:
@@ -58,8 +60,8 @@ class RateHeaders:
             limit=limit,
             period=period,
             remaining=None if remaining is None else max(0, int(remaining)),
-            reset=_parse_reset(headers.get("retry-after"), now)
-            or _parse_reset(headers.get("x-ratelimit-reset"), now),
+            reset=_parse_reset(headers.get("x-ratelimit-reset"), now),
+            retry_after=_parse_reset(headers.get("retry-after"), now),
         )
 
 
@@ -264,8 +266,9 @@ class Window:
 
     def _close(self, headers: RateHeaders, now: float) -> None:
         self._remaining = 0
-        if headers.reset is not None:
-            self._ends = now + min(max(headers.reset, SHORTEST_WAIT), self._period)
+        reset = headers.reset if headers.retry_after is None else headers.retry_after
+        if reset is not None:
+            self._ends = now + min(max(reset, SHORTEST_WAIT), self._period)
         elif not self._ends_published:
             self._ends = now + self._period
 

@@ -28,8 +28,6 @@ def workspace_of(connection: Any, log: Any) -> Workspace:
     host = connection.host or None
     if host and connection.port:
         host = f"{host.rstrip('/')}:{connection.port}"
-    if host and "://" not in host and (connection.schema or "") in ("http", "https"):
-        host = f"{connection.schema}://{host}"
     return Workspace(
         app_id=connection.login or "",
         api_key=connection.password or "",

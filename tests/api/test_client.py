@@ -337,3 +337,14 @@ def test_the_connection_test_sends_the_documented_body_and_is_not_repeated(reque
 def test_a_client_closes_its_connections():
     with client() as sender:
         assert sender.throttled_seconds == 0
+
+
+def test_only_retry_after_and_not_the_windows_reset_lengthens_the_pause(requests_mock, pauses):
+    rate = {"x-ratelimit-limit": "10; w=60", "x-ratelimit-remaining": "9", "x-ratelimit-reset": "59"}
+    outcome_of(
+        requests_mock,
+        {"status_code": 500, "headers": rate},
+        {"status_code": 503, "headers": {**rate, "retry-after": "7"}},
+        {"json": ACCEPTED},
+    )
+    assert pauses == [(1, None), (2, 7.0)]

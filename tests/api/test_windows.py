@@ -33,7 +33,7 @@ class Clock:
         ({"x-ratelimit-reset": "1700000030"}, RateHeaders(reset=30.0)),
         ({"x-ratelimit-reset": "1699999990"}, RateHeaders()),
         ({"x-ratelimit-reset": "0"}, RateHeaders(reset=0.0)),
-        ({"retry-after": "7", "x-ratelimit-reset": "29"}, RateHeaders(reset=7.0)),
+        ({"retry-after": "7", "x-ratelimit-reset": "29"}, RateHeaders(reset=29.0, retry_after=7.0)),
         (
             {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT", "x-ratelimit-reset": "29"},
             RateHeaders(reset=29.0),
