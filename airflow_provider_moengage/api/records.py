@@ -7,11 +7,12 @@ bend without a word raises :class:`MoEngageRecordInvalid` here. Source of the sh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import Self
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
@@ -114,6 +115,16 @@ class User(Record):
         try:
             return to_json(fields)
         except PydanticSerializationError:
-            raise MoEngageRecordInvalid(
-                "encoding", "a text holds half of a surrogate pair, which UTF-8 cannot carry"
-            ) from None
+            return _escaped(fields)
+
+
+def _escaped(fields: dict[str, Any]) -> bytes:
+    """Serialise texts that hold surrogates: two halves side by side are one character to JSON, a lone one is none."""
+    body = json.dumps(fields).encode()
+    try:
+        from_json(body)
+    except ValueError:
+        raise MoEngageRecordInvalid(
+            "encoding", "a text holds half of a surrogate pair, which UTF-8 cannot carry"
+        ) from None
+    return body

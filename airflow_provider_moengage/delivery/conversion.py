@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone, tzinfo
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
@@ -55,7 +55,9 @@ def json_value(name: str, value: object, zone: tzinfo | None) -> Any:
         return utc_text(name, value, zone)
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, (str, UUID)):
+    if isinstance(value, str):
+        return _plain_text(value)
+    if isinstance(value, UUID):
         return str(value)
     if isinstance(value, Mapping):
         return {key: json_value(f"{name}.{key}", inner, zone) for key, inner in value.items()}
@@ -65,8 +67,26 @@ def json_value(name: str, value: object, zone: tzinfo | None) -> Any:
         return int(value)
     if isinstance(value, Real):
         return json_value(name, float(value), zone)
-    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-        return json_value(name, value.tolist(), zone)
+    if type(value).__module__ == "numpy":
+        return json_value(name, _without_numpy(name, value), zone)
+    raise _no_place(name, value)
+
+
+def _plain_text(value: str) -> str:
+    # Not str(value): an enum of texts would give its name.
+    return str.__str__(value)
+
+
+def _without_numpy(name: str, value: Any) -> object:
+    kind = type(value).__name__
+    if kind == "ndarray":
+        return list(value)
+    if kind == "datetime64":
+        plain = value.item()
+        # Nanoseconds come out as a number.
+        return value.astype("datetime64[us]").item() if isinstance(plain, int) else plain
+    if kind in ("bool", "bool_"):
+        return bool(value)
     raise _no_place(name, value)
 
 
@@ -144,7 +164,12 @@ def _as_number(name: str, value: object, zone: tzinfo | None) -> Any:
         return None
     if not _NUMBER.fullmatch(text):
         raise _not_a("number", name, value, "digits with a decimal point")
-    return int(text) if text.lstrip("+-").isdecimal() and len(text) < 300 else _decimal(name, Decimal(text))
+    if text.lstrip("+-").isdecimal() and len(text) < 300:
+        return int(text)
+    try:
+        return _decimal(name, Decimal(text))
+    except InvalidOperation:
+        raise MoEngageRecordInvalid("number_range", f"attribute {name!r} has a number out of range") from None
 
 
 def _as_boolean(name: str, value: object, zone: tzinfo | None) -> Any:
@@ -242,7 +267,9 @@ def customer_id_text(value: object) -> str | None:
     :return: None where there is no id.
     :raises MoEngageRecordInvalid: the value cannot be an id without being changed.
     """
-    if isinstance(value, (str, UUID)):
+    if isinstance(value, str):
+        return _plain_text(value)
+    if isinstance(value, UUID):
         return str(value)
     if is_null(value) or (isinstance(value, float) and math.isnan(value)):
         return None

@@ -94,7 +94,8 @@ def _ndjson_rows(lines: io.TextIOWrapper) -> Iterator[object]:
 
 
 def _csv_rows(lines: io.TextIOWrapper) -> Iterator[object]:
-    reader = csv.reader(lines)
+    # strict: a quote that is never closed is an error and not a value that swallows the lines behind it.
+    reader = csv.reader(lines, strict=True)
     header = next(reader, None)
     while header is not None:
         try:

@@ -28,6 +28,13 @@ LOGGED_REFUSALS = 10
 HOPELESS_REFUSALS = 50
 
 
+def _written(row: object, zone: tzinfo | None) -> Any:
+    try:
+        return readable(row, zone)
+    except RecursionError:
+        return type(row).__name__
+
+
 class Ledger:
     """
     Settles rows, from any thread; at every moment read = accepted + valid + rejected + unsent.
@@ -109,7 +116,7 @@ class Ledger:
                         "reason": f"{reason}: {detail}" if detail else reason,
                         "code": code,
                         "request_id": error.request_id,
-                        "row": readable(entry.row, self._zone),
+                        "row": _written(entry.row, self._zone),
                     }
                 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,7 @@ class Delivery:
     """
     Sends every row of a source as a user, one call each.
 
+    :param connect: gives the client; called once, when the run begins.
     :param concurrency: requests in flight at most.
     :param parts: where refused rows are written; None: nowhere.
     :param validate_only: do everything but sending.
@@ -57,7 +59,7 @@ class Delivery:
         self,
         source: Source,
         mapping: UserMapping,
-        client: MoEngageClient,
+        connect: Callable[[], MoEngageClient],
         endpoint: Endpoint,
         *,
         concurrency: int,
@@ -66,7 +68,8 @@ class Delivery:
     ) -> None:
         self._source = source
         self._mapping = mapping
-        self._client = client
+        self._connect = connect
+        self._client: MoEngageClient | None = None
         self._endpoint = endpoint
         self._concurrency = concurrency
         self._parts = parts
@@ -79,7 +82,6 @@ class Delivery:
 
     def run(self) -> Run:
         """Deliver until the source ends or something stops the run; what is in flight then is still settled."""
-        throttled_before = self._client.throttled_seconds
         for step in (self._open, self._read, self._finish, self._ledger.flush):
             try:
                 step()
@@ -87,7 +89,7 @@ class Delivery:
                 # Kept and not raised: the report of what was done is owed in every exit.
                 self._stop(error)
         self._watch.close()
-        report = self._ledger.report(self._client.throttled_seconds - throttled_before)
+        report = self._ledger.report(self._throttled_seconds())
         if self._validate_only:
             report["valid"] = self._ledger.valid
         return Run(report, self._stopped_by)
@@ -96,8 +98,13 @@ class Delivery:
         with suppress(TypeError):
             self._ledger.read = len(self._source)
             self._ledger.source_exhausted = True
+        self._client = self._connect()
+        self._throttled_before = self._client.throttled_seconds
         if self._parts is not None:
             self._parts.open()
+
+    def _throttled_seconds(self) -> float:
+        return self._client.throttled_seconds - self._throttled_before if self._client else 0.0
 
     def _read(self) -> None:
         if self._halt.is_set():
@@ -140,7 +147,7 @@ class Delivery:
             self._workers.submit(batch)
 
     def _deliver(self, batch: Batch) -> None:
-        if self._halt.is_set():
+        if self._halt.is_set() or self._client is None:
             return
         exchange = self._client.send(self._endpoint, batch.body, batch.units, self._halt)
         self._ledger.settle(batch, exchange)
@@ -163,7 +170,8 @@ class Delivery:
         if self._stopped_by is None:
             self._stopped_by = error
         self._halt.set()
-        self._client.wake()
+        if self._client is not None:
+            self._client.wake()
 
     def _finish(self) -> None:
         if self._workers is not None:

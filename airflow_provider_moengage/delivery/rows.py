@@ -112,6 +112,12 @@ class UserMapping:
             raise MoEngageRecordInvalid(
                 "row_type", f"a row is of type {type(row).__name__}; it must be a dict of column and value"
             )
+        try:
+            return self._record(row)
+        except RecursionError:
+            raise MoEngageRecordInvalid("object_levels", "the row has a value nested without end") from None
+
+    def _record(self, row: Mapping[Any, Any]) -> User:
         own_shape = isinstance(row.get("attributes"), Mapping)
         values = row["attributes"] if own_shape else row
         fields: dict[str, Any] = _own_fields(row, self.id_column) if own_shape else {}
@@ -121,8 +127,8 @@ class UserMapping:
         fields["customer_id"] = customer_id_text(row.get(id_column))
         fields["attributes"] = attributes
         fields.setdefault("update_existing_only", self.update_existing_only)
-        if unset:
-            fields["unset_attributes"] = [*fields.get("unset_attributes", []), *unset]
+        if unset and isinstance(rules := fields.get("unset_attributes", []), list):
+            fields["unset_attributes"] = [*rules, *unset]
         return User.check(fields, texts=self._texts)
 
     def _attributes(self, values: Mapping[Any, Any], own_shape: bool) -> tuple[dict[str, Any], list[str]]:
@@ -170,7 +176,7 @@ def _checked_types(types: object) -> Mapping[str, str]:
             f"types is of type {type(types).__name__}; use a dict of attribute and type"
         )
     for attribute, kind in types.items():
-        if kind not in CONVERTERS:
+        if not isinstance(kind, str) or kind not in CONVERTERS:
             raise MoEngageParameterError(
                 f"types[{attribute!r}] is {kind!r}; use one of {', '.join(CONVERTERS)}"
             )
@@ -194,6 +200,9 @@ def _checked_attributes(attributes: object) -> Mapping[str, str] | None:
     if isinstance(attributes, Mapping):
         columns = dict(attributes)
     elif isinstance(attributes, Sequence) and not isinstance(attributes, str):
+        strange = [name for name in attributes if not isinstance(name, str)]
+        if strange:
+            raise MoEngageParameterError(f"attributes holds {strange[0]!r}; names are strings")
         columns = {name: name for name in attributes}
     else:
         raise MoEngageParameterError(

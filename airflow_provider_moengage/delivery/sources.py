@@ -117,7 +117,7 @@ class SqlSource:
     ) -> None:
         self._conn_id = conn_id
         self._sql = sql
-        self._parameters = tuple(parameters) if isinstance(parameters, list) else parameters or None
+        self._parameters = (tuple(parameters) if isinstance(parameters, list) else parameters) or None
         self._hook_params = dict(hook_params or {})
 
     def __len__(self) -> int:
@@ -157,12 +157,19 @@ class SqlSource:
     def _engine_cursor(
         self, engine: Any
     ) -> Iterator[tuple[list[str] | None, Iterator[Iterable[Sequence[Any]]]]]:
+        from sqlalchemy.exc import ProgrammingError
+
         with engine.connect() as connection:
             # no_parameters: the driver is not to look for placeholders where there is nothing to bind.
             connection = connection.execution_options(
                 stream_results=True, max_row_buffer=FETCH_ROWS, no_parameters=self._parameters is None
             )
-            result = connection.exec_driver_sql(self._sql, self._parameters)
+            try:
+                result = connection.exec_driver_sql(self._sql, self._parameters)
+            except ProgrammingError as error:
+                raise MoEngageParameterError(
+                    f"sql is not one statement that returns rows: {type(error.orig).__name__}: {error.orig}"
+                ) from error
             with closing(result):
                 yield (
                     (list(result.keys()), result.partitions(FETCH_ROWS))
@@ -171,9 +178,13 @@ class SqlSource:
                 )
 
     def _hook(self) -> Any:
-        from airflow_provider_moengage._compat import BaseHook
+        from airflow_provider_moengage._compat import AirflowException, BaseHook
 
-        hook = BaseHook.get_connection(self._conn_id).get_hook(hook_params=self._hook_params)
+        connection = BaseHook.get_connection(self._conn_id)
+        try:
+            hook = connection.get_hook(hook_params=self._hook_params)
+        except AirflowException as error:
+            raise MoEngageParameterError(f"sql_conn_id {self._conn_id!r}: {error}") from error
         if not hasattr(hook, "get_conn") or not hasattr(hook, "get_sqlalchemy_engine"):
             raise MoEngageParameterError(
                 f"sql_conn_id {self._conn_id!r} is of type {type(hook).__name__}, which is no database; use a "
@@ -195,7 +206,7 @@ def _engine_on(hook: Any, connection: Any) -> Any:
         return None
     try:
         engine = hook.get_sqlalchemy_engine(
-            engine_kwargs={"creator": lambda: connection, "poolclass": NullPool}
+            engine_kwargs={"creator": lambda: connection, "poolclass": NullPool, "hide_parameters": True}
         )
         driver = engine.dialect.dbapi.__name__.partition(".")[0]
     except (ImportError, NotImplementedError, AttributeError, TypeError, ValueError, SQLAlchemyError):

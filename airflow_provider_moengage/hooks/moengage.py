@@ -20,7 +20,6 @@ from airflow_provider_moengage.delivery.pipeline import Delivery
 from airflow_provider_moengage.delivery.rejected import RejectedParts
 from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.sources import FileSource, Rows, Source, SqlSource
-from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR, FORM_FIELDS
 from airflow_provider_moengage.hooks.connection import workspace_of
 from airflow_provider_moengage.hooks.outcome import (
@@ -117,14 +116,10 @@ class MoEngageHook(BaseHook):
         check_max_rejected(max_rejected)
         check_concurrency(concurrency)
         source: Source = users if isinstance(users, (Rows, SqlSource, FileSource)) else Rows(users, "users")
-        try:
-            client = self.get_conn()
-        except MoEngageParameterError as error:
-            raise MoEngageTaskFailed(str(error)) from error
         run = Delivery(
             source,
             mapping or UserMapping(),
-            client,
+            self.get_conn,
             TRACK_USER,
             concurrency=concurrency,
             parts=RejectedParts(rejected_path, replace=replace_rejected) if rejected_path else None,

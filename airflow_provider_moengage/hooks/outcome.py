@@ -58,8 +58,10 @@ def conclude(run: Run, max_rejected: float) -> dict[str, Any]:
     if cause is not None:
         # A time-out or a signal: it must reach Airflow as it is.
         raise cause
-    allowed = max_rejected if isinstance(max_rejected, int) else max_rejected * report["read"]
-    if report["rejected"] > allowed:
+    # A quotient and not a product: 0.29 * 100 is less than 29.
+    share = isinstance(max_rejected, float)
+    refused = report["rejected"] / report["read"] if share and report["read"] else report["rejected"]
+    if refused > max_rejected:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in report["reasons"].items())
         folder = report["rejected_path"]
         raise MoEngageTaskFailed(
