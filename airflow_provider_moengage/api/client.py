@@ -28,7 +28,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageRateLimited,
     MoEngageStopped,
 )
-from airflow_provider_moengage.api.windows import RateHeaders, Window
+from airflow_provider_moengage.api.windows import Grant, RateHeaders, Window
 from airflow_provider_moengage.api.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,13 @@ class MoEngageClient:
             return sum(window.throttled_seconds for window in self._windows.values())
 
     def send(
-        self, endpoint: Endpoint, body: bytes, units: int, halt: threading.Event | None = None
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        units: Mapping[str, int],
+        halt: threading.Event | None = None,
+        *,
+        repeatable: bool = True,
     ) -> Exchange:
         """
         Send one body, as often as the documentation advises, within the rate window.
@@ -125,30 +131,31 @@ class MoEngageClient:
         window and counts against nothing, until five whole windows have granted nothing.
 
         :param body: JSON in UTF-8.
-        :param units: what it costs in the endpoint's window.
+        :param units: what it costs, by quota.
         :param halt: once it is set, nothing is sent or repeated any more; :meth:`wake` lets waiting threads
             see it.
+        :param repeatable: whether it may be sent again when no answer came, though MoEngage may have taken it.
         """
         halt = halt or threading.Event()
         template = self._template(endpoint)
-        window = self._window(endpoint)
         sent = failures = 0
         unanswered = False
         while True:
             try:
-                outcome = self._exchange(template, window, body, units, halt)
+                outcome = self._exchange(template, body, units, halt)
             except MoEngageStopped as stopped:
                 return Exchange(stopped, sent, unanswered)
             sent += 1
-            if isinstance(outcome, MoEngageNetworkError):
-                unanswered = unanswered or outcome.maybe_processed
+            if isinstance(outcome, MoEngageNetworkError) and outcome.maybe_processed:
+                unanswered = True
+                if not repeatable:
+                    return Exchange(outcome, sent, unanswered)
             if isinstance(outcome, Answer) or not outcome.retryable:
                 return Exchange(outcome, sent, unanswered)
-            if isinstance(outcome, MoEngageRateLimited):
-                if window is not None and window.starved:
+            if isinstance(outcome, MoEngageRateLimited) and units:
+                if any(self._window(quota).starved for quota in units):
                     return Exchange(outcome, sent, unanswered)
-                if window is not None:
-                    continue
+                continue
             failures += 1
             if failures > MAX_RETRIES:
                 return Exchange(outcome, sent, unanswered)
@@ -171,25 +178,29 @@ class MoEngageClient:
             # A host in place of a data centre leaves it open which one is behind it.
             "region": workspace.data_center or "",
         }
-        outcome = self._exchange(self._template(TEST_CONNECTION), None, to_json(body), 0, threading.Event())
+        outcome = self._exchange(self._template(TEST_CONNECTION), to_json(body), {}, threading.Event())
         return Exchange(outcome, 1, unanswered=False).answer()
 
     def _exchange(
-        self, template: _Template, window: Window | None, body: bytes, units: int, halt: threading.Event
+        self, template: _Template, body: bytes, units: Mapping[str, int], halt: threading.Event
     ) -> Answer | MoEngageError:
-        """Send one request once, when its window lets it, and settle the window."""
-        grant = window.acquire(units, halt) if window else None
+        """Send one request once, when its windows let it, and settle them."""
+        granted: list[tuple[Window, Grant]] = []
         try:
+            # Always in the same order, so that two calls never wait for each other.
+            for quota in sorted(units):
+                window = self._window(quota)
+                granted.append((window, window.acquire(units[quota], halt)))
             status, content, rate = self._post(template, body)
         except MoEngageNetworkError as error:
             return error
         else:
-            if window and grant:
-                window.answered(grant, rate, refused=status == 429)
-                grant = None
+            for window, grant in granted:
+                window.answered(grant, _told(rate, len(granted), status), refused=status == 429)
+            granted.clear()
             return judge(status, content, rate.retry_after)
         finally:
-            if window and grant:
+            for window, grant in granted:
                 window.lost(grant)
 
     def _post(self, template: _Template, body: bytes) -> tuple[int, bytes, RateHeaders]:
@@ -225,10 +236,7 @@ class MoEngageClient:
             self._templates[endpoint] = _Template(url, request, settings)
         return self._templates[endpoint]
 
-    def _window(self, endpoint: Endpoint) -> Window | None:
-        quota = endpoint.quota
-        if quota is None:
-            return None
+    def _window(self, quota: str) -> Window:
         with self._lock:
             if quota not in self._windows:
                 self._windows[quota] = Window(
@@ -256,6 +264,18 @@ class _Template:
     url: str
     request: requests.PreparedRequest
     settings: Mapping[str, Any]
+
+
+def _told(rate: RateHeaders, windows: int, status: int) -> RateHeaders:
+    """
+    What an answer tells of each window that its call drew from.
+
+    Which of several windows the headers of a Bulk Import speak of is not documented: only of a 429, which closes
+    all of them, is the wait believed.
+    """
+    if windows == 1:
+        return rate
+    return RateHeaders(reset=rate.reset, retry_after=rate.retry_after) if status == 429 else RateHeaders()
 
 
 def basic_authorization(workspace: Workspace) -> str:

@@ -36,17 +36,17 @@ class Endpoint:
 
     :param name: MoEngage's name of it.
     :param path: below ``/v1``; ``{app_id}`` stands where the workspace goes into the path.
-    :param quota: the rate window it draws from; None where no limit is published.
     :param app_id_in: where the Workspace ID goes beside the ``MOE-APPKEY`` header.
+    :param max_records: the most one call may hold.
     :param max_bytes: the largest body of one call.
     """
 
     name: str
     path: str
-    quota: str | None
     app_id_in: Literal["path", "query", "body"]
+    max_records: int = 1
     max_bytes: int = MAX_BODY_BYTES
 
 
-TRACK_USER = Endpoint("Track User", "/customer/{app_id}", "users", "path")
-TEST_CONNECTION = Endpoint("Test Connection", "/integrations/authentication", None, "body")
+TRACK_USER = Endpoint("Track User", "/customer/{app_id}", "path")
+TEST_CONNECTION = Endpoint("Test Connection", "/integrations/authentication", "body")

@@ -23,6 +23,8 @@ quoted, only an answer.
 
 from __future__ import annotations
 
+from typing import Any
+
 MAX_TEXT = 500
 
 
@@ -53,10 +55,20 @@ class MoEngageError(Exception):
     ) -> None:
         super().__init__(text)
         self.status = status
-        self.type = type
+        self.type = type[:MAX_TEXT] if type else None
         self.message = message[:MAX_TEXT] if message else None
         self.request_id = request_id
         self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are rebuilt from their text alone, which is not what the constructors here take.
+        return _rebuilt, (self.__class__, self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[MoEngageError], args: tuple[Any, ...], fields: dict[str, Any]) -> MoEngageError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class MoEngageParameterError(MoEngageError, ValueError):

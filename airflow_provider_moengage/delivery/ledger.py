@@ -84,7 +84,7 @@ class Ledger:
         with self._lock:
             self.requests += exchange.requests
             self.retried += max(0, exchange.requests - 1)
-            if exchange.unanswered:
+            if exchange.unanswered and not batch.unknown:
                 self.unknown += len(batch.entries)
             if isinstance(outcome, Answer):
                 self.accepted += len(batch.entries)

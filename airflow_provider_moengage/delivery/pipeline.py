@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_moengage.api.client import MoEngageClient
+from airflow_provider_moengage.api.client import Exchange, MoEngageClient
 from airflow_provider_moengage.api.endpoints import Endpoint
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
@@ -18,7 +18,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageRequestRefused,
     MoEngageStopped,
 )
-from airflow_provider_moengage.delivery.batches import Batch, Entry, single
+from airflow_provider_moengage.delivery.batches import Batch, Entry, Packer
 from airflow_provider_moengage.delivery.formats import Unreadable
 from airflow_provider_moengage.delivery.ledger import HOPELESS_REFUSALS, Ledger
 from airflow_provider_moengage.delivery.rejected import RejectedParts
@@ -43,6 +43,17 @@ class Run:
 
     report: dict[str, Any]
     stopped_by: BaseException | None
+
+
+class SourceBroke(Exception):
+    """The source raised while it was read; the cause says what."""
+
+
+def _unbroken(rows: Iterable[object]) -> Iterator[object]:
+    try:
+        yield from rows
+    except Exception as error:
+        raise SourceBroke from error
 
 
 class Delivery:
@@ -71,6 +82,7 @@ class Delivery:
         self._connect = connect
         self._client: MoEngageClient | None = None
         self._endpoint = endpoint
+        self._packer = Packer(endpoint)
         self._concurrency = concurrency
         self._parts = parts
         self._validate_only = validate_only
@@ -82,12 +94,17 @@ class Delivery:
 
     def run(self) -> Run:
         """Deliver until the source ends or something stops the run; what is in flight then is still settled."""
-        for step in (self._open, self._read, self._finish, self._ledger.flush):
+        for step in (self._open, self._read, self._send_rest, self._finish, self._ledger.flush):
+            # Errors are kept and not raised: the report of what was done is owed in every exit.
             try:
                 step()
+            except SourceBroke as broke:
+                # The rows that were read before are good: they are still sent.
+                self._stopped_by = self._stopped_by or broke.__cause__
             except BaseException as error:
-                # Kept and not raised: the report of what was done is owed in every exit.
                 self._stop(error)
+        if self._client is not None:
+            self._client.close()
         self._watch.close()
         report = self._ledger.report(self._throttled_seconds())
         if self._validate_only:
@@ -111,7 +128,7 @@ class Delivery:
             return
         sized = self._ledger.source_exhausted
         with closing(self._source.rows(self._mapping.check_columns)) as rows:
-            for position, row in enumerate(rows):
+            for position, row in enumerate(_unbroken(rows)):
                 if not sized:
                     self._ledger.read += 1
                 self._take(position, row)
@@ -119,23 +136,30 @@ class Delivery:
                     return
         self._ledger.source_exhausted = True
 
+    def _send_rest(self) -> None:
+        if self._halt.is_set() or self._validate_only:
+            return
+        for batch in self._packer.rest():
+            self._submit(batch)
+
     def _take(self, position: int, row: object) -> None:
         if isinstance(row, Unreadable):
             self._ledger.refuse(Entry(position, row.text), MoEngageRecordInvalid(row.code, row.reason))
             return
         entry = Entry(position, row)
         try:
-            record = self._mapping.record(row)
-            batch = single(self._endpoint, record, entry)
+            record, item = self._mapping.item(row)
+            ready = self._packer.add(item, entry)
         except MoEngageRecordInvalid as error:
             self._ledger.refuse(entry, error)
             return
         self._watch.look_at(record)
         if self._validate_only:
-            log.debug("Row %d would be sent as %s", position, batch.body)
+            log.debug("Row %d would be sent as %s", position, item.content)
             self._watch.learn_types(record)
             self._ledger.found_valid()
-        else:
+            return
+        for batch in ready:
             self._submit(batch)
 
     def _submit(self, batch: Batch) -> None:
@@ -153,17 +177,25 @@ class Delivery:
         self._ledger.settle(batch, exchange)
         outcome = exchange.outcome
         if isinstance(outcome, MoEngageRecordRefused):
-            self._ledger.refuse(batch.entries[0], outcome)
-            hopeless = self._ledger.hopeless
-            if hopeless:
-                self._stop(
-                    MoEngageRequestRefused(
-                        f"MoEngage refused {HOPELESS_REFUSALS} rows with {hopeless} and took none: the fault is not "
-                        "the rows'; look at the refused rows, the workspace's settings and the connection"
-                    )
-                )
+            self._narrow_down(batch, exchange, outcome)
         elif isinstance(outcome, MoEngageError) and not isinstance(outcome, MoEngageStopped):
             self._stop(outcome)
+
+    def _narrow_down(self, batch: Batch, exchange: Exchange, refused: MoEngageRecordRefused) -> None:
+        """Halve a refused batch until the bad row stands alone, and refuse that one."""
+        if len(batch.entries) > 1:
+            for half in batch.halves(unknown=exchange.unanswered):
+                self._deliver(half)
+            return
+        self._ledger.refuse(batch.entries[0], refused)
+        hopeless = self._ledger.hopeless
+        if hopeless:
+            self._stop(
+                MoEngageRequestRefused(
+                    f"MoEngage refused {HOPELESS_REFUSALS} rows with {hopeless} and took none: the fault is not "
+                    "the rows'; look at the refused rows, the workspace's settings and the connection"
+                )
+            )
 
     def _stop(self, error: BaseException) -> None:
         """Take no new row and begin no new request; the first cause is the one to report."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import name_fault
 from airflow_provider_moengage.api.records import User
+from airflow_provider_moengage.delivery.batches import Item
 from airflow_provider_moengage.delivery.conversion import CONVERTERS, customer_id_text, json_value
 
 NULL_POLICIES = ("skip", "unset", "send")
@@ -63,6 +64,8 @@ class UserMapping:
         object.__setattr__(self, "_zone", _checked_zone(self.timezone))
         object.__setattr__(self, "_columns", _checked_attributes(self.attributes))
         object.__setattr__(self, "_texts", texts)
+        if self._columns is not None:
+            self._check_types(self._columns)
 
     @property
     def zone(self) -> tzinfo | None:
@@ -84,7 +87,9 @@ class UserMapping:
                 f"the source has no column {self.id_column!r}; say with id_column= which of its columns "
                 f"({', '.join(columns)}) identifies the user"
             )
-        for attribute, column in self._plan(columns).items():
+        plan = self._plan(columns)
+        self._check_types(plan)
+        for attribute, column in plan.items():
             if column not in columns:
                 raise MoEngageParameterError(
                     f"attributes takes {attribute!r} from column {column!r}, which the source does not have; it has "
@@ -98,9 +103,21 @@ class UserMapping:
                     "column you want, or leave it out"
                 )
 
-    def names(self, columns: Sequence[str]) -> list[str]:
-        """The attributes that rows with these columns set."""
-        return list(self._plan(columns))
+    def _check_types(self, attributes: Iterable[str]) -> None:
+        unknown = sorted(set(self.types or ()) - set(attributes))
+        if unknown:
+            raise MoEngageParameterError(
+                f"types names {unknown[0]!r}, which is no attribute; there are {', '.join(attributes)}"
+            )
+
+    def item(self, row: object) -> tuple[User, Item]:
+        """
+        Build the record of one row, and what is sent of it.
+
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        """
+        record = self.record(row)
+        return record, Item(record.to_json(), record.customer_id, {"users": 1})
 
     def record(self, row: object) -> User:
         """

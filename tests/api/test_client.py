@@ -27,6 +27,7 @@ from airflow_provider_moengage.api.errors import (
 from airflow_provider_moengage.api.workspace import Workspace
 
 URL = "https://api-01.moengage.com/v1/customer/APP"
+USERS = {"users": 1}
 ACCEPTED = {"status": "success", "message": "Your request has been accepted and will be processed soon."}
 
 
@@ -65,12 +66,12 @@ def client(**fields) -> MoEngageClient:
 
 def outcome_of(requests_mock, *answers):
     requests_mock.post(URL, list(answers))
-    return client().send(TRACK_USER, b"{}", 1)
+    return client().send(TRACK_USER, b"{}", USERS)
 
 
 def test_a_call_carries_the_documented_headers(requests_mock):
     requests_mock.post(URL, json=ACCEPTED)
-    exchange = client(forwarded_for="203.0.113.7").send(TRACK_USER, '{"name":"José"}'.encode(), 1)
+    exchange = client(forwarded_for="203.0.113.7").send(TRACK_USER, '{"name":"José"}'.encode(), USERS)
     assert isinstance(exchange.outcome, Answer)
     sent = requests_mock.last_request
     assert sent.headers["Authorization"] == "Basic " + base64.b64encode(b"APP:KEY").decode()
@@ -86,8 +87,8 @@ def test_a_call_carries_the_documented_headers(requests_mock):
 def test_a_body_of_one_call_is_not_seen_in_the_next(requests_mock):
     requests_mock.post(URL, json=ACCEPTED)
     sender = client()
-    sender.send(TRACK_USER, b'{"long": "body"}', 1)
-    sender.send(TRACK_USER, b"{}", 1)
+    sender.send(TRACK_USER, b'{"long": "body"}', USERS)
+    sender.send(TRACK_USER, b"{}", USERS)
     assert [(sent.body, sent.headers["Content-Length"]) for sent in requests_mock.request_history] == [
         (b'{"long": "body"}', "16"),
         (b"{}", "2"),
@@ -96,8 +97,8 @@ def test_a_body_of_one_call_is_not_seen_in_the_next(requests_mock):
 
 def test_the_project_code_goes_into_the_query_beside_the_app_id(requests_mock):
     requests_mock.post("https://api-01.moengage.com/v1/some/operation", json=ACCEPTED)
-    in_query = Endpoint("Some", "/some/operation", None, "query")
-    client(app_id="A P", project_code="P&1").send(in_query, b"{}", 0)
+    in_query = Endpoint("Some", "/some/operation", "query")
+    client(app_id="A P", project_code="P&1").send(in_query, b"{}", {})
     assert requests_mock.last_request.url.endswith("/some/operation?app_id=A+P&project_code=P%261")
 
 
@@ -106,7 +107,7 @@ def test_the_credentials_of_a_netrc_file_do_not_replace_the_connections(requests
     netrc.write_text("machine api-01.moengage.com login other password other\n")
     monkeypatch.setenv("NETRC", str(netrc))
     requests_mock.post(URL, json=ACCEPTED)
-    client().send(TRACK_USER, b"{}", 1)
+    client().send(TRACK_USER, b"{}", USERS)
     expected = "Basic " + base64.b64encode(b"APP:KEY").decode()
     assert requests_mock.last_request.headers["Authorization"] == expected
 
@@ -115,16 +116,16 @@ def test_proxies_and_ca_settings_of_the_environment_are_honoured(requests_mock, 
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/company.pem")
     requests_mock.post(URL, json=ACCEPTED)
-    client().send(TRACK_USER, b"{}", 1)
+    client().send(TRACK_USER, b"{}", USERS)
     assert requests_mock.last_request.proxies["https"] == "http://proxy.example.com:3128"
     assert requests_mock.last_request.verify == "/etc/company.pem"
 
 
 def test_an_answer_must_come_within_the_timeout(requests_mock):
     requests_mock.post(URL, json=ACCEPTED)
-    client(timeout=3).send(TRACK_USER, b"{}", 1)
+    client(timeout=3).send(TRACK_USER, b"{}", USERS)
     assert requests_mock.last_request.timeout == (3, 3)
-    client(timeout=120).send(TRACK_USER, b"{}", 1)
+    client(timeout=120).send(TRACK_USER, b"{}", USERS)
     assert requests_mock.last_request.timeout == (10.0, 120)
 
 
@@ -262,7 +263,7 @@ def test_a_request_without_an_answer_may_have_arrived_unless_nobody_was_there(
 
 def test_a_closed_port_means_that_nothing_arrived():
     sender = MoEngageClient(Workspace(app_id="APP", api_key="KEY", host="127.0.0.1:9"))
-    exchange = sender.send(TRACK_USER, b"{}", 1)
+    exchange = sender.send(TRACK_USER, b"{}", USERS)
     assert type(exchange.outcome) is MoEngageNetworkError
     assert not exchange.unanswered
 
@@ -288,7 +289,7 @@ def test_five_windows_of_429_end_the_request(requests_mock):
 
 def test_a_429_of_an_endpoint_without_a_window_is_repeated_like_a_server_error(requests_mock):
     requests_mock.post("https://api-01.moengage.com/v1/x", status_code=429)
-    exchange = client().send(Endpoint("X", "/x", None, "query"), b"{}", 0)
+    exchange = client().send(Endpoint("X", "/x", "query"), b"{}", {})
     assert type(exchange.outcome) is MoEngageRateLimited
     assert exchange.requests == 6
 
@@ -297,7 +298,7 @@ def test_nothing_is_sent_once_the_run_is_halted(requests_mock):
     requests_mock.post(URL, json=ACCEPTED)
     halt = threading.Event()
     halt.set()
-    exchange = client().send(TRACK_USER, b"{}", 1, halt)
+    exchange = client().send(TRACK_USER, b"{}", USERS, halt)
     assert type(exchange.outcome) is MoEngageStopped
     assert (exchange.requests, requests_mock.called) == (0, False)
 
@@ -312,7 +313,7 @@ def test_a_halt_ends_the_pause_before_a_repetition(requests_mock, monkeypatch):
         return ""
 
     requests_mock.post(URL, text=fail)
-    exchange = client().send(TRACK_USER, b"{}", 1, halt)
+    exchange = client().send(TRACK_USER, b"{}", USERS, halt)
     assert type(exchange.outcome) is MoEngageServerError
     assert exchange.requests == 1
 

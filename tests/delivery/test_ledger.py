@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.answers import Answer
 from airflow_provider_moengage.api.client import Exchange
-from airflow_provider_moengage.api.endpoints import TRACK_USER
 from airflow_provider_moengage.api.errors import (
     MoEngageRecordInvalid,
     MoEngageRecordRefused,
     MoEngageServerError,
 )
 from airflow_provider_moengage.delivery import rejected
-from airflow_provider_moengage.delivery.batches import Batch, Entry
+from airflow_provider_moengage.delivery.batches import Batch, Entry, Item
 from airflow_provider_moengage.delivery.ledger import Ledger
 from airflow_provider_moengage.delivery.rejected import RejectedParts
 
@@ -24,7 +23,7 @@ DEAD = MoEngageServerError("MoEngage answered 500", status=500)
 
 
 def batch(position: int = 0) -> Batch:
-    return Batch(TRACK_USER, b"", (Entry(position, {}),), 1, frozenset())
+    return Batch((Item(b"", "", {"users": 1}),), (Entry(position, {}),))
 
 
 @given(

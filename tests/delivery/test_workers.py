@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.api.endpoints import TRACK_USER
-from airflow_provider_moengage.delivery.batches import Batch, Entry
+from airflow_provider_moengage.delivery.batches import Batch, Entry, Item
 from airflow_provider_moengage.delivery.workers import Workers
 
 
 def batch(position: int, *users: str) -> Batch:
-    return Batch(TRACK_USER, b"", (Entry(position, {}),), 1, frozenset(users))
+    return Batch(tuple(Item(b"", user, {"users": 1}) for user in users), (Entry(position, {}),))
 
 
 @settings(deadline=None, max_examples=25)

@@ -1,0 +1,100 @@
+# Each target sets up what it needs: Python, pip and make are enough on a fresh machine.
+# The pins in requirements/ decide what is installed; an environment is made again when they change.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+
+# Airflow 2.11 does not run on Python 3.13. A python3.x found by name may be a shim that only prints an error,
+# so each candidate has to run before it is believed.
+IS_FOR_2_11 := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+PYTHON_2_11 ?= $(shell for python in "$(PYTHON)" python3.12 python3.11 python3.10; do \
+	if "$$python" -c '$(IS_FOR_2_11)' >/dev/null 2>&1; then echo "$$python"; break; fi; done)
+
+UV := .venv-tools/bin/uv
+PYTEST_ARGS ?=
+
+# Nothing here may download an interpreter, report usage or show Airflow's own examples.
+export UV_PYTHON_DOWNLOADS := never
+export AIRFLOW__CORE__LOAD_EXAMPLES := False
+export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := False
+export SCARF_ANALYTICS := false
+# Settings of the caller's own Airflow would change what is tested.
+unexport AIRFLOW_CONFIG AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN
+
+# Every run has an Airflow home of its own, removed at the end: never ~/airflow.
+IN_NEW_AIRFLOW_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home"
+
+.PHONY: help demo test lint type format test-current test-2.11 test-wheel lock clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /  \1\t/' | expand -t 18
+
+demo: .venv/.made ## Push a generated shop's customers into the sandbox with the SQL example DAG
+	.venv/bin/python -m demo
+
+# The suite on the current Airflow comes last, so that the run closes with its summary.
+test: lint type test-2.11 test-current ## All checks: style, types, Airflow 2.11, Airflow 3.3, the wheel
+
+lint: .venv/.made ## Style: ruff check and ruff format --check
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+type: .venv/.made ## Types: mypy --strict
+	.venv/bin/mypy
+
+format: .venv/.made ## Mend what ruff can mend
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+test-current: .venv/.made ## The whole suite on Airflow 3.3, the wheel included
+	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m pytest $(PYTEST_ARGS)
+
+ifneq ($(PYTHON_2_11),)
+test-2.11: .venv-2.11/.made ## What also holds on Airflow 2.11, in an environment of its own
+	$(IN_NEW_AIRFLOW_HOME) .venv-2.11/bin/python -m pytest -m "not airflow_3 and not volume" $(PYTEST_ARGS)
+else
+test-2.11:
+	@echo "##########################################################################################" >&2
+	@echo "## THE AIRFLOW 2.11 CHECKS WERE NOT RUN: it needs Python 3.10, 3.11 or 3.12, and neither" >&2
+	@echo "## $(PYTHON) ($$($(PYTHON) -V 2>&1 || true)) nor python3.12, python3.11, python3.10 is one that runs." >&2
+	@echo "## Name one with: make $@ PYTHON_2_11=/path/to/python3.12" >&2
+	@echo "##########################################################################################" >&2
+endif
+
+test-wheel: .venv/.made ## Build the wheel, install it into an empty environment, ask Airflow what it sees
+	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m pytest tests/packaging/test_wheel.py $(PYTEST_ARGS)
+
+# Compiled for every platform and every supported Python at once, so that one file serves them all.
+COMPILE := pip compile --quiet --universal --python-version 3.10 --upgrade --custom-compile-command "make lock"
+
+lock: $(UV) ## Refresh the pins in requirements/ from the .in files
+	$(UV) $(COMPILE) requirements/tools.in --output-file requirements/tools.txt
+	$(UV) $(COMPILE) requirements/airflow-3.3.in --output-file requirements/airflow-3.3.txt
+	$(UV) $(COMPILE) requirements/airflow-2.11.in --output-file requirements/airflow-2.11.txt
+
+clean: ## Remove environments, builds, caches and the demo's state
+	rm -rf .venv .venv-2.11 .venv-tools build dist demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --target works where a distribution ships Python without venv or marks it as externally managed.
+$(UV): requirements/tools.txt
+	rm -rf .venv-tools
+	PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .venv-tools --requirement $<
+	touch $@
+
+# pyproject.toml is a prerequisite because the entry points are written when the project is installed. Bytecode is
+# compiled at once: many short processes follow, and some machines forbid them to write it.
+.venv/.made: requirements/airflow-3.3.txt pyproject.toml $(UV)
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv
+	$(UV) pip sync --quiet --compile-bytecode --python .venv requirements/airflow-3.3.txt
+	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-2.11/.made: requirements/airflow-2.11.txt pyproject.toml $(UV)
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON_2_11)" .venv-2.11
+	$(UV) pip sync --quiet --compile-bytecode --python .venv-2.11 requirements/airflow-2.11.txt
+	$(UV) pip install --quiet --python .venv-2.11 --no-deps --no-build-isolation --editable .
+	touch $@

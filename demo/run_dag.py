@@ -1,0 +1,33 @@
+"""
+Run the DAG of a file with ``dag.test()`` and write what came of it as JSON.
+
+``python demo/run_dag.py DAG_FILE RESULT_FILE [CONF_AS_JSON]``, in an Airflow home whose database is migrated
+and whose DAGs folder holds the file. A program of its own because Airflow reads its settings when it is
+imported, and because its log is better kept apart. Exit codes do not tell of failed tasks: read the state.
+A mapped task has one entry an instance: ``push[0]``, ``push[1]``.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+
+def main(dag_file: str, result_file: str, conf: str = "{}") -> None:
+    dag = runpy.run_path(dag_file)["dag"]
+    run = dag.test(run_conf=json.loads(conf))
+    tasks = {}
+    for ti in run.get_task_instances():
+        mapped = ti.map_index >= 0
+        report = ti.xcom_pull(task_ids=ti.task_id, key="report", map_indexes=ti.map_index if mapped else None)
+        tasks[f"{ti.task_id}[{ti.map_index}]" if mapped else ti.task_id] = {
+            "state": ti.state,
+            "report": report,
+        }
+    Path(result_file).write_text(json.dumps({"state": run.state, "tasks": tasks}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

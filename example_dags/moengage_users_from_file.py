@@ -1,0 +1,53 @@
+"""
+Update MoEngage users from files: CSV, NDJSON (either also with .gz) or Parquet.
+
+The path is a file, a folder or a glob, local or in object storage, with the storage's connection in the URL
+(``s3://lake_conn@lake/customers/*.csv.gz``). Trigger the DAG with another path to read something else.
+
+Needs the connection ``moengage_default``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+try:
+    from airflow.sdk import dag
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag
+
+from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+
+SAMPLE = Path(__file__).resolve().parent / "data" / "customers.csv"
+
+
+@dag(
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    params={"path": SAMPLE.as_uri()},
+    tags=["example", "moengage"],
+)
+def moengage_users_from_file():
+    MoEngageTrackUsersOperator(
+        task_id="push_customers",
+        path="{{ params.path }}",
+        id_column="customer_no",
+        # `status` is a name that MoEngage reserves, so the attribute gets another one.
+        attributes={
+            "email": "email",
+            "account_status": "status",
+            "points": "points",
+            "newsletter": "newsletter",
+            "member_since": "member_since",
+        },
+        # A CSV holds nothing but text: say what is more than that. What is not named stays a string.
+        types={"points": "number", "newsletter": "boolean", "member_since": "date"},
+    )
+
+
+dag = moengage_users_from_file()
+
+if __name__ == "__main__":
+    dag.test()

@@ -1,0 +1,56 @@
+"""
+Update MoEngage users from a query: what the warehouse knows of each customer becomes attributes.
+
+Needs the connections ``moengage_default`` and ``warehouse`` (any database that Airflow has a SQL hook for).
+The rows are streamed: a million of them take no more memory than a thousand.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+try:
+    from airflow.sdk import dag
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag
+
+from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+
+
+@dag(
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    # A bucket serves as well, with its connection in the URL: s3://lake_conn@lake/moengage/rejected
+    params={"rejected_path": "file:///tmp/moengage/rejected"},
+    tags=["example", "moengage"],
+)
+def moengage_users_from_sql():
+    MoEngageTrackUsersOperator(
+        task_id="push_customers",
+        sql="sql/customers.sql",  # beside this file; a template, like every .sql file an operator reads
+        sql_conn_id="warehouse",
+        # MoEngage's name of the attribute: the query's name of the column.
+        attributes={
+            "name": "customer_name",
+            "orders": "number_of_orders",
+            "lifetime_value": "lifetime_value",
+            "last_order": "last_order_at",
+            "favourite_product": "favourite_product",
+        },
+        # Where a database has no datetime type (SQLite), its text is read as one, in the shop's time zone;
+        # sent as a text that looks like a date, MoEngage would store a string that no campaign can compare.
+        types={"last_order": "datetime"},
+        timezone="America/New_York",
+        # A customer without orders keeps what MoEngage knows: a NULL is left out of the update.
+        nulls="skip",
+        # Up to 1 % of the rows may be refused; they are kept below, each with its reason. More fail the task.
+        max_rejected=0.01,
+        rejected_path="{{ params.rejected_path }}",
+    )
+
+
+dag = moengage_users_from_sql()
+
+if __name__ == "__main__":
+    dag.test()

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dag_runs import migrated_database, run_dag
+from tests.postgres import postgres_server
+
+__all__ = ["migrated_database", "postgres_server", "run_dag"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "volume: sends or reads many rows, which takes seconds")
+
+
+@pytest.fixture
+def fast_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses between repetitions are a matter of milliseconds."""
+    monkeypatch.setattr("airflow_provider_moengage.api.client.FIRST_BACKOFF", 0.01)
+
+
+@pytest.fixture
+def sqlite_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run statements in the SQLite database of the connection ``warehouse``; with rows, once for each."""
+    database = tmp_path / "warehouse.db"
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", f'{{"conn_type": "sqlite", "host": "{database}"}}')
+
+    def run(statement: str, rows: Iterable[Iterable[Any]] | None = None) -> None:
+        connection = sqlite3.connect(database)
+        with connection:
+            if rows is None:
+                connection.executescript(statement)
+            else:
+                connection.executemany(statement, rows)
+        connection.close()
+
+    return run

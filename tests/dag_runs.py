@@ -1,0 +1,72 @@
+"""
+Whole DAGs in tests: each file runs in a process of its own, with an Airflow home of its own.
+
+``from tests.dag_runs import migrated_database, run_dag`` in a conftest makes the fixtures available.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN_DAG = ROOT / "demo" / "run_dag.py"
+
+
+def airflow_environment(home: Path, **variables: str) -> dict[str, str]:
+    """What Airflow finds in its environment: a home, the given variables, and nothing of the caller's own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    return {
+        **inherited,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        **variables,
+    }
+
+
+def run_program(*command: str | Path, env: Mapping[str, str], cwd: Path | None = None) -> str:
+    """Run a program to its end and return what it printed; a failing one shows its whole output."""
+    done = subprocess.run(
+        command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty metadata database: migrating takes seconds, copying its file does not."""
+    home = tmp_path_factory.mktemp("airflow")
+    run_program(sys.executable, "-m", "airflow", "db", "migrate", env=airflow_environment(home))
+    return home / "airflow.db"
+
+
+@pytest.fixture
+def run_dag(migrated_database: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """
+    Run the DAG of a file with ``dag.test()``.
+
+    The result is the run's ``state`` and its ``tasks``: for each ``state`` and ``report``. Connections and
+    other settings are given as environment variables, the run's configuration as `conf`.
+    """
+
+    def run(dag_file: Path, *, conf: Mapping[str, Any] | None = None, **variables: str) -> dict[str, Any]:
+        home = tmp_path / "airflow"
+        home.mkdir(exist_ok=True)
+        shutil.copy(migrated_database, home / "airflow.db")
+        env = airflow_environment(home, AIRFLOW__CORE__DAGS_FOLDER=str(dag_file.parent), **variables)
+        result = tmp_path / "result.json"
+        run_program(sys.executable, RUN_DAG, dag_file, result, json.dumps(dict(conf or {})), env=env)
+        outcome: dict[str, Any] = json.loads(result.read_text())
+        return outcome
+
+    return run

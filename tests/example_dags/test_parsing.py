@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tests.dag_runs import ROOT, airflow_environment, run_program
+
+EXAMPLES = ROOT / "example_dags"
+PARSE = Path(__file__).with_name("parse.py")
+
+
+def parsed(folder: Path, home: Path) -> dict:
+    printed = run_program(sys.executable, PARSE, folder, env=airflow_environment(home))
+    return json.loads(printed.splitlines()[-1])
+
+
+def test_examples_parse_without_reaching_out(tmp_path):
+    outcome = parsed(EXAMPLES, tmp_path)
+    assert outcome["import_errors"] == {}
+    assert outcome["calls"] == []
+    assert outcome["dags"] == [
+        "moengage_users_from_file",
+        "moengage_users_from_sql",
+        "moengage_users_from_task",
+    ]
+
+
+def test_a_file_that_reaches_out_would_be_seen(tmp_path):
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    # Airflow takes a file for a DAG file only where it names both.
+    (dags / "reaches_out.py").write_text(
+        "# airflow dag\nimport socket\nsocket.socket().connect_ex(('127.0.0.1', 9))\n"
+        "try:\n    from airflow.sdk import BaseHook\n"
+        "except ImportError:\n    from airflow.hooks.base import BaseHook\n"
+        "BaseHook.get_connection('moengage_default')\n"
+    )
+    outcome = parsed(dags, tmp_path / "home")
+    assert [call.split()[0] for call in outcome["calls"]] == ["socket.connect", "get_connection"]
+    assert "a connection is read while the file is parsed" in str(outcome["import_errors"])

@@ -1,0 +1,223 @@
+"""A real PostgreSQL as the source of rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from tests.operators.conftest import Tracker
+from tests.operators.rows import outcome, refused
+from tests.postgres import PostgresServer
+
+psycopg2 = pytest.importorskip("psycopg2")
+pytest.importorskip("airflow.providers.postgres.hooks.postgres")
+
+SOURCE = {"sql_conn_id": "warehouse"}
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture(autouse=True)
+def warehouse(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", postgres_server.connection_json)
+    with psycopg2.connect(postgres_server.uri) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "drop table if exists customers; create table customers (customer_id text, plan text); "
+            "insert into customers values ('ann', 'gold'), ('ben', 'free')"
+        )
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters", "found"),
+    [
+        ("select customer_id from customers where customer_id like 'a%'", None, {"ann": {}}),
+        ("select customer_id from customers where customer_id like 'a%'", [], {"ann": {}}),
+        (
+            "select customer_id from customers where customer_id like 'a%%' and plan = %s",
+            ["gold"],
+            {"ann": {}},
+        ),
+        (
+            "select customer_id, 'at :noon' as noon from customers where plan = %(plan)s",
+            {"plan": "free"},
+            {"ben": {"noon": "at :noon"}},
+        ),
+        (
+            """select customer_id, ':noon 100%' as noon, '{"a": 1}'::jsonb as box, 5 % 3 as rest
+            from customers where customer_id like '%n%' and plan <> 'free' -- 100% :here
+            """,
+            None,
+            {"ann": {"noon": ":noon 100%", "box": {"a": 1}, "rest": 2}},
+        ),
+        ("select 'cid' as customer_id;", None, {"cid": {}}),
+        (
+            "with c as (select * from customers) select * from c where plan = 'gold'",
+            None,
+            {"ann": {"plan": "gold"}},
+        ),
+    ],
+)
+def test_texts_run_as_they_are_written(
+    track: Tracker, query: str, parameters: Any, found: dict[str, dict[str, Any]]
+):
+    track(sql=query, parameters=parameters, **SOURCE)
+    assert track.attributes() == found
+
+
+TYPES = """
+select 'ann'::text as customer_id, 1::smallint as small, 2::bigint as big, 12.50::numeric as price,
+    3::numeric as whole, 1.5::real as real, 0.1::double precision as double, true as flag,
+    timestamptz '2026-01-31 10:00:00+05:30' as moment, date '2026-02-28' as day,
+    '3e0f2f6e-3c5d-4a5e-9d5b-3f5b0d6f0d11'::uuid as uuid, '{"a": {"b": 1}}'::jsonb as box,
+    array['x', 'y'] as tags, array[1, 2] as numbers, null::text as nothing, 'NaN'::numeric as nan,
+    'infinity'::double precision as boundless, 'c'::char(3) as padded
+"""
+
+
+def test_every_common_type_arrives_as_what_it_is(track: Tracker):
+    track(sql=TYPES, **SOURCE)
+    user = track.sandbox.users("ann")["ann"]
+    assert user["attributes"] == {
+        "small": 1, "big": 2, "price": 12.5, "whole": 3, "real": 1.5, "double": 0.1, "flag": True,
+        "moment": "2026-01-31T04:30:00Z", "day": "2026-02-28",
+        "uuid": "3e0f2f6e-3c5d-4a5e-9d5b-3f5b0d6f0d11", "box": {"a": {"b": 1}}, "tags": ["x", "y"],
+        "numbers": [1, 2], "padded": "c  ",
+    }  # fmt: skip
+    assert user["types"]["moment"] == user["types"]["day"] == "datetime"
+
+
+@pytest.mark.parametrize(
+    ("expression", "code"),
+    [
+        ("timestamp '2026-01-31 10:00:00'", "naive_datetime"),
+        ("'\\x00ff'::bytea", "value_type"),
+        ("interval '1 day'", "value_type"),
+        ("time '10:00'", "value_type"),
+        ("array['x', null]", "array_element_type"),
+        ("array[array[1]]", "array_element_type"),
+    ],
+)
+def test_types_that_moengage_has_no_place_for_are_refused(
+    track: Tracker, tmp_path: Path, expression: str, code: str
+):
+    query = f"select 'ann' as customer_id, {expression} as value"
+    report = track(sql=query, max_rejected=1, rejected_path=str(tmp_path), **SOURCE)
+    assert outcome(report) == (0, 1, 0)
+    assert [line["code"] for line in refused(tmp_path)] == [code]
+
+
+def test_a_timestamp_without_a_zone_takes_the_one_given(track: Tracker):
+    track(
+        sql="select 'ann' as customer_id, timestamp '2026-07-31 10:00:00' as seen",
+        timezone="America/New_York",
+        **SOURCE,
+    )
+    assert track.attributes() == {"ann": {"seen": "2026-07-31T14:00:00Z"}}
+
+
+@pytest.mark.parametrize(
+    ("type_", "expected"), [("bigint", "12345"), ("numeric", "12345"), ("real", "12345")]
+)
+def test_ids_that_are_numbers_become_texts(track: Tracker, type_: str, expected: str):
+    track(sql=f"select 12345::{type_} as customer_id, 1 as n", **SOURCE)
+    assert list(track.attributes()) == [expected]
+
+
+def test_a_query_that_breaks_in_the_middle_settles_the_rows_before(track: Tracker):
+    error = track.fails(
+        MoEngageIncompleteRun,
+        sql="select 'user-' || n as customer_id, 1 / (n - 2500) as x from generate_series(1, 5000) n",
+        **SOURCE,
+    )
+    report = track.ti.xcoms["report"]
+    assert report["source_exhausted"] is False
+    assert report["accepted"] == len(track.attributes()) >= 1_900
+    assert report["rejected"] == 0
+    assert "division by zero" in str(error)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "update customers set plan = 'free'",
+        "create table t (x int)",
+        "insert into customers values ('cid', 'x')",
+    ],
+)
+def test_a_statement_that_returns_no_rows(track: Tracker, query: str):
+    error = track.fails(MoEngageTaskFailed, sql=query, **SOURCE)
+    assert "sql" in str(error)
+    assert track.requests == 0
+
+
+def test_values_of_the_query_stay_out_of_the_error(track: Tracker):
+    error = track.fails(
+        MoEngageIncompleteRun,
+        sql="select customer_id, 1 / (case when %s = plan then 0 else 0 end) as x from customers",
+        parameters=["PRIVATE"],
+        **SOURCE,
+    )
+    assert "PRIVATE" not in str(error)
+
+
+MEASURE = """
+import json, os, sys
+import psycopg2
+from airflow_provider_moengage.delivery.sources import SqlSource
+from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+
+uri, rows = sys.argv[1], int(sys.argv[2])
+seen = {}
+plain = SqlSource.rows
+
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+def measured(self, check_columns):
+    for number, row in enumerate(plain(self, check_columns), 1):
+        yield row
+        if number in (10_000, rows):
+            seen[number] = resident()
+        if number == 10_000:
+            with psycopg2.connect(uri) as other, other.cursor() as cursor:
+                cursor.execute("select query from pg_stat_activity where pid <> pg_backend_pid() and query <> ''")
+                seen["queries"] = [query for (query,) in cursor.fetchall()]
+
+SqlSource.rows = measured
+report = MoEngageTrackUsersOperator(
+    task_id="push",
+    sql="select 'user-' || n as customer_id, repeat('x', 200) as bio, n as number, now() as seen "
+        f"from generate_series(1, {rows}) n",
+    sql_conn_id="warehouse",
+    validate_only=True,
+).execute({})
+print("RESULT " + json.dumps({"report": report, "seen": seen}))
+"""
+
+
+@pytest.mark.volume
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is measured through /proc")
+def test_memory_does_not_grow_with_the_rows(track: Tracker, postgres_server: PostgresServer):
+    rows = 200_000
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, postgres_server.uri, str(rows)],
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("RESULT "))
+    result = json.loads(line.removeprefix("RESULT "))
+    report, seen = result["report"], result["seen"]
+    assert (report["read"], report["valid"], report["source_exhausted"]) == (rows, rows, True)
+    assert any(query.startswith("FETCH ") for query in seen["queries"])
+    assert (seen[str(rows)] - seen["10000"]) / MEGABYTE < 20

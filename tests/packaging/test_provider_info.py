@@ -1,0 +1,51 @@
+"""What Airflow learns of the provider without importing it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from importlib.metadata import entry_points, version
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+
+
+@pytest.fixture(scope="module")
+def info():
+    """As Airflow gets it: through the entry point of the installed distribution."""
+    (entry,) = (
+        entry
+        for entry in entry_points(group="apache_airflow_provider")
+        if entry.dist is not None and entry.dist.name == "airflow-provider-moengage"
+    )
+    return entry.load()()
+
+
+def imported(path: str):
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def test_fits_the_schema_of_the_installed_airflow(info):
+    schema = Path(airflow.__file__).with_name("provider_info.schema.json")
+    jsonschema.validate(info, json.loads(schema.read_text()))
+
+
+def test_names_the_distribution_and_its_version(info):
+    assert info["package-name"] == "airflow-provider-moengage"
+    assert info["versions"][0] == version("airflow-provider-moengage")
+
+
+def test_connection_type_leads_to_a_hook(info):
+    (connection,) = info["connection-types"]
+    assert connection["connection-type"] == "moengage"
+    assert imported(connection["hook-class-name"]).conn_type == "moengage"
+
+
+@pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers"])
+def test_listed_modules_import(info, kind):
+    for group in info.get(kind, []):
+        for module in group["python-modules"]:
+            importlib.import_module(module)

@@ -1,0 +1,124 @@
+"""The wheel, built and installed into an empty environment, as Airflow then sees it."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.dag_runs import ROOT, airflow_environment, run_program
+
+pytestmark = pytest.mark.airflow_3
+
+DISTRIBUTION = "airflow-provider-moengage"
+PINS = ROOT / "requirements" / "airflow-3.3.txt"
+PARSE = ROOT / "tests" / "example_dags" / "parse.py"
+# Where Airflow 3.3 finds examples: its own, and those of the providers it knows.
+EXAMPLE_FOLDERS = """
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+for bundle in DagBundlesManager().get_all_dag_bundles():
+    print(bundle.path)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Built of a source distribution, so that this is seen to be complete too."""
+    folder = tmp_path_factory.mktemp("dist")
+    # Without isolation the pinned build backend is used.
+    run_program(
+        sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT, env=dict(os.environ)
+    )
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Install the wheel with what it requires, no extra; a function runs a program of that environment."""
+    folder = tmp_path_factory.mktemp("installed")
+    uv, environment = Path(sys.executable).with_name("uv"), folder / "environment"
+    python = environment / "bin" / "python"
+    run_program(uv, "venv", "--python", sys.executable, environment, env=dict(os.environ))
+    run_program(uv, "pip", "install", "--python", python, "--constraint", PINS, wheel, env=dict(os.environ))
+    home = folder / "airflow"
+
+    def run(program: str, *arguments: str | Path, **variables: str) -> str:
+        # From a folder of its own: the checkout must not lend it anything.
+        return run_program(
+            environment / "bin" / program, *arguments, env=airflow_environment(home, **variables), cwd=folder
+        )
+
+    return run
+
+
+@pytest.fixture
+def listed(installed):
+    def rows(command: str) -> list[dict[str, str]]:
+        printed = installed("airflow", "providers", command, "--output", "json")
+        # Warnings may stand before and after the list.
+        return json.JSONDecoder().raw_decode(printed, printed.index("[{"))[0]
+
+    return rows
+
+
+def test_carries_what_is_no_module_of_ours(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    examples = {path.relative_to(ROOT).as_posix() for path in (ROOT / "example_dags").glob("*.py")}
+    assert examples
+    assert {f"airflow_provider_moengage/{example}" for example in examples} <= names
+    assert "airflow_provider_moengage/example_dags/sql/customers.sql" in names
+    assert "airflow_provider_moengage/example_dags/data/customers.csv" in names
+    assert "airflow_provider_moengage/py.typed" in names
+    assert not [name for name in names if name.startswith(("tests/", "demo/", "benchmarks/"))]
+
+
+def test_registers_with_airflow_pytest_and_the_shell(wheel):
+    entry_points = configparser.ConfigParser()
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        entry_points.read_string(archive.read(path).decode())
+    assert list(entry_points["apache_airflow_provider"]) == ["provider_info"]
+    assert list(entry_points["pytest11"]) == ["moengage_sandbox"]
+    assert list(entry_points["console_scripts"]) == ["moengage-sandbox"]
+
+
+def test_airflow_lists_the_provider(listed):
+    assert DISTRIBUTION in [row["package_name"] for row in listed("list")]
+
+
+def test_airflow_lists_the_hook(listed):
+    (hook,) = (row for row in listed("hooks") if row["connection_type"] == "moengage")
+    assert hook["class"].endswith("MoEngageHook")
+
+
+def test_airflow_lists_the_fields_of_the_connection_form(listed):
+    fields = [row for row in listed("widgets") if "moengage" in row["connection_parameter_name"]]
+    assert any("data_center" in row["connection_parameter_name"] for row in fields)
+
+
+def test_airflow_lists_the_behaviour_of_the_connection_form(listed):
+    assert "moengage" in [row["field_behaviours"] for row in listed("behaviours")]
+
+
+def test_airflow_serves_the_examples(installed):
+    folders = installed("python", "-W", "ignore", "-c", EXAMPLE_FOLDERS, AIRFLOW__CORE__LOAD_EXAMPLES="True")
+    (folder,) = (
+        line for line in folders.splitlines() if line.endswith("airflow_provider_moengage/example_dags")
+    )
+    outcome = json.loads(installed("python", PARSE, folder).splitlines()[-1])
+    assert outcome["import_errors"] == {}
+    assert len(outcome["dags"]) == len(list((ROOT / "example_dags").glob("*.py")))
+
+
+def test_the_command_is_there(installed):
+    assert "--workspace-id" in installed("moengage-sandbox", "--help")
+
+
+def test_the_operators_import(installed):
+    installed("python", "-c", "import airflow_provider_moengage.operators.users")

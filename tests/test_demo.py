@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+import pytest
+
+from tests.dag_runs import ROOT, run_program
+
+# Only the environment of the current Airflow has the shop's generator.
+pytestmark = pytest.mark.airflow_3
+
+
+def test_demo_ends_with_counts_refused_rows_and_a_profile():
+    printed = run_program(sys.executable, "-m", "demo", env=dict(os.environ), cwd=ROOT)
+    counts = {
+        name: int(count)
+        for name, count in re.findall(r"^  (read|accepted|rejected|unsent) +(\d+)$", printed, re.M)
+    }
+    assert counts["read"] == counts["accepted"] + counts["rejected"] > 500
+    assert counts["rejected"] == 7
+    assert counts["unsent"] == 0
+    assert len(re.findall(r"^  row \d+: ", printed, re.M)) == 7
+    for reason in ("unknown", "date", "characters", "customer_id"):
+        assert reason in printed
+    assert re.search(r"^  last_order +2019-\d\d-\d\dT\d\d:\d\d:\d\dZ \(datetime\)$", printed, re.M)
