@@ -78,7 +78,7 @@ def test_unfit_rows_stand_in_the_parts_and_all_others_arrive(track: Tracker, tmp
 
 
 def test_calls_that_fail_lose_nothing_and_count_nothing_twice(track: Tracker):
-    rows = users(ROWS // 2)
+    rows = users(ROWS)
     faults: list[dict[str, Any]] = [
         {"kind": "status", "status": 500},
         {"kind": "status", "status": 502, "body": "html"},
