@@ -86,7 +86,10 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": INTEGRATION,
-                "python-modules": ["airflow_provider_moengage.operators.users"],
+                "python-modules": [
+                    f"airflow_provider_moengage.operators.{name}"
+                    for name in ("users", "events", "devices", "bulk")
+                ],
             }
         ],
         "connection-types": [

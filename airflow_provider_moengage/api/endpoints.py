@@ -37,7 +37,7 @@ class Endpoint:
     :param name: MoEngage's name of it.
     :param path: below ``/v1``; ``{app_id}`` stands where the workspace goes into the path.
     :param app_id_in: where the Workspace ID goes beside the ``MOE-APPKEY`` header.
-    :param max_records: the most one call may hold.
+    :param max_records: the most one call may hold; where no number is documented, the bytes are what limits it.
     :param max_bytes: the largest body of one call.
     """
 
@@ -49,4 +49,14 @@ class Endpoint:
 
 
 TRACK_USER = Endpoint("Track User", "/customer/{app_id}", "path")
+GET_USERS = Endpoint("Get User", "/customers/export", "query", max_records=20)
+MERGE_USERS = Endpoint("Merge Users", "/customer/merge", "query", max_records=50)
+DELETE_USER = Endpoint("Delete User", "/customer/delete", "query")
+CREATE_EVENT = Endpoint("Create Event", "/event/{app_id}", "path", max_records=MAX_BODY_BYTES)
+TRACK_DEVICE = Endpoint("Track Device", "/device/{app_id}", "path")
+OPT_OUT_DEVICES = Endpoint("Device opt-out", "/devices/manage", "query")
+#: "100 KB a request" says the OpenAPI document, 128 KB the general text; no number of elements is documented.
+BULK_IMPORT = Endpoint(
+    "Bulk Import", "/transition/{app_id}", "path", max_records=MAX_BODY_BYTES, max_bytes=99_999
+)
 TEST_CONNECTION = Endpoint("Test Connection", "/integrations/authentication", "body")

@@ -104,6 +104,24 @@ def unset_fault(name: object) -> tuple[str, str] | None:
     return None
 
 
+@lru_cache(maxsize=4096)
+def event_name_fault(name: object) -> tuple[str, str] | None:
+    """Tell why an event or an event's attribute must not have this name; like :func:`name_fault`."""
+    if not isinstance(name, str) or not name.strip():
+        return "event_name", "an event or one of its attributes has an empty name"
+    if name.casefold().startswith(SYSTEM_PREFIX):
+        return (
+            "event_name",
+            f"{name[:40]!r} begins with {SYSTEM_PREFIX!r}, MoEngage's own prefix; give it another name",
+        )
+    if len(name) > MAX_NAME_LENGTH:
+        return (
+            "event_name",
+            f"{name[:40]!r}… is a name over {MAX_NAME_LENGTH} characters, which MoEngage would cut",
+        )
+    return None
+
+
 def check_customer_id(customer_id: object) -> str:
     """
     Check an id that is a string already.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
@@ -20,24 +21,40 @@ from airflow_provider_moengage.api.names import check_customer_id, unset_fault
 from airflow_provider_moengage.api.values import check_attributes
 
 
+@dataclass(frozen=True)
+class Terms:
+    """
+    What a record is checked against beside the documented rules.
+
+    :param texts: names of attributes that are known to be texts, even where they begin like a date.
+    :param identifiers: the active identifiers of an Identity Resolution workspace: with one of them among the
+        attributes, a user needs no customer_id.
+    """
+
+    texts: frozenset[str] = frozenset()
+    identifiers: frozenset[str] = frozenset()
+
+
+NO_TERMS = Terms()
+
+
 class Record(BaseModel):
     """The base of all records: strict, closed, and with one way to say what is wrong."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     @classmethod
-    def check(cls, fields: Mapping[str, Any], *, texts: frozenset[str] = frozenset()) -> Self:
+    def check(cls, fields: Mapping[str, Any], terms: Terms = NO_TERMS) -> Self:
         """
         Build a record from its JSON fields.
 
         :param fields: the record as MoEngage documents it.
-        :param texts: names of attributes that are known to be texts, even where they begin like a date.
         :raises MoEngageRecordInvalid: the first rule that is broken.
         """
         try:
             # The rules raise MoEngageRecordInvalid, which pydantic lets through; it speaks for the shape
             # alone.
-            return cls.model_validate(fields, context=texts)
+            return cls.model_validate(fields, context=terms)
         except ValidationError as error:
             # include_input=False: a reason never holds a value.
             first = error.errors(include_input=False, include_url=False, include_context=False)[0]
@@ -79,21 +96,31 @@ class User(Record):
     """
 
     type: Literal["customer"] = "customer"
-    customer_id: str
-    update_existing_only: bool = False
     attributes: dict[str, Any] = {}
+    customer_id: str | None
+    update_existing_only: bool = False
     unset_attributes: list[UnsetRule] = []
-
-    @field_validator("customer_id", mode="plain")
-    @classmethod
-    def _customer_id_is_taken(cls, customer_id: Any) -> str:
-        return check_customer_id(customer_id)
 
     @field_validator("attributes")
     @classmethod
     def _attributes_are_taken(cls, attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        check_attributes(attributes, info.context or frozenset())
+        terms = info.context or NO_TERMS
+        check_attributes(attributes, terms.texts)
         return attributes
+
+    @field_validator("customer_id", mode="plain")
+    @classmethod
+    def _customer_id_is_taken(cls, customer_id: Any, info: ValidationInfo) -> str | None:
+        terms = info.context or NO_TERMS
+        attributes = info.data.get("attributes", {})
+        if customer_id is None and identifier_in(attributes, terms.identifiers):
+            return None
+        return check_customer_id(customer_id)
+
+    @property
+    def user(self) -> str:
+        """What identifies the user: whose rows keep their order."""
+        return self.customer_id or to_json(self.attributes).decode()
 
     def to_json(self) -> bytes:
         """
@@ -101,24 +128,109 @@ class User(Record):
 
         :raises MoEngageRecordInvalid: a text holds what UTF-8 cannot.
         """
-        fields: dict[str, Any] = {
-            "type": self.type,
-            "customer_id": self.customer_id,
-            "update_existing_only": self.update_existing_only,
-            "attributes": self.attributes,
-        }
+        fields: dict[str, Any] = {"type": self.type}
+        if self.customer_id is not None:
+            fields["customer_id"] = self.customer_id
+        fields["update_existing_only"] = self.update_existing_only
+        fields["attributes"] = self.attributes
         if self.unset_attributes:
             fields["unset_attributes"] = [
                 {"type": rule.type, "attr": rule.attr, "case_sensitive": rule.case_sensitive}
                 for rule in self.unset_attributes
             ]
-        try:
-            return to_json(fields)
-        except PydanticSerializationError:
-            return _escaped(fields)
+        return serialised(fields)
 
 
-def _escaped(fields: dict[str, Any]) -> bytes:
+class Identifier(Record):
+    """
+    One user that Get User is asked for.
+
+    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id.
+    """
+
+    identifier_type: Literal["customer_id", "id"] = "customer_id"
+    identifier: str
+
+    @field_validator("identifier", mode="plain")
+    @classmethod
+    def _identifier_is_taken(cls, identifier: Any) -> str:
+        return check_customer_id(identifier)
+
+    def to_json(self) -> bytes:
+        """Serialise as MoEngage documents it."""
+        return serialised({"identifier_type": self.identifier_type, "identifier": self.identifier})
+
+
+class MergePair(Record):
+    """
+    Two users that become one; what cannot be undone.
+
+    :param merged_user: the customer id that goes.
+    :param retained_user: the customer id that stays.
+    """
+
+    merged_user: str
+    retained_user: str
+
+    @field_validator("merged_user", "retained_user", mode="plain")
+    @classmethod
+    def _id_is_taken(cls, customer_id: Any) -> str:
+        return check_customer_id(customer_id)
+
+    def to_json(self) -> bytes:
+        """Serialise as MoEngage documents it."""
+        return serialised({"merged_user": self.merged_user, "retained_user": self.retained_user})
+
+
+class Deletion(Record):
+    """
+    One user to delete for good.
+
+    :param identity_type: ``customer_id``, or ``moengage_id``.
+    """
+
+    identity_type: Literal["customer_id", "moengage_id"] = "customer_id"
+    identity_value: str
+
+    @field_validator("identity_value", mode="plain")
+    @classmethod
+    def _id_is_taken(cls, customer_id: Any) -> str:
+        return check_customer_id(customer_id)
+
+    def to_json(self) -> bytes:
+        """Serialise as MoEngage documents it."""
+        return serialised({"identity_type": self.identity_type, "identity_value": self.identity_value})
+
+
+def identifier_in(values: Mapping[str, Any], identifiers: frozenset[str]) -> bool:
+    """
+    Whether one of an Identity Resolution workspace's identifiers is among the values.
+
+    :raises MoEngageRecordInvalid: identifiers were declared, and there is none.
+    """
+    if not identifiers:
+        return False
+    if any(isinstance(values.get(name), str) and values[name] for name in identifiers):
+        return True
+    raise MoEngageRecordInvalid(
+        "identifier_missing",
+        f"there is no customer_id, and none of the identifiers {', '.join(sorted(identifiers))} is a text",
+    )
+
+
+def serialised(fields: Mapping[str, Any]) -> bytes:
+    """
+    Serialise a record's fields.
+
+    :raises MoEngageRecordInvalid: a text holds what UTF-8 cannot.
+    """
+    try:
+        return to_json(fields)
+    except PydanticSerializationError:
+        return _escaped(fields)
+
+
+def _escaped(fields: Mapping[str, Any]) -> bytes:
     """Serialise texts that hold surrogates: two halves side by side are one character to JSON, a lone one is none."""
     body = json.dumps(fields).encode()
     try:

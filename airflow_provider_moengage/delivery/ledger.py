@@ -49,6 +49,8 @@ class Ledger:
         self.valid = 0
         self.rejected = 0
         self.unknown = 0
+        self.repeated = 0
+        self.missing = 0
         self.requests = 0
         self.retried = 0
         self.reasons: Counter[str] = Counter()
@@ -62,7 +64,9 @@ class Ledger:
     @property
     def unsent(self) -> int:
         """Rows read of which nothing is known to have arrived and nothing to have been refused."""
-        return self.read - self.accepted - self.valid - self.rejected
+        unsettled = self.read - self.accepted - self.valid - self.rejected
+        # Where every other row was settled, so were those that repeat one.
+        return 0 if unsettled == self.repeated else unsettled
 
     @property
     def hopeless(self) -> str | None:
@@ -78,6 +82,17 @@ class Ledger:
         with self._lock:
             self.valid += 1
 
+    def found_repeated(self) -> None:
+        """Count a row that asks for what an earlier one asked for; it shares that one's fate."""
+        with self._lock:
+            self.repeated += 1
+
+    def forgive(self, batch: Batch) -> None:
+        """Enter rows that MoEngage had nothing to do for."""
+        with self._lock:
+            self.accepted += len(batch.entries)
+            self.missing += len(batch.entries)
+
     def settle(self, batch: Batch, exchange: Exchange) -> None:
         """Enter what came of a batch: accepted, refused, or, by entering neither, unsent."""
         outcome = exchange.outcome
@@ -85,7 +100,8 @@ class Ledger:
             self.requests += exchange.requests
             self.retried += max(0, exchange.requests - 1)
             if exchange.unanswered and not batch.unknown:
-                self.unknown += len(batch.entries)
+                # Events count each, since a repeated event is a duplicate; several can stand in one row.
+                self.unknown += sum(item.units.get("events", 1) for item in batch.items)
             if isinstance(outcome, Answer):
                 self.accepted += len(batch.entries)
 
@@ -140,10 +156,11 @@ class Ledger:
         written = self._parts is not None and self._parts.written > 0
         return {
             "read": self.read,
-            "accepted": self.accepted,
+            "accepted": self.read - self.valid - self.rejected - self.unsent,
             "rejected": self.rejected,
             "unsent": self.unsent,
             "unknown": self.unknown,
+            "missing": self.missing,
             "requests": self.requests,
             "retried": self.retried,
             "throttled_seconds": round(throttled_seconds, 3),

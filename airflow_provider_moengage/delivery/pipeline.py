@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
-from airflow_provider_moengage.api.client import Exchange, MoEngageClient
-from airflow_provider_moengage.api.endpoints import Endpoint
+from airflow_provider_moengage.api.answers import Answer
+from airflow_provider_moengage.api.client import MAX_RETRIES, Exchange, MoEngageClient
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageRecordInvalid,
@@ -18,11 +19,13 @@ from airflow_provider_moengage.api.errors import (
     MoEngageRequestRefused,
     MoEngageStopped,
 )
+from airflow_provider_moengage.api.records import User
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Packer
 from airflow_provider_moengage.delivery.formats import Unreadable
 from airflow_provider_moengage.delivery.ledger import HOPELESS_REFUSALS, Ledger
+from airflow_provider_moengage.delivery.operations import Operation
 from airflow_provider_moengage.delivery.rejected import RejectedParts
-from airflow_provider_moengage.delivery.rows import UserMapping
+from airflow_provider_moengage.delivery.rows import RowMapping
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.delivery.watch import Watch
 from airflow_provider_moengage.delivery.workers import Workers
@@ -58,7 +61,7 @@ def _unbroken(rows: Iterable[object]) -> Iterator[object]:
 
 class Delivery:
     """
-    Sends every row of a source as a user, one call each.
+    Sends every row of a source, whatever the operation.
 
     :param connect: gives the client; called once, when the run begins.
     :param concurrency: requests in flight at most.
@@ -69,9 +72,9 @@ class Delivery:
     def __init__(
         self,
         source: Source,
-        mapping: UserMapping,
+        mapping: RowMapping,
         connect: Callable[[], MoEngageClient],
-        endpoint: Endpoint,
+        operation: Operation,
         *,
         concurrency: int,
         parts: RejectedParts | None = None,
@@ -81,8 +84,10 @@ class Delivery:
         self._mapping = mapping
         self._connect = connect
         self._client: MoEngageClient | None = None
-        self._endpoint = endpoint
-        self._packer = Packer(endpoint)
+        self._operation = operation
+        self._packer = Packer(operation.endpoint)
+        self._answers: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
+        self._silent = 0
         self._concurrency = concurrency
         self._parts = parts
         self._validate_only = validate_only
@@ -94,7 +99,8 @@ class Delivery:
 
     def run(self) -> Run:
         """Deliver until the source ends or something stops the run; what is in flight then is still settled."""
-        for step in (self._open, self._read, self._send_rest, self._finish, self._ledger.flush):
+        steps = (self._open, self._read, self._send_rest, self._finish, self._receive, self._ledger.flush)
+        for step in steps:
             # Errors are kept and not raised: the report of what was done is owed in every exit.
             try:
                 step()
@@ -149,18 +155,24 @@ class Delivery:
         entry = Entry(position, row)
         try:
             record, item = self._mapping.item(row)
-            ready = self._packer.add(item, entry)
+            ready = self._packer.add(item, entry) if item else []
         except MoEngageRecordInvalid as error:
             self._ledger.refuse(entry, error)
             return
-        self._watch.look_at(record)
+        if isinstance(record, User):
+            self._watch.look_at(record)
         if self._validate_only:
-            log.debug("Row %d would be sent as %s", position, item.content)
-            self._watch.learn_types(record)
+            log.debug(
+                "Row %d would be sent as %s", position, item.content if item else "what an earlier row is"
+            )
+            if isinstance(record, User):
+                self._watch.learn_types(record)
             self._ledger.found_valid()
-            return
-        for batch in ready:
-            self._submit(batch)
+        elif item is None:
+            self._ledger.found_repeated()
+        else:
+            for batch in ready:
+                self._submit(batch)
 
     def _submit(self, batch: Batch) -> None:
         if self._workers is None:
@@ -169,17 +181,45 @@ class Delivery:
             self._workers = Workers(self._deliver, self._concurrency)
         else:
             self._workers.submit(batch)
+        self._receive()
 
     def _deliver(self, batch: Batch) -> None:
         if self._halt.is_set() or self._client is None:
             return
-        exchange = self._client.send(self._endpoint, batch.body, batch.units, self._halt)
+        operation = self._operation
+        exchange = self._client.send(
+            operation.endpoint, batch.body, batch.units, self._halt, repeatable=operation.repeatable
+        )
         self._ledger.settle(batch, exchange)
         outcome = exchange.outcome
-        if isinstance(outcome, MoEngageRecordRefused):
+        if isinstance(outcome, Answer):
+            self._silent = 0
+            if operation.receive is not None:
+                self._answers.put((batch, outcome))
+        elif operation.forgives(outcome):
+            self._ledger.forgive(batch)
+        elif isinstance(outcome, MoEngageRecordRefused):
             self._narrow_down(batch, exchange, outcome)
+        elif exchange.unanswered and not operation.repeatable and self._silent < MAX_RETRIES:
+            self._silent += 1
+            self._refuse_unknown(batch)
         elif isinstance(outcome, MoEngageError) and not isinstance(outcome, MoEngageStopped):
             self._stop(outcome)
+
+    def _refuse_unknown(self, batch: Batch) -> None:
+        for entry in batch.entries:
+            self._ledger.refuse(
+                entry,
+                MoEngageRecordInvalid(
+                    "unknown",
+                    "no answer came: MoEngage may or may not have taken it, and on_unknown is 'reject'",
+                ),
+            )
+
+    def _receive(self) -> None:
+        """Hand over the answers that have come, in this thread: not every sink can be used from another."""
+        while self._operation.receive is not None and not self._answers.empty():
+            self._operation.receive(*self._answers.get())
 
     def _narrow_down(self, batch: Batch, exchange: Exchange, refused: MoEngageRecordRefused) -> None:
         """Halve a refused batch until the bad row stands alone, and refuse that one."""

@@ -1,22 +1,48 @@
-"""A row becomes a record: which column is which attribute, what a NULL means, in which zone a datetime is."""
+"""A row becomes a user: its columns, what a NULL means, how its id is written."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from typing import Any, Literal, Protocol
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import name_fault
-from airflow_provider_moengage.api.records import User
+from airflow_provider_moengage.api.records import Record, Terms, User
 from airflow_provider_moengage.delivery.batches import Item
-from airflow_provider_moengage.delivery.conversion import CONVERTERS, customer_id_text, json_value
+from airflow_provider_moengage.delivery.columns import Columns
+from airflow_provider_moengage.delivery.conversion import customer_id_text
 
 NULL_POLICIES = ("skip", "unset", "send")
+#: An Identity Resolution workspace has at most so many active identifiers.
+MAX_IDENTIFIERS = 5
 #: What a row in the API's own shape may hold beside its attributes.
-DOCUMENTED_KEYS = frozenset({"type", "customer_id", "attributes", "update_existing_only", "unset_attributes"})
+USER_KEYS = frozenset({"type", "customer_id", "attributes", "update_existing_only", "unset_attributes"})
+
+
+class RowMapping(Protocol):
+    """How the rows of one operation become what is sent."""
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The zone of datetimes that carry none."""
+        ...
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """
+        Say once, before the first row is sent, what is wrong with a source's columns.
+
+        :raises MoEngageParameterError: a column is missing, stands twice or has a name that MoEngage does not take.
+        """
+        ...
+
+    def item(self, row: object) -> tuple[Record, Item | None]:
+        """
+        Build the record of one row, and what is sent of it; nothing where an earlier row asks for the same.
+
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,6 +60,10 @@ class UserMapping:
     :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (an early-access
         feature at MoEngage), ``send`` sends a JSON null.
     :param update_existing_only: do not create users that MoEngage does not know.
+    :param identifiers: the active identifiers of an Identity Resolution workspace, such as ``moe_mobile``: a row
+        that holds one of them needs no id.
+    :param add_to_arrays: array attribute → the column that holds what is added to it.
+    :param remove_from_arrays: array attribute → the column that holds what is removed from it.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
@@ -43,81 +73,49 @@ class UserMapping:
     timezone: str | None = None
     nulls: Literal["skip", "unset", "send"] = "skip"
     update_existing_only: bool = False
-    _zone: tzinfo | None = field(init=False, repr=False, compare=False, default=None)
-    _columns: Mapping[str, str] | None = field(init=False, repr=False, compare=False, default=None)
-    _texts: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
+    identifiers: Sequence[str] = ()
+    add_to_arrays: Mapping[str, str] | None = None
+    remove_from_arrays: Mapping[str, str] | None = None
+    _columns: Columns = field(init=False, repr=False, compare=False)
+    _terms: Terms = field(init=False, repr=False, compare=False)
+    _operators: Mapping[str, Columns] = field(init=False, repr=False, compare=False)
+    _array_columns: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.id_column, str) or not self.id_column:
-            raise MoEngageParameterError(f"id_column is {self.id_column!r}; use the name of a column")
+        check_column("id_column", self.id_column)
         if self.nulls not in NULL_POLICIES:
             raise MoEngageParameterError(f"nulls is {self.nulls!r}; use one of {', '.join(NULL_POLICIES)}")
         if not isinstance(self.update_existing_only, bool):
             raise MoEngageParameterError(
                 f"update_existing_only is {self.update_existing_only!r}; use True or False"
             )
-        types = _checked_types(self.types)
-        texts = frozenset(name for name, kind in types.items() if kind == "string")
-        # The dataclass is frozen so that one mapping can serve many threads; these are derived from its
-        # fields.
-        object.__setattr__(self, "types", types)
-        object.__setattr__(self, "_zone", _checked_zone(self.timezone))
-        object.__setattr__(self, "_columns", _checked_attributes(self.attributes))
-        object.__setattr__(self, "_texts", texts)
-        if self._columns is not None:
-            self._check_types(self._columns)
+        columns = Columns(self.attributes, self.types, self.timezone)
+        object.__setattr__(self, "_columns", columns)
+        object.__setattr__(self, "_terms", Terms(columns.texts, check_identifiers(self.identifiers)))
+        object.__setattr__(self, "_operators", self._checked_operators())
+        arrays = (*(self.add_to_arrays or {}).values(), *(self.remove_from_arrays or {}).values())
+        object.__setattr__(self, "_array_columns", arrays)
 
     @property
     def zone(self) -> tzinfo | None:
         """The zone of datetimes that carry none."""
-        return self._zone
+        return self._columns.zone
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """
-        Say once, before the first row is sent, what is wrong with a source's columns.
-
-        :raises MoEngageParameterError: a column is missing, stands twice or has a name that MoEngage does
-            not take.
-        """
-        twice = sorted({column for column in columns if columns.count(column) > 1})
-        if twice:
-            raise MoEngageParameterError(f"the source has column {twice[0]!r} twice; give each its own name")
-        if self.id_column not in columns:
-            raise MoEngageParameterError(
-                f"the source has no column {self.id_column!r}; say with id_column= which of its columns "
-                f"({', '.join(columns)}) identifies the user"
-            )
-        plan = self._plan(columns)
-        self._check_types(plan)
-        for attribute, column in plan.items():
-            if column not in columns:
-                raise MoEngageParameterError(
-                    f"attributes takes {attribute!r} from column {column!r}, which the source does not have; it has "
-                    + ", ".join(columns)
-                )
-            fault = name_fault(attribute)
-            if fault:
-                mend = {f"account_{attribute}": column}
-                raise MoEngageParameterError(
-                    f"column {column!r}: {fault[1]}; send it under another name with attributes={mend} and every other "
-                    "column you want, or leave it out"
-                )
-
-    def _check_types(self, attributes: Iterable[str]) -> None:
-        unknown = sorted(set(self.types or ()) - set(attributes))
-        if unknown:
-            raise MoEngageParameterError(
-                f"types names {unknown[0]!r}, which is no attribute; there are {', '.join(attributes)}"
-            )
+        """Say once what is wrong with a source's columns; see :class:`RowMapping`."""
+        needed = {} if self.identifiers and self.id_column not in columns else {"id_column": self.id_column}
+        for parameter, fields in (
+            ("add_to_arrays", self.add_to_arrays),
+            ("remove_from_arrays", self.remove_from_arrays),
+        ):
+            for attribute, column in (fields or {}).items():
+                needed[f"{parameter}[{attribute!r}]"] = column
+        self._columns.check(columns, needed)
 
     def item(self, row: object) -> tuple[User, Item]:
-        """
-        Build the record of one row, and what is sent of it.
-
-        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
-        """
+        """Build the record of one row, and what is sent of it; see :class:`RowMapping`."""
         record = self.record(row)
-        return record, Item(record.to_json(), record.customer_id, {"users": 1})
+        return record, Item(record.to_json(), record.user, {"users": 1})
 
     def record(self, row: object) -> User:
         """
@@ -125,10 +123,7 @@ class UserMapping:
 
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
-        if not isinstance(row, Mapping):
-            raise MoEngageRecordInvalid(
-                "row_type", f"a row is of type {type(row).__name__}; it must be a dict of column and value"
-            )
+        row = as_row(row)
         try:
             return self._record(row)
         except RecursionError:
@@ -136,101 +131,114 @@ class UserMapping:
 
     def _record(self, row: Mapping[Any, Any]) -> User:
         own_shape = isinstance(row.get("attributes"), Mapping)
-        values = row["attributes"] if own_shape else row
-        fields: dict[str, Any] = _own_fields(row, self.id_column) if own_shape else {}
-        attributes, nulls = self._attributes(values, own_shape)
-        unset = [{"type": "equals", "attr": name, "case_sensitive": True} for name in nulls]
+        fields = own_fields(row, USER_KEYS, self.id_column) if own_shape else {}
         id_column = self.id_column if self.id_column in row or not own_shape else "customer_id"
         fields["customer_id"] = customer_id_text(row.get(id_column))
-        fields["attributes"] = attributes
         fields.setdefault("update_existing_only", self.update_existing_only)
-        if unset and isinstance(rules := fields.get("unset_attributes", []), list):
+        nulls: list[str] = []
+        fields["attributes"] = self._attributes(
+            row["attributes"] if own_shape else row,
+            self._array_columns if own_shape else (self.id_column, *self._array_columns),
+            nulls,
+        )
+        if nulls and isinstance(rules := fields.get("unset_attributes", []), list):
+            unset = [{"type": "equals", "attr": name, "case_sensitive": True} for name in nulls]
             fields["unset_attributes"] = [*rules, *unset]
-        return User.check(fields, texts=self._texts)
+        return User.check(fields, self._terms)
 
-    def _attributes(self, values: Mapping[Any, Any], own_shape: bool) -> tuple[dict[str, Any], list[str]]:
+    def _attributes(
+        self, values: Mapping[Any, Any], kept_out: tuple[str, ...], nulls: list[str]
+    ) -> dict[str, Any]:
         attributes: dict[str, Any] = {}
-        nulls = []
-        types = self.types or {}
-        for attribute, column in self._plan(values, keep_id=own_shape).items():
-            if column not in values:
-                raise MoEngageRecordInvalid(
-                    "column_missing",
-                    f"the row has no column {column!r}, which attributes takes {attribute!r} from",
-                )
-            convert = CONVERTERS[types[attribute]] if attribute in types else json_value
-            value = convert(attribute, values[column], self._zone)
+        for attribute, value in self._columns.values(values, kept_out):
             if value is not None or self.nulls == "send":
                 attributes[attribute] = value
             elif self.nulls == "unset":
                 nulls.append(attribute)
-        return attributes, nulls
+        for operator, columns in self._operators.items():
+            changes = {
+                attribute: value if isinstance(value, list) else [value]
+                for attribute, value in columns.values(values, ())
+                if value is not None
+            }
+            if changes:
+                attributes[operator] = changes
+        return attributes
 
-    def _plan(
-        self, columns: Sequence[str] | Mapping[Any, Any], *, keep_id: bool = False
-    ) -> Mapping[str, str]:
-        """Attribute → column for rows of these columns."""
-        if self._columns is not None:
-            return self._columns
-        return {column: column for column in columns if keep_id or column != self.id_column}
+    def _checked_operators(self) -> Mapping[str, Columns]:
+        operators = {}
+        for parameter, operator, fields in (
+            ("add_to_arrays", "addValueToArrayField", self.add_to_arrays),
+            ("remove_from_arrays", "removeValueFromArrayField", self.remove_from_arrays),
+        ):
+            if fields is None:
+                continue
+            if not isinstance(fields, Mapping):
+                raise MoEngageParameterError(
+                    f"{parameter} is of type {type(fields).__name__}; use a dict of attribute and column"
+                )
+            operators[operator] = Columns(fields, timezone=self.timezone)
+        both = set(self.add_to_arrays or ()) & set(self.remove_from_arrays or ())
+        if both:
+            raise MoEngageParameterError(
+                f"add_to_arrays and remove_from_arrays both name {sorted(both)[0]!r}; MoEngage takes one a call"
+            )
+        return operators
 
 
-def _own_fields(row: Mapping[Any, Any], id_column: str) -> dict[str, Any]:
-    unknown = [key for key in row if key not in DOCUMENTED_KEYS and key != id_column]
+def as_row(row: object) -> Mapping[Any, Any]:
+    """
+    Give a row as what it must be.
+
+    :raises MoEngageRecordInvalid: it is no dict.
+    """
+    if isinstance(row, Mapping):
+        return row
+    raise MoEngageRecordInvalid(
+        "row_type", f"a row is of type {type(row).__name__}; it must be a dict of column and value"
+    )
+
+
+def own_fields(row: Mapping[Any, Any], known: frozenset[str], id_column: str) -> dict[str, Any]:
+    """
+    Give what a row in the API's own shape holds beside its id and attributes.
+
+    :raises MoEngageRecordInvalid: it holds what the API does not know there, and would drop.
+    """
+    unknown = [key for key in row if key not in known and key != id_column]
     if unknown:
         raise MoEngageRecordInvalid(
             "unknown_key",
             f"the row has {unknown[0]!r} beside 'attributes', which MoEngage would drop; put it inside",
         )
-    return {key: row[key] for key in DOCUMENTED_KEYS - {"attributes", "customer_id"} if key in row}
+    return {key: row[key] for key in known - {"attributes", "customer_id"} if key in row}
 
 
-def _checked_types(types: object) -> Mapping[str, str]:
-    if types is None:
-        return {}
-    if not isinstance(types, Mapping):
+def check_column(parameter: str, column: object) -> None:
+    """
+    Check a parameter that names a column.
+
+    :raises MoEngageParameterError: it is no name.
+    """
+    if not isinstance(column, str) or not column:
+        raise MoEngageParameterError(f"{parameter} is {column!r}; use the name of a column")
+
+
+def check_identifiers(identifiers: object) -> frozenset[str]:
+    """
+    Check the identifiers of an Identity Resolution workspace.
+
+    :raises MoEngageParameterError: they are no list of up to five names.
+    """
+    names = (
+        list(identifiers) if isinstance(identifiers, Iterable) and not isinstance(identifiers, str) else None
+    )
+    if (
+        names is None
+        or len(names) > MAX_IDENTIFIERS
+        or not all(isinstance(name, str) and name for name in names)
+    ):
         raise MoEngageParameterError(
-            f"types is of type {type(types).__name__}; use a dict of attribute and type"
+            f"identifiers is {identifiers!r}; use a list of up to {MAX_IDENTIFIERS} names, such as ['moe_mobile']"
         )
-    for attribute, kind in types.items():
-        if not isinstance(kind, str) or kind not in CONVERTERS:
-            raise MoEngageParameterError(
-                f"types[{attribute!r}] is {kind!r}; use one of {', '.join(CONVERTERS)}"
-            )
-    return dict(types)
-
-
-def _checked_zone(name: object) -> tzinfo | None:
-    if name is None:
-        return None
-    try:
-        return ZoneInfo(str(name))
-    except (OSError, ValueError, LookupError):
-        raise MoEngageParameterError(
-            f"timezone is {name!r}; use an IANA name such as 'UTC' or 'Asia/Kolkata'"
-        ) from None
-
-
-def _checked_attributes(attributes: object) -> Mapping[str, str] | None:
-    if attributes is None:
-        return None
-    if isinstance(attributes, Mapping):
-        columns = dict(attributes)
-    elif isinstance(attributes, Sequence) and not isinstance(attributes, str):
-        strange = [name for name in attributes if not isinstance(name, str)]
-        if strange:
-            raise MoEngageParameterError(f"attributes holds {strange[0]!r}; names are strings")
-        columns = {name: name for name in attributes}
-    else:
-        raise MoEngageParameterError(
-            f"attributes is of type {type(attributes).__name__}; use a dict of attribute and column, or a list of columns"
-        )
-    for attribute, column in columns.items():
-        fault = name_fault(attribute)
-        if fault or not isinstance(column, str):
-            raise MoEngageParameterError(
-                f"attributes: {fault[1]}"
-                if fault
-                else f"attributes[{attribute!r}] is {column!r}; use a column's name"
-            )
-    return columns
+    return frozenset(names)

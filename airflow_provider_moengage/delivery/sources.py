@@ -6,6 +6,7 @@ import ast
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import islice
 from typing import Any, Protocol
 
 from pydantic_core import from_json
@@ -95,6 +96,36 @@ def _is_python_repr(text: str) -> bool:
         return isinstance(ast.literal_eval(text.strip()), (list, tuple, dict))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text.lstrip().startswith(("[", "{", "("))
+
+
+class Guarded:
+    """
+    Another source's rows, once it is known that they are not too many.
+
+    :param most: rows allowed; so many are held in memory.
+    """
+
+    def __init__(self, source: Source, most: int) -> None:
+        self._source = source
+        self._most = most
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def rows(self, check_columns: CheckColumns) -> Generator[object, None, None]:
+        """
+        Give the rows.
+
+        :raises MoEngageParameterError: there are more than allowed; none was given.
+        """
+        with closing(self._source.rows(check_columns)) as rows:
+            held = list(islice(rows, self._most + 1))
+        if len(held) > self._most:
+            raise MoEngageParameterError(
+                f"the source has more than max_users={self._most} users; nothing was sent. Raise max_users if all of "
+                "them are meant"
+            )
+        yield from held
 
 
 class SqlSource:

@@ -39,8 +39,8 @@ class Watch:
             return
         if len(self._latest) >= LATEST_USERS:
             self._latest.clear()
-        self._latest[record.customer_id] += 1
-        if self._latest[record.customer_id] >= MANY_ROWS_OF_A_USER:
+        self._latest[record.user] += 1
+        if self._latest[record.user] >= MANY_ROWS_OF_A_USER:
             self._warned_of_many = True
             self._latest.clear()
             log.warning(

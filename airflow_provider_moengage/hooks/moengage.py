@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, TypedDict
+
+from typing_extensions import Unpack
 
 from airflow_provider_moengage._compat import BaseHook, mask_secret
 from airflow_provider_moengage.api.client import MoEngageClient, basic_authorization
-from airflow_provider_moengage.api.endpoints import TRACK_USER
+from airflow_provider_moengage.api.endpoints import (
+    BULK_IMPORT,
+    CREATE_EVENT,
+    DELETE_USER,
+    GET_USERS,
+    MERGE_USERS,
+    OPT_OUT_DEVICES,
+    TRACK_DEVICE,
+    TRACK_USER,
+)
 from airflow_provider_moengage.api.errors import (
     MoEngageAuthError,
     MoEngageError,
@@ -16,10 +28,21 @@ from airflow_provider_moengage.api.errors import (
     MoEngageParameterError,
 )
 from airflow_provider_moengage.api.workspace import DATA_CENTERS, Workspace
+from airflow_provider_moengage.delivery.elements import DeviceMapping, ElementMapping, OptOutMapping
+from airflow_provider_moengage.delivery.events import EventMapping
+from airflow_provider_moengage.delivery.ids import (
+    DeletionMapping,
+    IdentifierMapping,
+    PairMapping,
+    UnsetMapping,
+)
+from airflow_provider_moengage.delivery.operations import Operation, UsersRead, is_not_found, never
 from airflow_provider_moengage.delivery.pipeline import Delivery
 from airflow_provider_moengage.delivery.rejected import RejectedParts
-from airflow_provider_moengage.delivery.rows import UserMapping
-from airflow_provider_moengage.delivery.sources import FileSource, Rows, Source, SqlSource
+from airflow_provider_moengage.delivery.rows import RowMapping, UserMapping
+from airflow_provider_moengage.delivery.sinks import Sink
+from airflow_provider_moengage.delivery.sources import FileSource, Guarded, Rows, Source, SqlSource
+from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR, FORM_FIELDS
 from airflow_provider_moengage.hooks.connection import workspace_of
 from airflow_provider_moengage.hooks.outcome import (
@@ -32,11 +55,37 @@ from airflow_provider_moengage.hooks.outcome import (
 DEFAULT_CONCURRENCY = 16
 
 
+class DeliveryOptions(TypedDict, total=False):
+    """
+    What every method that delivers rows takes.
+
+    :param concurrency: requests in flight at most; 16.
+    :param max_rejected: rows that may be refused: an int is a count, a float below 1 a share of the rows read; 0.
+    :param rejected_path: a folder for refused rows, as ``ObjectStoragePath`` takes it.
+    :param replace_rejected: remove the parts an earlier try left in that folder.
+    :param validate_only: do everything but sending.
+    :param on_report: called with the report once the run has ended, however it ended.
+    """
+
+    concurrency: int
+    max_rejected: int | float
+    rejected_path: str | None
+    replace_rejected: bool
+    validate_only: bool
+    on_report: Callable[[dict[str, Any]], None] | None
+
+
+def as_source(parameter: str, rows: object) -> Source:
+    """Give a list of rows as a source; a source is one already."""
+    return rows if isinstance(rows, (Rows, SqlSource, FileSource, Guarded)) else Rows(rows, parameter)
+
+
 class MoEngageHook(BaseHook):
     """
     Holds a MoEngage connection: login = Workspace ID, password = the key of the Data tile.
 
     :param moengage_conn_id: the Airflow connection.
+    :param project_code: the project of a Portfolio workspace, in place of the connection's.
     """
 
     conn_name_attr = "moengage_conn_id"
@@ -44,9 +93,10 @@ class MoEngageHook(BaseHook):
     conn_type = "moengage"
     hook_name = "MoEngage"
 
-    def __init__(self, moengage_conn_id: str = default_conn_name) -> None:
+    def __init__(self, moengage_conn_id: str = default_conn_name, *, project_code: str | None = None) -> None:
         super().__init__()
         self.moengage_conn_id = moengage_conn_id
+        self.project_code = project_code
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -58,6 +108,8 @@ class MoEngageHook(BaseHook):
         connection = self.get_connection(self.moengage_conn_id)
         try:
             workspace = workspace_of(connection, self.log)
+            if self.project_code:
+                workspace = replace(workspace, project_code=self.project_code)
         except MoEngageParameterError as error:
             raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from error
         # Airflow masks the password, but not the header that carries it in base64.
@@ -80,51 +132,193 @@ class MoEngageHook(BaseHook):
         return self._client
 
     def track_users(
-        self,
-        users: object,
-        *,
-        mapping: UserMapping | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
-        max_rejected: float = 0,
-        rejected_path: str | None = None,
-        replace_rejected: bool = False,
-        validate_only: bool = False,
-        on_report: Callable[[dict[str, Any]], None] | None = None,
+        self, users: object, *, mapping: UserMapping | None = None, **options: Unpack[DeliveryOptions]
     ) -> dict[str, Any]:
         """
         Create and update users, one Track User call each.
 
-        :param users: a list of rows, or a source from :mod:`airflow_provider_moengage.delivery.sources`. A
-            row is flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape.
-        :param mapping: how rows become users; None: ``customer_id`` and every other column under its own
-            name.
-        :param concurrency: requests in flight at most.
-        :param max_rejected: rows that may be refused: an int is a count, a float below 1 a share of the rows
-            read.
-        :param rejected_path: a folder for refused rows, as ``ObjectStoragePath`` takes it.
-        :param replace_rejected: remove the parts an earlier try left in that folder.
-        :param validate_only: do everything but sending.
-        :param on_report: called with the report once the run has ended, however it ended.
-        :return: the report: ``read``, ``accepted``, ``rejected``, ``unsent``, ``unknown``, ``requests``,
-            ``retried``, ``throttled_seconds``, ``duration_seconds``, ``source_exhausted``,
-            ``rejected_path``, ``reasons``.
+        :param users: a list of rows, or a source from :mod:`airflow_provider_moengage.delivery.sources`. A row is
+            flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape.
+        :param mapping: how rows become users; None: ``customer_id`` and every other column under its own name.
+        :param options: see :class:`DeliveryOptions`.
+        :return: the report: ``read``, ``accepted``, ``rejected``, ``unsent``, ``unknown``, ``requests``, ``retried``,
+            ``throttled_seconds``, ``duration_seconds``, ``source_exhausted``, ``rejected_path``, ``reasons``.
         :raises MoEngageParameterError: a parameter is not allowed; nothing was read.
-        :raises MoEngageTaskFailed: more rows were refused than allowed, or the credentials or the source's
-            columns are wrong; its ``report`` says what was done.
+        :raises MoEngageTaskFailed: more rows were refused than allowed, or the credentials or the source's columns
+            are wrong; its ``report`` says what was done.
         :raises MoEngageIncompleteRun: rows were left unsent or unread.
         """
+        return self._deliver("users", users, mapping or UserMapping(), Operation(TRACK_USER), options)
+
+    def unset_attributes(
+        self, users: object, *, mapping: UnsetMapping, **options: Unpack[DeliveryOptions]
+    ) -> dict[str, Any]:
+        """
+        Unset attributes of users, one Track User call each; parameters, result and errors as :meth:`track_users`.
+
+        :param users: rows, or bare ids.
+        :param mapping: what is unset; an early-access feature that MoEngage enables per workspace.
+        """
+        return self._deliver("users", users, mapping, Operation(TRACK_USER), options)
+
+    def get_users(
+        self,
+        users: object,
+        *,
+        sink: Sink,
+        mapping: IdentifierMapping | None = None,
+        on_missing: Literal["ignore", "fail"] = "ignore",
+        on_missing_ids: Callable[[list[str]], None] | None = None,
+        **options: Unpack[DeliveryOptions],
+    ) -> dict[str, Any]:
+        """
+        Read users back, twenty a call.
+
+        :param users: rows, or bare ids; an id that comes again is asked for once.
+        :param sink: where the users go, see :mod:`airflow_provider_moengage.delivery.sinks`.
+        :param mapping: which users are asked for, and which attributes.
+        :param on_missing: ``fail``: users that MoEngage does not know fail the task, once all others are read.
+        :param on_missing_ids: called with the ids that MoEngage does not know.
+        :return: the report, with ``found`` and ``not_found``; errors as :meth:`track_users`.
+        """
+        read = UsersRead(sink)
+        try:
+            report = self._deliver(
+                "users",
+                users,
+                mapping or IdentifierMapping(),
+                Operation(GET_USERS, receive=read.receive),
+                options,
+                lambda: {"found": read.found, "not_found": len(read.not_found)},
+            )
+            sink.finish()
+        except BaseException:
+            sink.discard()
+            raise
+        if on_missing_ids is not None:
+            on_missing_ids(read.not_found)
+        if read.not_found and on_missing == "fail":
+            raise MoEngageTaskFailed(
+                f"MoEngage does not know {len(read.not_found)} of {report['read']} users, and on_missing is 'fail'; "
+                "the others were read",
+                report=report,
+            )
+        return report
+
+    def track_events(
+        self,
+        events: object,
+        *,
+        mapping: EventMapping | None = None,
+        on_unknown: Literal["resend", "reject"] = "resend",
+        **options: Unpack[DeliveryOptions],
+    ) -> dict[str, Any]:
+        """
+        Send events; rows of one user that stand together share a call. Result and errors as :meth:`track_users`.
+
+        :param events: rows, flat or in the API's own shape.
+        :param mapping: how rows become events.
+        :param on_unknown: what becomes of events whose request got no answer: MoEngage may have taken them, and a
+            repeated event is a duplicate. ``resend`` sends them again, ``reject`` refuses them. The report's
+            ``unknown`` counts them either way, in events.
+        """
+        operation = Operation(CREATE_EVENT, repeatable=on_unknown == "resend")
+        return self._deliver("events", events, mapping or EventMapping(), operation, options)
+
+    def track_devices(
+        self, devices: object, *, mapping: DeviceMapping | None = None, **options: Unpack[DeliveryOptions]
+    ) -> dict[str, Any]:
+        """Create and update devices, one call each; parameters, result and errors as :meth:`track_users`."""
+        return self._deliver("devices", devices, mapping or DeviceMapping(), Operation(TRACK_DEVICE), options)
+
+    def opt_out_devices(
+        self, devices: object, *, mapping: OptOutMapping | None = None, **options: Unpack[DeliveryOptions]
+    ) -> dict[str, Any]:
+        """Block and unblock devices, one call each; parameters, result and errors as :meth:`track_users`."""
+        return self._deliver(
+            "devices", devices, mapping or OptOutMapping(), Operation(OPT_OUT_DEVICES), options
+        )
+
+    def bulk_import(
+        self, elements: object, *, mapping: ElementMapping | None = None, **options: Unpack[DeliveryOptions]
+    ) -> dict[str, Any]:
+        """
+        Send users, events and devices, mixed, in calls of up to 100,000 bytes; result and errors as
+        :meth:`track_users`.
+
+        :param elements: rows in the API's own shape, told apart by their ``type``.
+        """
+        return self._deliver(
+            "elements", elements, mapping or ElementMapping(), Operation(BULK_IMPORT), options
+        )
+
+    def merge_users(self, pairs: object, **options: Unpack[DeliveryOptions]) -> dict[str, Any]:
+        """
+        Merge users, fifty pairs a call; it cannot be undone. Result and errors as :meth:`track_users`.
+
+        :param pairs: rows with ``merged_user`` and ``retained_user``.
+        """
+        return self._deliver("pairs", pairs, PairMapping(), Operation(MERGE_USERS), options)
+
+    def delete_users(
+        self,
+        users: object,
+        *,
+        mapping: DeletionMapping | None = None,
+        on_missing: Literal["ignore", "fail"] = "ignore",
+        max_users: int = 1_000,
+        **options: Unpack[DeliveryOptions],
+    ) -> dict[str, Any]:
+        """
+        Delete users for good, one a call; MoEngage does so within a day.
+
+        :param users: rows, or bare ids; up to ``max_users`` of them are held in memory.
+        :param on_missing: ``ignore`` counts users that MoEngage does not know as accepted, and as ``missing``;
+            ``fail`` refuses them.
+        :param max_users: more deletions than that are refused before the first one is sent.
+        :return: the report, with ``missing``; errors as :meth:`track_users`.
+        """
+        return self._deliver(
+            "users",
+            Guarded(as_source("users", users), max_users),
+            mapping or DeletionMapping(),
+            Operation(DELETE_USER, forgives=is_not_found if on_missing == "ignore" else never),
+            options,
+            missing=True,
+        )
+
+    def _deliver(
+        self,
+        parameter: str,
+        rows: object,
+        mapping: RowMapping,
+        operation: Operation,
+        options: DeliveryOptions,
+        more: Callable[[], dict[str, Any]] | None = None,
+        *,
+        missing: bool = False,
+    ) -> dict[str, Any]:
+        concurrency = options.get("concurrency", DEFAULT_CONCURRENCY)
+        max_rejected = options.get("max_rejected", 0)
+        rejected_path = options.get("rejected_path")
         check_max_rejected(max_rejected)
         check_concurrency(concurrency)
-        source: Source = users if isinstance(users, (Rows, SqlSource, FileSource)) else Rows(users, "users")
         run = Delivery(
-            source,
-            mapping or UserMapping(),
+            as_source(parameter, rows),
+            mapping,
             self.get_conn,
-            TRACK_USER,
+            operation,
             concurrency=concurrency,
-            parts=RejectedParts(rejected_path, replace=replace_rejected) if rejected_path else None,
-            validate_only=validate_only,
+            parts=RejectedParts(rejected_path, replace=options.get("replace_rejected", False))
+            if rejected_path
+            else None,
+            validate_only=options.get("validate_only", False),
         ).run()
+        if more is not None:
+            run.report.update(more())
+        if not missing:
+            run.report.pop("missing")
+        on_report = options.get("on_report")
         if on_report is not None:
             on_report(run.report)
         return conclude(run, max_rejected)

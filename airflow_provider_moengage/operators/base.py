@@ -16,6 +16,36 @@ from airflow_provider_moengage.hooks.outcome import check_concurrency, check_max
 ON_EMPTY = ("success", "skip", "fail")
 
 
+def template_fields(rows_parameter: str, *more: str) -> tuple[str, ...]:
+    """
+    Give what is templated in an operator that sends.
+
+    :param rows_parameter: the parameter that takes rows.
+    :param more: what is templated in this operator alone.
+    """
+    return (
+        "moengage_conn_id",
+        rows_parameter,
+        "sql",
+        "sql_conn_id",
+        "parameters",
+        "path",
+        "rejected_path",
+        "project_code",
+        *more,
+    )
+
+
+def check_on_missing(on_missing: object) -> None:
+    """
+    Check what users mean that MoEngage does not know.
+
+    :raises MoEngageParameterError: it is neither ``ignore`` nor ``fail``.
+    """
+    if on_missing not in ("ignore", "fail"):
+        raise MoEngageParameterError(f"on_missing is {on_missing!r}; use 'ignore' or 'fail'")
+
+
 class RowsParameter:
     """
     The parameter that takes rows; lists become :class:`Rows` at once, so that Airflow neither renders nor
@@ -61,6 +91,7 @@ class MoEngageSendOperator(BaseOperator):
     :param max_rejected: rows that may be refused before the task fails: an int is a count, a float below 1 a
         share.
     :param rejected_path: a folder for refused rows, which ``path=`` takes again once they are repaired.
+    :param project_code: the project of a Portfolio workspace, in place of the connection's; templated.
     :param on_empty: what no rows at all mean: ``success`` with a warning, ``skip`` or ``fail``.
     :param validate_only: do everything but sending; the report then counts the good rows as ``valid``.
     :return: the report, which is also pushed under the XCom key ``report`` however the task ends.
@@ -83,6 +114,7 @@ class MoEngageSendOperator(BaseOperator):
         concurrency: int = DEFAULT_CONCURRENCY,
         max_rejected: float = 0,
         rejected_path: str | None = None,
+        project_code: str | None = None,
         on_empty: Literal["success", "skip", "fail"] = "success",
         validate_only: bool = False,
         **kwargs: Any,
@@ -97,6 +129,7 @@ class MoEngageSendOperator(BaseOperator):
         self.concurrency = concurrency
         self.max_rejected = max_rejected
         self.rejected_path = rejected_path
+        self.project_code = project_code
         self.on_empty = on_empty
         self.validate_only = validate_only
         self._check_source()
@@ -119,7 +152,7 @@ class MoEngageSendOperator(BaseOperator):
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from error
         report = self._send(
-            MoEngageHook(self.moengage_conn_id),
+            MoEngageHook(self.moengage_conn_id, project_code=self.project_code),
             source,
             concurrency=self.concurrency,
             max_rejected=self.max_rejected,

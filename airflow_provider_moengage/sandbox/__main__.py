@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workspace_id, api_key = options.pop("workspace_id"), options.pop("api_key")
     http, verbose, with_stdin = options.pop("http"), options.pop("verbose"), options.pop("exit_with_stdin")
     try:
-        settings = Settings().changed({name: value for name, value in options.items() if value is not None})
+        settings = Settings().changed(options)
     except SettingsError as error:
         parser.error(str(error))
     try:
@@ -75,7 +75,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _argument(default: Any, rule: Any) -> dict[str, Any]:
-    described = {"default": default, "help": rule["help"].replace("%", "%%")}
+    # Suppressed, so that what was not given does not count as given.
+    described = {
+        "default": argparse.SUPPRESS,
+        "help": f"{rule['help']} (default: {default})".replace("%", "%%"),
+    }
     if isinstance(default, bool):
         return {**described, "action": argparse.BooleanOptionalAction}
     if isinstance(default, tuple):

@@ -20,7 +20,7 @@ DOCUMENTED = {
     429: ("Rate Limit Exceeded", "Rate Limits for User / Event exceeded"),
 }
 
-#: The one error that has a body of another shape.
+#: An error that has a body of another shape.
 IP_VALIDATION = "IP Validation Required"
 
 
@@ -46,9 +46,17 @@ class Refused(Exception):
         self.attribute = attribute
         super().__init__(self.message)
 
-    def answer(self, request_id: str, status: int | None = None) -> Answer:
-        """Give the documented error body; ``status`` puts another status line above it."""
+    def answer(self, request_id: str, status: int | None = None, *, titled: bool = False) -> Answer:
+        """
+        Give the documented error body.
+
+        :param status: puts another status line above it.
+        :param titled: of an endpoint whose 429 and 5xx have a title and a description.
+        """
+        titled = titled and (self.status == 429 or self.status >= 500)
         status = self.status if status is None else status
+        if titled:
+            return succeeded({"status": "fail", "title": self.type, "description": self.message}, status)
         if self.type == IP_VALIDATION:
             return succeeded({"error": self.type, "message": self.message}, status)
         error: dict[str, Any] = {"message": self.message, "type": self.type, "request_id": request_id}
@@ -76,6 +84,32 @@ def phrase_of(status: int) -> str:
 def succeeded(document: dict[str, Any], status: int = 200) -> Answer:
     """Give a JSON object as an answer."""
     return Answer(status, json.dumps(document).encode())
+
+
+def accepted(request_id: str) -> Answer:
+    """Say that a call is taken; MoEngage never says more about what became of it."""
+    return succeeded(
+        {
+            "status": "success",
+            "message": "Your request has been accepted and will be processed soon.",
+            "request_id": request_id,
+        }
+    )
+
+
+def missing(attribute: str) -> Refused:
+    """Say that something is missing: a documented 400."""
+    return Refused(400, "MissingAttributeError", f"{attribute} is not found in the payload", attribute)
+
+
+def text_in(document: dict[str, Any], name: str) -> str:
+    """Give a string that must be there; the errors are those that MoEngage documents."""
+    if name not in document:
+        raise missing(name)
+    value = document[name]
+    if not isinstance(value, str) or not value:
+        raise expected(name, "string")
+    return value
 
 
 def expected(attribute: str, datatype: str) -> Refused:

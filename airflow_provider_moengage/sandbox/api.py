@@ -11,14 +11,30 @@ from starlette.types import Receive, Scope, Send
 
 from airflow_provider_moengage.sandbox.answers import Answer, Refused, phrase_of
 from airflow_provider_moengage.sandbox.authentication import TEST_CONNECTION
+from airflow_provider_moengage.sandbox.bulk_import import BULK_IMPORT
 from airflow_provider_moengage.sandbox.calls import Call, Endpoint
+from airflow_provider_moengage.sandbox.create_event import CREATE_EVENT
+from airflow_provider_moengage.sandbox.delete_user import DELETE_USER
 from airflow_provider_moengage.sandbox.faults import Fault
 from airflow_provider_moengage.sandbox.get_user import GET_USER
+from airflow_provider_moengage.sandbox.merge_users import MERGE_USERS
+from airflow_provider_moengage.sandbox.opt_out_devices import OPT_OUT_DEVICES
+from airflow_provider_moengage.sandbox.track_device import TRACK_DEVICE
 from airflow_provider_moengage.sandbox.track_user import TRACK_USER
-from airflow_provider_moengage.sandbox.window import Headers
+from airflow_provider_moengage.sandbox.window import Headers, RateWindow
 from airflow_provider_moengage.sandbox.workspace import Workspace
 
-ENDPOINTS = (TRACK_USER, GET_USER, TEST_CONNECTION)
+ENDPOINTS = (
+    TRACK_USER,
+    GET_USER,
+    CREATE_EVENT,
+    TRACK_DEVICE,
+    OPT_OUT_DEVICES,
+    BULK_IMPORT,
+    MERGE_USERS,
+    DELETE_USER,
+    TEST_CONNECTION,
+)
 
 APP_ID_IN_PATH = "{app_id}"
 BODILESS = (204, 304)
@@ -50,7 +66,7 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = self._workspace.state
-        read = await _read(receive, state.settings.max_body_bytes)
+        read = await _read(receive, max(state.settings.max_body_bytes, state.settings.max_bulk_bytes))
         if read is None:
             return
         body, body_bytes = read
@@ -88,7 +104,7 @@ class Api:
                 return _faulty(call, endpoint, fault)
             answer = _respond(call, endpoint)
         except Refused as refused:
-            answer = refused.answer(call.request_id)
+            answer = refused.answer(call.request_id, titled=endpoint is not None and endpoint.titled)
         return answer, _rate_headers(call, endpoint)
 
     def _endpoint(self, call: Call) -> Endpoint:
@@ -115,18 +131,29 @@ class Api:
 
 
 def _respond(call: Call, endpoint: Endpoint) -> Answer:
-    if endpoint.quota is not None:
-        window = call.state.windows[endpoint.quota]
-        if not window.spend(endpoint.units(call.document)):
-            raise Refused(429)
+    costs = [(window, units) for window, units in _costs(call, endpoint) if units]
+    # Every window is asked, so that each counts the calls that it has no room for.
+    full = [window for window, units in costs if not window.fits(units)]
+    if full:
+        raise Refused(429)
+    for window, units in costs:
+        window.spend(units)
     return endpoint.respond(call)
 
 
+def _costs(call: Call, endpoint: Endpoint) -> list[tuple[RateWindow, int]]:
+    return [(call.state.windows[quota], units(call.document)) for quota, units in endpoint.costs.items()]
+
+
 def _rate_headers(call: Call, endpoint: Endpoint | None) -> Headers:
-    if endpoint is None or endpoint.quota is None or not call.authenticated:
+    if endpoint is None or not endpoint.costs or not call.authenticated:
         return []
+    costs = _costs(call, endpoint)
+    windows = [window for window, units in costs if units] or [window for window, _ in costs]
     settings = call.state.settings
-    return call.state.windows[endpoint.quota].headers(settings.limit_style, settings.reset_style)
+    # Of several windows, the one that has the smallest share left is told.
+    window = min(windows, key=lambda window: window.share_left)
+    return window.headers(settings.limit_style, settings.reset_style)
 
 
 def _faulty(call: Call, endpoint: Endpoint, fault: Fault) -> tuple[Answer | None, Headers]:
@@ -146,7 +173,7 @@ def _faulty(call: Call, endpoint: Endpoint, fault: Fault) -> tuple[Answer | None
     else:
         # A 200 that says "fail" has the error of a 500, where the fault names none.
         error = Refused(500 if status == 200 else status, fault.type, fault.message)
-        answer = error.answer(call.request_id, status)
+        answer = error.answer(call.request_id, status, titled=endpoint.titled)
         headers = _rate_headers(call, endpoint)
         if status == 429:
             # As a real one: what was not granted is not there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -92,11 +92,24 @@ class Endpoint:
     #: The checks before the body is looked into, in their order; each raises ``Refused``.
     gate: tuple[Callable[[Call], None], ...]
     respond: Callable[[Call], Answer]
-    #: The rate window that the endpoint spends, and what a body costs. Both must bear any JSON object.
-    quota: str | None = None
-    units: Callable[[dict[str, Any]], int] = lambda document: 1
+    #: The rate windows that the endpoint spends, each with what a body costs there.
+    #: These, and the customers, must bear any JSON object.
+    costs: Mapping[str, Callable[[dict[str, Any]], int]] = field(default_factory=dict)
     #: The customer ids that a body speaks of, for faults that befall one customer.
     customers: Callable[[dict[str, Any]], Collection[Any]] = lambda document: ()
+    #: Its 429 and 5xx have a title and a description, where others have a type and a message.
+    titled: bool = False
+
+
+def one(document: dict[str, Any]) -> int:
+    """Say that a call costs one unit, whatever its body holds."""
+    return 1
+
+
+def listed(document: dict[str, Any], name: str) -> list[Any]:
+    """Give a list that a body holds; an empty one where it holds none."""
+    value = document.get(name)
+    return value if isinstance(value, list) else []
 
 
 class Journal:

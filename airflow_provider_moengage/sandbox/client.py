@@ -76,8 +76,9 @@ class Sandbox:
         """
         Give the stored users by customer id.
 
-        Each is a dict of ``customer_id``, ``id``, ``attributes``, ``types``, ``updates`` and ``history``: the
-        attributes of its last 50 updates as they were sent, in the order in which they were stored.
+        Each is a dict of ``customer_id``, ``id``, ``attributes``, ``types``, ``updates``, ``history`` (the
+        attributes of its last 50 updates as they were sent, in the order in which they were stored) and
+        ``deletion_requested``. A user that has no customer id stands under its MoEngage id.
 
         :param customer_id: only this one; the dict is empty where there is no such user.
         """
@@ -85,7 +86,31 @@ class Sandbox:
             found = self._call("GET", "/_sandbox/users?" + urlencode({"customer_id": customer_id}))["users"]
         else:
             found = self._pages("users")
-        return {user["customer_id"]: user for user in found}
+        return {user["customer_id"] or user["id"]: user for user in found}
+
+    def events(self, customer_id: str | None = None) -> list[dict[str, Any]]:
+        """
+        Give the stored events in the order in which they were stored.
+
+        Each is a dict of ``number`` (1, 2, 3, …: an event that was sent twice has two), ``customer_id``,
+        ``user_id`` (the MoEngage id), ``action``, ``attributes``, ``time`` (UTC, ``YYYY-MM-DDTHH:MM:SSZ``),
+        ``user_timezone_offset``, ``platform``, ``moe_os_type``, ``app_version``, ``device_id`` and
+        ``request_id``.
+
+        :param customer_id: only those of this customer.
+        """
+        return self._pages("events", customer_id)
+
+    def devices(self, customer_id: str | None = None) -> list[dict[str, Any]]:
+        """
+        Give the stored devices in the order of their creation.
+
+        Each is a dict of ``customer_id``, ``user_id`` (the MoEngage id), ``device_id``, ``attributes``,
+        ``blocked`` and ``updates``.
+
+        :param customer_id: only those of this customer.
+        """
+        return self._pages("devices", customer_id)
 
     def requests(self) -> list[dict[str, Any]]:
         """
@@ -130,13 +155,14 @@ class Sandbox:
         return self._object("GET", "/_sandbox/settings")
 
     def reset(self) -> None:
-        """Forget users, requests, faults, windows and what was bent; back to the settings of the start."""
+        """Forget everything that happened, and the faults; back to the settings of the start."""
         self._call("POST", "/_sandbox/reset")
 
-    def _pages(self, what: str) -> list[dict[str, Any]]:
+    def _pages(self, what: str, customer_id: str | None = None) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
+        query = "" if customer_id is None else "&" + urlencode({"customer_id": customer_id})
         while True:
-            page = self._call("GET", f"/_sandbox/{what}?offset={len(items)}&limit={PAGE}")
+            page = self._call("GET", f"/_sandbox/{what}?offset={len(items)}&limit={PAGE}{query}")
             items += page[what]
             if not page[what] or len(items) >= page["total"]:
                 return items

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from airflow_provider_moengage.sandbox.devices import Devices
+from airflow_provider_moengage.sandbox.events import Events
 from airflow_provider_moengage.sandbox.faults import Fault
 from airflow_provider_moengage.sandbox.settings import SettingsError
 from airflow_provider_moengage.sandbox.workspace import Workspace
@@ -21,14 +23,22 @@ A MoEngage sandbox: a local server that answers like the MoEngage Data API. Work
 
   POST /v1/customer/{{app_id}}            Track User
   POST /v1/customers/export             Get User
+  POST /v1/event/{{app_id}}               Create Event
+  POST /v1/device/{{app_id}}              Track Device
+  POST /v1/devices/manage               Device opt-out
+  POST /v1/transition/{{app_id}}          Bulk Import
+  POST /v1/customer/merge               Merge Users
+  POST /v1/customer/delete              Delete User
   POST /v1/integrations/authentication  Test Connection
 
   GET  /_sandbox/state        counts, rate windows, faults, settings
   GET  /_sandbox/users        ?customer_id= &offset= &limit=
+  GET  /_sandbox/events       ?customer_id= &offset= &limit=
+  GET  /_sandbox/devices      ?customer_id= &offset= &limit=
   GET  /_sandbox/requests     ?offset= &limit=
   GET  /_sandbox/bent         what MoEngage would have dropped or altered without a word
   POST /_sandbox/faults       errors, slowness, broken connections; GET lists them, DELETE lifts them
-  POST /_sandbox/settings     limits, window length, header spelling; GET gives them
+  POST /_sandbox/settings     limits, window length, features of the workspace; GET gives them
   POST /_sandbox/reset        forget everything, back to the settings of the start
 """
 
@@ -44,6 +54,8 @@ class Control:
         inner = [
             Route("/state", self.state),
             Route("/users", self.users),
+            Route("/events", self.events),
+            Route("/devices", self.devices),
             Route("/requests", self.requests),
             Route("/bent", self.bent),
             Route("/faults", self.faults, methods=["GET", "POST", "DELETE"]),
@@ -63,6 +75,8 @@ class Control:
             {
                 "workspace_id": self._workspace.workspace_id,
                 "users": len(state.users),
+                "events": len(state.events),
+                "devices": len(state.devices),
                 "requests": state.journal.total,
                 "requests_by_status": dict(state.statuses),
                 "updates": state.users.updates,
@@ -87,6 +101,26 @@ class Control:
         except ValueError as error:
             return _bad(error)
         return _answer({"total": len(users), "users": [user.as_json() for user in page]})
+
+    async def events(self, request: Request) -> Response:
+        """Give the events in the order in which they were stored, all or those of ``customer_id``."""
+        return self._of_user(request, "events", self._workspace.state.events)
+
+    async def devices(self, request: Request) -> Response:
+        """Give the devices in the order of their creation, all or those of ``customer_id``."""
+        return self._of_user(request, "devices", self._workspace.state.devices)
+
+    def _of_user(self, request: Request, what: str, items: Events | Devices) -> Response:
+        try:
+            offset, limit = _page(request)
+        except ValueError as error:
+            return _bad(error)
+        customer_id = request.query_params.get("customer_id")
+        user = None if customer_id is None else self._workspace.state.users.find(customer_id)
+        if customer_id is not None and user is None:
+            return _answer({"total": 0, what: []})
+        page = items.page(offset, limit, user)
+        return _answer({"total": items.count(user), what: [item.as_json() for item in page]})
 
     async def requests(self, request: Request) -> Response:
         """Give the calls that are remembered, in the order of their arrival."""

@@ -73,6 +73,13 @@ def _check_app_id(call: Call, app_id: str) -> None:
         raise Refused(409)
 
 
+def project_code(call: Call) -> None:
+    """400: the workspace is a Portfolio's, and the query does not name the project."""
+    project = call.state.settings.project_code
+    if project and call.query.get("project_code") != project:
+        raise Refused(400, "ParamsRequired", "project_code is required", "project_code")
+
+
 def allowed_address(call: Call) -> None:
     """403: the workspace allows listed addresses only, and X-Forwarded-For names none of them."""
     allowed = call.state.settings.allowed_ips
@@ -133,7 +140,9 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-_AFTER_APP_ID = (allowed_address, app_key_header, media_type, size, json_object)
+#: The checks of every endpoint between the app_id and the size of the body.
+HEADERS_GATE = (project_code, allowed_address, app_key_header, media_type)
+_AFTER_APP_ID = (*HEADERS_GATE, size, json_object)
 
 #: The checks of the endpoints that have the app_id in the path.
 PATH_GATE = (basic_authentication, app_id_in_path, *_AFTER_APP_ID)

@@ -6,12 +6,18 @@ from typing import Any
 
 from airflow_provider_moengage.sandbox import gate, names
 from airflow_provider_moengage.sandbox.answers import Answer, Refused, expected, succeeded
-from airflow_provider_moengage.sandbox.calls import Call, Endpoint
+from airflow_provider_moengage.sandbox.calls import Call, Endpoint, listed
 from airflow_provider_moengage.sandbox.store import User
 
 MOST_USERS = 20
 #: Two editions name the second kind differently.
 IDENTIFIER_TYPES = ("customer_id", "id", "moengage_id")
+
+
+def enabled(call: Call) -> None:
+    """403: the workspace does not have Get User."""
+    if not call.state.settings.get_user:
+        raise Refused(403, "Forbidden", "Get User is not enabled for the workspace")
 
 
 def get_user(call: Call) -> Answer:
@@ -56,7 +62,9 @@ def _checked(document: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str] 
 
 def _attributes(user: User, exported: list[str] | None) -> dict[str, Any]:
     # Names come back as they were written. The id comes along always, as in the documented sample.
-    attributes = {**user.attributes, names.CUSTOMER_ID: user.customer_id}
+    attributes = dict(user.attributes)
+    if user.customer_id is not None:
+        attributes[names.CUSTOMER_ID] = user.customer_id
     if exported is not None:
         attributes = {name: attributes[name] for name in exported if name in attributes}
     return {**attributes, "id": user.id}
@@ -64,15 +72,13 @@ def _attributes(user: User, exported: list[str] | None) -> dict[str, Any]:
 
 def _identifiers(document: dict[str, Any]) -> list[Any]:
     asked = document.get("data")
-    identifiers = asked.get("identifiers") if isinstance(asked, dict) else None
-    return identifiers if isinstance(identifiers, list) else []
+    return listed(asked, "identifiers") if isinstance(asked, dict) else []
 
 
 GET_USER = Endpoint(
     path="/v1/customers/export",
-    gate=gate.QUERY_GATE,
+    gate=(*gate.QUERY_GATE, enabled),
     respond=get_user,
-    quota="get_users",
-    units=lambda document: max(1, len(_identifiers(document))),
+    costs={"get_users": lambda document: max(1, len(_identifiers(document)))},
     customers=lambda document: [i.get("identifier") for i in _identifiers(document) if isinstance(i, dict)],
 )

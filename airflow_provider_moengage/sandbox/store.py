@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from airflow_provider_moengage.sandbox import names
+from airflow_provider_moengage.sandbox.customers import Customer
 from airflow_provider_moengage.sandbox.settings import Settings
 from airflow_provider_moengage.sandbox.values import ARRAY_ELEMENTS, DROPPED, kept, type_of
 
@@ -43,7 +44,7 @@ class UnsetRule:
 class Update:
     """A checked update of one user."""
 
-    customer_id: str
+    customer: Customer
     attributes: dict[str, Any] = field(default_factory=dict)
     add: dict[str, list[Any]] = field(default_factory=dict)
     remove: dict[str, list[Any]] = field(default_factory=dict)
@@ -57,12 +58,15 @@ class Update:
 class User:
     """A user as it is stored."""
 
-    customer_id: str
+    #: None of a user that is known by other identifiers only.
+    customer_id: str | None
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     attributes: dict[str, Any] = field(default_factory=dict)
     updates: int = 0
     #: The ``attributes`` of the last updates as they were sent, in the order in which they were stored.
     history: list[dict[str, Any]] = field(default_factory=list)
+    #: A deletion comes a day later; until then the user is still there.
+    deletion_requested: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Give the user as a JSON object."""
@@ -73,20 +77,23 @@ class User:
             "types": {name: type_of(value) for name, value in self.attributes.items()},
             "updates": self.updates,
             "history": self.history,
+            "deletion_requested": self.deletion_requested,
         }
 
 
 class Users:
-    """The users by customer id and by MoEngage id, and the names of all custom attributes."""
+    """The users by customer id, MoEngage id and identifier, and the names of all custom attributes."""
 
     def __init__(self) -> None:
         self.updates = 0
         self._by_customer_id: dict[str, User] = {}
         self._by_id: dict[str, User] = {}
+        #: By name and value; an entry is out of date where the user has another value by now.
+        self._by_identifier: dict[tuple[str, str], User] = {}
         self._custom_names: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._by_customer_id)
+        return len(self._by_id)
 
     def find(self, customer_id: str) -> User | None:
         """Give the user of a customer id."""
@@ -98,7 +105,48 @@ class Users:
 
     def page(self, offset: int, limit: int) -> Iterator[User]:
         """Give some of the users in the order of their creation."""
-        return islice(self._by_customer_id.values(), offset, offset + limit)
+        return islice(self._by_id.values(), offset, offset + limit)
+
+    def of(self, customer: Customer) -> User | None:
+        """Give the user that an object speaks of: by the customer id, else by the first identifier known."""
+        user = self._by_customer_id.get(customer.customer_id or "")
+        if user is not None:
+            return user
+        for name, value in customer.identifiers.items():
+            user = self._identified(name, value)
+            # Two customer ids are two users, whatever identifiers they share.
+            if user is not None and (customer.customer_id is None or user.customer_id is None):
+                return user
+        return None
+
+    def of_or_new(self, customer: Customer) -> User:
+        """Give the user that an object speaks of, after creating it where there is none."""
+        user = self.of(customer)
+        if user is None:
+            user = User(None)
+            self._by_id[user.id] = user
+            for name, value in customer.identifiers.items():
+                if self._identify(user, name, value):
+                    user.attributes[name] = value
+        if user.customer_id is None and customer.customer_id is not None:
+            user.customer_id = customer.customer_id
+            self._by_customer_id[user.customer_id] = user
+        return user
+
+    def identify_by(self, identifiers: Collection[str]) -> None:
+        """Find the users that are there already by these identifiers from now on."""
+        self._by_identifier.clear()
+        for user in self._by_id.values():
+            for name in identifiers:
+                value = user.attributes.get(name)
+                if isinstance(value, str):
+                    self._identify(user, name, value)
+
+    def merge(self, merged: User, retained: User) -> None:
+        """Move the attributes of one user to another, whose own they replace, and forget the one."""
+        retained.attributes.update(merged.attributes)
+        del self._by_id[merged.id]
+        del self._by_customer_id[merged.customer_id or ""]
 
     def apply(self, update: Update, settings: Settings, note: Note) -> None:
         """
@@ -107,13 +155,9 @@ class Users:
         :param update: what to change; attributes that it does not name stay as they are.
         :param note: told of everything that is stored otherwise than it was sent.
         """
-        user = self._by_customer_id.get(update.customer_id)
-        if user is None:
-            if update.update_existing_only:
-                return
-            user = User(update.customer_id)
-            self._by_customer_id[user.customer_id] = user
-            self._by_id[user.id] = user
+        if update.update_existing_only and self.of(update.customer) is None:
+            return
+        user = self.of_or_new(update.customer)
         for name, value in update.attributes.items():
             self._set(user, name, value, settings, note)
         for name, values in update.remove.items():
@@ -155,7 +199,24 @@ class Users:
                 )
                 return
             self._custom_names.add(name)
+        if name in settings.identifiers and not (
+            isinstance(value, str) and self._identify(user, name, value)
+        ):
+            note(name, "dropped: an identifier is a string, and of one user only")
+            return
         user.attributes[name] = value
+
+    def _identified(self, name: str, value: str) -> User | None:
+        user = self._by_identifier.get((name, value))
+        return user if user is not None and user.attributes.get(name) == value else None
+
+    def _identify(self, user: User, name: str, value: str) -> bool:
+        """Let a value lead to a user; false where it leads to another one."""
+        owner = self._identified(name, value)
+        if owner is not None and owner is not user:
+            return False
+        self._by_identifier[name, value] = user
+        return True
 
     def _set_values(self, user: User, name: str, values: list[Any], settings: Settings, note: Note) -> None:
         stored = user.attributes.get(name, [])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_moengage.sandbox import gate, names
-from airflow_provider_moengage.sandbox.answers import Answer, Refused, expected, succeeded
-from airflow_provider_moengage.sandbox.calls import Call, Endpoint
+from airflow_provider_moengage.sandbox import gate
+from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, expected
+from airflow_provider_moengage.sandbox.calls import Call, Endpoint, one
+from airflow_provider_moengage.sandbox.customers import customer_of
+from airflow_provider_moengage.sandbox.settings import Settings
 from airflow_provider_moengage.sandbox.store import UnsetRule, Update
 
 UNSET_TYPES = ("equals", "prefix", "suffix", "contains")
@@ -18,24 +20,15 @@ FIELDS = frozenset(
 
 def track_user(call: Call) -> Answer:
     """Accept an update; what MoEngage would drop or alter without a word is recorded as bent."""
-    update = checked(call.document)
-    store(call, call.document, update)
-    return succeeded(
-        {
-            "status": "success",
-            "message": "Your request has been accepted and will be processed soon.",
-            "request_id": call.request_id,
-        }
-    )
+    store(call, call.document, checked(call.document, call.state.settings))
+    return accepted(call.request_id)
 
 
-def checked(document: dict[str, Any]) -> Update:
+def checked(document: dict[str, Any], settings: Settings) -> Update:
     """Check a customer object; the errors are those that MoEngage documents."""
     if not isinstance(document.get("type"), str):
         raise expected("type", "string")
-    customer_id = document.get("customer_id")
-    if not isinstance(customer_id, str):
-        raise expected("customer_id", "string")
+    customer = customer_of(document, document.get("attributes"), settings)
     unset = _unset_rules(document.get("unset_attributes", []))
     sent = document.get("attributes", {} if unset else None)
     if not isinstance(sent, dict):
@@ -55,7 +48,7 @@ def checked(document: dict[str, Any]) -> Update:
             raise _array_error(name, "values cannot be added to and removed from one attribute in one call")
         if name in add and name in attributes:
             raise _array_error(name, "an attribute cannot be set and added to in one call")
-    return Update(customer_id, attributes, add, remove, unset, update_existing_only, sent)
+    return Update(customer, attributes, add, remove, unset, update_existing_only, sent)
 
 
 def store(call: Call, document: dict[str, Any], update: Update) -> None:
@@ -63,12 +56,12 @@ def store(call: Call, document: dict[str, Any], update: Update) -> None:
     state = call.state
 
     def note(attribute: str | None, what: str) -> None:
-        state.bent.record(update.customer_id, attribute, what)
+        state.bent.record(update.customer.customer_id, attribute, what)
 
     if document["type"] != "customer":
         note(None, "not processed: the type is not exactly customer")
         return
-    if len(update.customer_id) < 2 or update.customer_id.strip().lower() in names.BLOCKED_CUSTOMER_IDS:
+    if update.customer.blocked:
         note(None, "not processed: the customer_id is blocked")
         return
     for name in document.keys() - FIELDS:
@@ -116,6 +109,6 @@ TRACK_USER = Endpoint(
     path="/v1/customer/{app_id}",
     gate=gate.PATH_GATE,
     respond=track_user,
-    quota="users",
+    costs={"users": one},
     customers=lambda document: (document.get("customer_id"),),
 )

@@ -63,14 +63,19 @@ def kept(name: str, value: Any, *, objects: bool, note: Note) -> Any:
     :param value: the JSON value as sent.
     :param objects: whether the workspace has the feature of object attributes.
     """
+    if name == "platforms" and value is not None:
+        return _platforms(value, note)
+    if name == "moe_geo_location" and value is not None:
+        return _geo_location(value, note)
+    return plain(value, objects=objects, note=note)
+
+
+def plain(value: Any, *, objects: bool, note: Note) -> Any:
+    """Give the value that is stored of an attribute whose name has no meaning to MoEngage."""
     if value is None:
         # What null means is not documented; the sandbox leaves the attribute as it is.
         note("ignored: the meaning of null is not documented")
         return DROPPED
-    if name == "platforms":
-        return _platforms(value, note)
-    if name == "moe_geo_location":
-        return _geo_location(value, note)
     if isinstance(value, dict):
         return _object(value, objects, note)
     if isinstance(value, list):

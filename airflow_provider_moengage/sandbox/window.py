@@ -32,15 +32,24 @@ class RateWindow:
 
     def spend(self, units: int) -> bool:
         """Take so many units from the window; false, and nothing taken, where they do not fit."""
-        self._roll()
-        if units > self.limit - self._used:
-            self.rejected_429 += 1
+        if not self.fits(units):
             return False
         if self._opened is None:
             self._opened = self._clock()
         self._used += units
         self.used_total += units
         return True
+
+    def fits(self, units: int) -> bool:
+        """Say whether so many units are left in the window, and count a call that they are not left for."""
+        fits = units <= self.remaining
+        self.rejected_429 += not fits
+        return fits
+
+    @property
+    def share_left(self) -> float:
+        """What is left of the window, from 0 to 1."""
+        return self.remaining / self.limit if self.limit else 0.0
 
     @property
     def remaining(self) -> int:

@@ -8,13 +8,26 @@ from random import Random
 from typing import Any
 
 from airflow_provider_moengage.sandbox.calls import Journal
+from airflow_provider_moengage.sandbox.devices import Devices
+from airflow_provider_moengage.sandbox.events import Events
 from airflow_provider_moengage.sandbox.faults import Faults
 from airflow_provider_moengage.sandbox.settings import Settings
 from airflow_provider_moengage.sandbox.store import Users
 from airflow_provider_moengage.sandbox.window import RateWindow
 
-#: The rate windows, and the setting that holds the limit of each.
-QUOTAS = {"users": "users_per_minute", "get_users": "get_users_per_minute"}
+#: The rate windows; the setting that holds the limit of each is its name with ``_per_minute``.
+QUOTAS = (
+    "users",
+    "get_users",
+    "events",
+    "devices",
+    "opt_out_devices",
+    "bulk_users",
+    "bulk_events",
+    "bulk_devices",
+    "merge_users",
+    "delete_users",
+)
 
 BENT_KEPT = 100_000
 
@@ -42,13 +55,15 @@ class State:
 
     def __init__(self, settings: Settings) -> None:
         self.users = Users()
+        self.events = Events()
+        self.devices = Devices()
         self.journal = Journal()
         self.bent = Bent()
         self.faults = Faults(Random(settings.seed))
         self.statuses: Counter[str] = Counter()
         self.windows = {
-            quota: RateWindow(quota, getattr(settings, name), settings.window_seconds)
-            for quota, name in QUOTAS.items()
+            quota: RateWindow(quota, getattr(settings, f"{quota}_per_minute"), settings.window_seconds)
+            for quota in QUOTAS
         }
         self.settings = settings
 
@@ -57,9 +72,11 @@ class State:
         self.settings = self.settings.changed(changes)
         if "seed" in changes:
             self.faults.random = Random(self.settings.seed)
-        for quota, name in QUOTAS.items():
-            self.windows[quota].limit = getattr(self.settings, name)
-            self.windows[quota].seconds = self.settings.window_seconds
+        if "identifiers" in changes:
+            self.users.identify_by(self.settings.identifiers)
+        for quota, window in self.windows.items():
+            window.limit = getattr(self.settings, f"{quota}_per_minute")
+            window.seconds = self.settings.window_seconds
 
 
 class Workspace:

@@ -14,7 +14,7 @@ from airflow_provider_moengage.api.names import (
     RESERVED_NAMES,
     WRITABLE_SYSTEM_NAMES,
 )
-from airflow_provider_moengage.api.records import User
+from airflow_provider_moengage.api.records import Terms, User
 
 
 def user(**attributes):
@@ -168,8 +168,8 @@ def test_what_moengage_would_drop_cut_or_bend_is_refused(value, code):
 
 def test_a_text_that_is_known_to_be_one_may_begin_like_a_date():
     fields = {"customer_id": "john", "attributes": {"promo": "2024-01-01 offer", "tags": ["2024-01-01", "x"]}}
-    assert User.check(fields, texts=frozenset({"promo", "tags"})).attributes["promo"] == "2024-01-01 offer"
-    assert code_of(fields, texts=frozenset({"tags"})) == "date_format"
+    assert User.check(fields, Terms(frozenset({"promo", "tags"}))).attributes["promo"] == "2024-01-01 offer"
+    assert code_of(fields, terms=Terms(frozenset({"tags"}))) == "date_format"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,12 @@ class Api:
         self.session.trust_env = False
         self.track_path = f"/v1/customer/{sandbox.workspace_id}"
         self.export_path = f"/v1/customers/export?app_id={sandbox.workspace_id}"
+        self.event_path = f"/v1/event/{sandbox.workspace_id}"
+        self.device_path = f"/v1/device/{sandbox.workspace_id}"
+        self.opt_out_path = f"/v1/devices/manage?app_id={sandbox.workspace_id}"
+        self.bulk_path = f"/v1/transition/{sandbox.workspace_id}"
+        self.merge_path = f"/v1/customer/merge?app_id={sandbox.workspace_id}"
+        self.delete_path = f"/v1/customer/delete?app_id={sandbox.workspace_id}"
 
     def headers(self, login: str | None = None, password: str | None = None) -> dict[str, str]:
         login = self.sandbox.workspace_id if login is None else login
@@ -51,6 +57,45 @@ class Api:
     def export(self, identifiers: list[Any], fields: Any = None) -> requests.Response:
         data = {"identifiers": identifiers, **({} if fields is None else {"user_fields_to_export": fields})}
         return self.post(self.export_path, {"data": data})
+
+    def event(self, *actions: Any, customer_id: Any = "john", **fields: Any) -> requests.Response:
+        """Send events; an action that is a text is the name of one that has nothing else."""
+        whole = [{"action": action} if isinstance(action, str) else action for action in actions]
+        return self.post(
+            self.event_path, {"type": "event", "customer_id": customer_id, "actions": whole, **fields}
+        )
+
+    def device(
+        self, attributes: Any = None, customer_id: Any = "john", device_id: Any = "phone", **fields: Any
+    ) -> requests.Response:
+        whole = {"platform": "iOS", "push_id": f"push-{device_id}", **(attributes or {})}
+        body = {"type": "device", "customer_id": customer_id, "device_id": device_id, "attributes": whole}
+        return self.post(self.device_path, {**body, **fields})
+
+    def opt_out(
+        self, action_type: Any = "block", customer_id: Any = "john", **fields: Any
+    ) -> requests.Response:
+        body = {
+            "user_identifier_type": "customer_id",
+            "user_identifier_value": customer_id,
+            "action_type": action_type,
+        }
+        return self.post(self.opt_out_path, {**body, **fields})
+
+    def bulk(self, *elements: Any) -> requests.Response:
+        return self.post(self.bulk_path, {"type": "transition", "elements": list(elements)})
+
+    def merge(self, *pairs: tuple[Any, Any]) -> requests.Response:
+        """Merge users; a pair is the merged and the retained one."""
+        named = [{"merged_user": merged, "retained_user": retained} for merged, retained in pairs]
+        return self.post(self.merge_path, {"merge_data": named})
+
+    def delete(self, value: Any = "john", kind: Any = "customer_id") -> requests.Response:
+        return self.post(self.delete_path, {"identity_type": kind, "identity_value": value})
+
+    def window(self, quota: str) -> dict[str, Any]:
+        [window] = [window for window in self.sandbox.state()["windows"] if window["quota"] == quota]
+        return window
 
     def stored(self, customer_id: str = "john") -> dict[str, Any]:
         return self.sandbox.users(customer_id)[customer_id]["attributes"]

@@ -98,6 +98,9 @@ def test_help_names_every_setting() -> None:
     help_ = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, timeout=20).stdout
     for flag in ("--users-per-minute", "--no-unset-attributes", "--allowed-ips", "--limit-style"):
         assert flag in help_
+    # Once for each, whatever argparse adds of its own.
+    assert " ".join(help_.split()).count("(default: 30000)") == 2
+    assert "SUPPRESS" not in help_
 
 
 def test_every_setting_is_an_option_of_running_sandbox() -> None:

@@ -72,7 +72,7 @@ def test_more_users_than_one_page_come_back_whole(api: Api, monkeypatch: pytest.
 
 @pytest.mark.parametrize("query", ["offset=-1", "limit=x"])
 def test_a_page_that_cannot_be_is_a_400(api: Api, query: str) -> None:
-    for what in ("users", "requests"):
+    for what in ("users", "requests", "events", "devices"):
         assert requests.get(f"{api.sandbox.url}/_sandbox/{what}?{query}", timeout=5).status_code == 400
 
 
@@ -104,9 +104,12 @@ def test_a_reset_clears_everything_and_restores_the_settings(api: Api) -> None:
     api.sandbox.settings(users_per_minute=1, latency_seconds=0.01)
     api.sandbox.fault(kind="slow", seconds=0)
     api.track({"moe_x": 1})
-    api.track()
+    api.sandbox.settings(users_per_minute=9)
+    api.event("a")
+    api.device()
     api.sandbox.reset()
     state = api.sandbox.state()
+    assert (state["events"], state["devices"]) == (0, 0)
     assert (state["users"], state["requests"], state["updates"], state["bent"]) == (0, 0, 0, 0)
     assert (state["requests_by_status"], state["faults"]) == ({}, [])
     assert {window["used_total"] for window in state["windows"]} == {0}

@@ -1,0 +1,190 @@
+"""
+Events, as models that hold the documented rules. Source: Create Event.
+
+An event cannot be changed or deleted once it is sent, so what MoEngage would drop or bend is refused here.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+from pydantic import ValidationInfo, field_validator, model_validator
+from typing_extensions import Self
+
+from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.api.names import check_customer_id, event_name_fault
+from airflow_provider_moengage.api.records import NO_TERMS, Record, identifier_in, serialised
+from airflow_provider_moengage.api.values import check_value
+
+MAX_EVENT_ATTRIBUTES = 100
+#: Seconds; an offset beyond fifteen hours is none.
+MAX_TIMEZONE_OFFSET = 54_000
+#: Seconds by which an event may lie ahead of this machine's clock; MoEngage does not accept future events.
+FUTURE_GRACE = 60
+#: A time above this is in milliseconds: in seconds it would lie in the year 5138.
+MILLISECONDS_FROM = 100_000_000_000
+
+_ISO = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}:\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
+
+
+class Action(Record):
+    """
+    What a user did.
+
+    :param action: the event's name.
+    :param attributes: JSON values by name, at most 100.
+    :param current_time: when it happened, in seconds since the epoch (UTC).
+    :param user_time: the same in the user's own clock; one of the two, or neither for the time of receipt.
+    :param user_timezone_offset: seconds by which the user's clock is ahead of UTC.
+    """
+
+    action: str
+    attributes: dict[str, Any] = {}
+    platform: Literal["ANDROID", "iOS", "web", "TV", "unknown"] | None = None
+    moe_os_type: (
+        Literal["ROKU", "WebOS", "AndroidTV", "tvOS", "Tizen", "FireOS", "VizioTV", "Xbox"] | None
+    ) = None
+    app_version: str | None = None
+    user_timezone_offset: int | None = None
+    user_time: int | None = None
+    current_time: int | None = None
+
+    @field_validator("action")
+    @classmethod
+    def _action_is_taken(cls, action: str) -> str:
+        _check_name(action)
+        return action
+
+    @field_validator("attributes")
+    @classmethod
+    def _attributes_are_taken(cls, attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if len(attributes) > MAX_EVENT_ATTRIBUTES:
+            raise MoEngageRecordInvalid(
+                "event_attributes", f"the event has more than {MAX_EVENT_ATTRIBUTES} attributes"
+            )
+        terms = info.context or NO_TERMS
+        for name, value in attributes.items():
+            _check_name(name)
+            check_value(name, value, as_text=name in terms.texts)
+        return attributes
+
+    @field_validator("user_timezone_offset")
+    @classmethod
+    def _offset_is_one(cls, offset: int | None) -> int | None:
+        if offset is not None and abs(offset) > MAX_TIMEZONE_OFFSET:
+            raise MoEngageRecordInvalid(
+                "timezone_offset",
+                f"user_timezone_offset is beyond {MAX_TIMEZONE_OFFSET} seconds from UTC",
+            )
+        return offset
+
+    @field_validator("user_time", "current_time", mode="before")
+    @classmethod
+    def _time_in_seconds(cls, value: Any, info: ValidationInfo) -> int | None:
+        return None if value is None else epoch_seconds(str(info.field_name), value)
+
+    @model_validator(mode="after")
+    def _has_happened(self) -> Self:
+        moment = self.current_time
+        if moment is None and self.user_time is not None:
+            moment = self.user_time - (self.user_timezone_offset or 0)
+        if moment is not None and moment > time.time() + FUTURE_GRACE:
+            raise MoEngageRecordInvalid(
+                "future_event", "the event lies in the future, which MoEngage does not accept"
+            )
+        if self.moe_os_type is not None and self.platform != "TV":
+            raise MoEngageRecordInvalid("moe_os_type", "moe_os_type goes with the platform TV only")
+        return self
+
+    def fields(self) -> dict[str, Any]:
+        """Give what is sent, as MoEngage documents it."""
+        return {"action": self.action, "attributes": self.attributes} | {
+            name: value
+            for name in (
+                "platform",
+                "moe_os_type",
+                "app_version",
+                "current_time",
+                "user_time",
+                "user_timezone_offset",
+            )
+            if (value := getattr(self, name)) is not None
+        }
+
+
+class Event(Record):
+    """
+    One customer's actions, in their order.
+
+    :param user_identifiers: in place of ``customer_id``, in Identity Resolution workspaces.
+    """
+
+    type: Literal["event"] = "event"
+    user_identifiers: dict[str, str] | None = None
+    customer_id: str | None = None
+    device_id: str | None = None
+    actions: list[Action]
+
+    @model_validator(mode="after")
+    def _user_is_known(self, info: ValidationInfo) -> Self:
+        terms = info.context or NO_TERMS
+        if self.customer_id is not None or not identifier_in(self.user_identifiers or {}, terms.identifiers):
+            check_customer_id(self.customer_id)
+        if not self.actions:
+            raise MoEngageRecordInvalid("event_without_action", "the event has no action")
+        return self
+
+    @property
+    def user(self) -> str:
+        """What identifies the user: whose rows keep their order."""
+        return self.customer_id or serialised(self.user_identifiers or {}).decode()
+
+    def opening(self) -> bytes:
+        """Serialise whose actions they are, up to the first action."""
+        whose: Mapping[str, Any] = {
+            name: value
+            for name in ("type", "customer_id", "user_identifiers", "device_id")
+            if (value := getattr(self, name)) is not None
+        }
+        return serialised(whose)[:-1] + b',"actions":['
+
+    def to_json(self) -> bytes:
+        """Serialise as MoEngage documents it."""
+        return self.opening() + b",".join(serialised(action.fields()) for action in self.actions) + b"]}"
+
+
+def epoch_seconds(name: str, value: object) -> int:
+    """
+    Bring a time as MoEngage documents it to seconds since the epoch; milliseconds are tolerated and never sent.
+
+    :raises MoEngageRecordInvalid: it is no time.
+    """
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, str) and value.strip().isdecimal():
+        number = int(value)
+    if number is not None and 0 <= number < MILLISECONDS_FROM * 1_000:
+        return int(number / 1_000) if number >= MILLISECONDS_FROM else int(number)
+    match = _ISO.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is not None:
+        day, moment, offset = match.groups()
+        zone = "+00:00" if offset in (None, "Z") else f"{offset[:3]}:{offset[-2:]}"
+        try:
+            parsed = datetime.fromisoformat(f"{day}T{moment or '00:00:00'}{zone}")
+            return int(parsed.astimezone(timezone.utc).timestamp())
+        except (ValueError, OverflowError):
+            pass
+    raise MoEngageRecordInvalid(
+        "event_time",
+        f"{name} has a value of type {type(value).__name__} that is no time; use seconds since the epoch or "
+        "ISO 8601",
+    )
+
+
+def _check_name(name: str) -> None:
+    fault = event_name_fault(name)
+    if fault:
+        raise MoEngageRecordInvalid(*fault)

@@ -1,0 +1,159 @@
+"""Which column is which attribute, and how a row's values become JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
+from airflow_provider_moengage.api.names import name_fault
+from airflow_provider_moengage.delivery.conversion import CONVERTERS, json_value
+
+NameFault = Callable[[object], "tuple[str, str] | None"]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """
+    The columns of rows that become attributes.
+
+    :param attributes: attribute → column, or the columns to send under their own names; None: every other column.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
+    :param name_fault: tells why an attribute of a name must not be written.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    """
+
+    attributes: Mapping[str, str] | Sequence[str] | None = None
+    types: Mapping[str, str] | None = None
+    timezone: str | None = None
+    name_fault: NameFault = name_fault
+    zone: tzinfo | None = field(init=False)
+    texts: frozenset[str] = field(init=False)
+    _types: Mapping[str, str] = field(init=False, repr=False)
+    _chosen: Mapping[str, str] | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # The dataclass is frozen so that one can serve many threads; these are derived from its fields.
+        types = _checked_types(self.types)
+        object.__setattr__(self, "zone", _checked_zone(self.timezone))
+        object.__setattr__(self, "texts", frozenset(name for name, kind in types.items() if kind == "string"))
+        object.__setattr__(self, "_types", types)
+        object.__setattr__(self, "_chosen", _checked_attributes(self.attributes, self.name_fault))
+        if self._chosen is not None:
+            self._check_types(self._chosen)
+
+    def check(self, columns: Sequence[str], needed: Mapping[str, str]) -> None:
+        """
+        Say once, before the first row is sent, what is wrong with a source's columns.
+
+        :param needed: columns that have a place of their own, by the parameter that names them.
+        :raises MoEngageParameterError: a column is missing, stands twice or has a name that MoEngage does not take.
+        """
+        twice = sorted({column for column in columns if columns.count(column) > 1})
+        if twice:
+            raise MoEngageParameterError(f"the source has column {twice[0]!r} twice; give each its own name")
+        for parameter, column in needed.items():
+            if column not in columns:
+                raise MoEngageParameterError(
+                    f"the source has no column {column!r}; say with {parameter}= which of its columns "
+                    f"({', '.join(columns)}) it is"
+                )
+        plan = self._plan(columns, needed.values())
+        self._check_types(plan)
+        for attribute, column in plan.items():
+            if column not in columns:
+                raise MoEngageParameterError(
+                    f"attributes takes {attribute!r} from column {column!r}, which the source does not have; it has "
+                    + ", ".join(columns)
+                )
+            fault = self.name_fault(attribute)
+            if fault:
+                mend = {f"account_{attribute}": column}
+                raise MoEngageParameterError(
+                    f"column {column!r}: {fault[1]}; send it under another name with attributes={mend} and every other "
+                    "column you want, or leave it out"
+                )
+
+    def values(self, row: Mapping[Any, Any], kept_out: Collection[str]) -> Iterator[tuple[str, Any]]:
+        """
+        Give a row's attributes and their JSON values; a NULL is None.
+
+        :param kept_out: columns that have a place of their own.
+        :raises MoEngageRecordInvalid: a value has no place in JSON, or a column is missing.
+        """
+        for attribute, column in self._plan(row, kept_out).items():
+            if column not in row:
+                raise MoEngageRecordInvalid(
+                    "column_missing",
+                    f"the row has no column {column!r}, which attributes takes {attribute!r} from",
+                )
+            convert = CONVERTERS[self._types[attribute]] if attribute in self._types else json_value
+            yield attribute, convert(attribute, row[column], self.zone)
+
+    def _plan(self, columns: Iterable[str], kept_out: Collection[str]) -> Mapping[str, str]:
+        """Attribute → column for rows of these columns."""
+        if self._chosen is not None:
+            return self._chosen
+        return {column: column for column in columns if column not in kept_out}
+
+    def _check_types(self, attributes: Iterable[str]) -> None:
+        unknown = sorted(set(self._types) - set(attributes))
+        if unknown:
+            raise MoEngageParameterError(
+                f"types names {unknown[0]!r}, which is no attribute; there are {', '.join(attributes)}"
+            )
+
+
+def _checked_types(types: object) -> Mapping[str, str]:
+    if types is None:
+        return {}
+    if not isinstance(types, Mapping):
+        raise MoEngageParameterError(
+            f"types is of type {type(types).__name__}; use a dict of attribute and type"
+        )
+    for attribute, kind in types.items():
+        if not isinstance(kind, str) or kind not in CONVERTERS:
+            raise MoEngageParameterError(
+                f"types[{attribute!r}] is {kind!r}; use one of {', '.join(CONVERTERS)}"
+            )
+    return dict(types)
+
+
+def _checked_zone(name: object) -> tzinfo | None:
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(str(name))
+    except (OSError, ValueError, LookupError):
+        raise MoEngageParameterError(
+            f"timezone is {name!r}; use an IANA name such as 'UTC' or 'Asia/Kolkata'"
+        ) from None
+
+
+def _checked_attributes(attributes: object, name_fault: NameFault) -> Mapping[str, str] | None:
+    if attributes is None:
+        return None
+    if isinstance(attributes, Mapping):
+        columns = dict(attributes)
+    elif isinstance(attributes, Sequence) and not isinstance(attributes, str):
+        strange = [name for name in attributes if not isinstance(name, str)]
+        if strange:
+            raise MoEngageParameterError(f"attributes holds {strange[0]!r}; names are strings")
+        columns = {name: name for name in attributes}
+    else:
+        raise MoEngageParameterError(
+            f"attributes is of type {type(attributes).__name__}; use a dict of attribute and column, or a list of columns"
+        )
+    for attribute, column in columns.items():
+        fault = name_fault(attribute)
+        if fault or not isinstance(column, str):
+            raise MoEngageParameterError(
+                f"attributes: {fault[1]}"
+                if fault
+                else f"attributes[{attribute!r}] is {column!r}; use a column's name"
+            )
+    return columns

@@ -1,0 +1,195 @@
+"""Rows of devices, opt-outs, and the mixed elements of a Bulk Import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any
+
+from airflow_provider_moengage.api.devices import Device, DeviceAttributes, OptOut
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
+from airflow_provider_moengage.api.records import Record
+from airflow_provider_moengage.delivery.batches import Item
+from airflow_provider_moengage.delivery.conversion import customer_id_text, json_value
+from airflow_provider_moengage.delivery.events import EventMapping
+from airflow_provider_moengage.delivery.rows import UserMapping, as_row, check_column, own_fields
+
+DEVICE_KEYS = frozenset({"type", "customer_id", "device_id", "attributes"})
+DEVICE_ATTRIBUTES = tuple(DeviceAttributes.model_fields)
+OPT_OUT_COLUMNS = (
+    "user_identifier_type",
+    "user_identifier_value",
+    "action_type",
+    "reason",
+    "client_reference_id",
+    "device_identifiers",
+)
+ELEMENT_TYPES = ("customer", "event", "device")
+BULK_OPENING = b'{"type":"transition","elements":['
+BULK_CLOSING = b"]}"
+
+
+@dataclass(frozen=True)
+class DeviceMapping:
+    """
+    How rows become :class:`~airflow_provider_moengage.api.devices.Device` records.
+
+    A row is flat, its columns named as the API names its fields, or in the API's own shape.
+
+    :param id_column: the column that identifies the user.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    """
+
+    id_column: str = "customer_id"
+    zone: tzinfo | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        check_column("id_column", self.id_column)
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        known = {self.id_column, "type", "device_id", *DEVICE_ATTRIBUTES}
+        check_known_columns(columns, needed=(self.id_column, "device_id", "platform", "push_id"), known=known)
+
+    def item(self, row: object) -> tuple[Device, Item]:
+        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
+        device = self.record(row)
+        return device, Item(device.to_json(), device.user, {"devices": 1})
+
+    def record(self, row: object) -> Device:
+        """
+        Build the record of one row.
+
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        """
+        row = as_row(row)
+        own_shape = isinstance(row.get("attributes"), Mapping)
+        values = row["attributes"] if own_shape else row
+        if own_shape:
+            fields = own_fields(row, DEVICE_KEYS, self.id_column)
+        else:
+            fields = {name: row[name] for name in ("type", "device_id") if name in row}
+        if "device_id" in fields:
+            fields["device_id"] = json_value("device_id", fields["device_id"], None)
+        id_column = self.id_column if self.id_column in row or not own_shape else "customer_id"
+        fields["customer_id"] = customer_id_text(row.get(id_column))
+        kept_out = () if own_shape else (self.id_column, "type", "device_id")
+        fields["attributes"] = {
+            name: _true_or_false(value) if name == "moe_push_opted" else value
+            for name, column in values.items()
+            if name not in kept_out and (value := json_value(str(name), column, None)) is not None
+        }
+        return Device.check(fields)
+
+
+@dataclass(frozen=True)
+class OptOutMapping:
+    """
+    How rows become :class:`~airflow_provider_moengage.api.devices.OptOut` records.
+
+    :param action: ``block`` or ``unblock`` for rows that do not say it themselves under ``action_type``.
+    :param id_column: the column that identifies the user, for rows without ``user_identifier_value``.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    """
+
+    action: str | None = None
+    id_column: str = "customer_id"
+    zone: tzinfo | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        check_column("id_column", self.id_column)
+        if self.action not in (None, "block", "unblock"):
+            raise MoEngageParameterError(f"action is {self.action!r}; use 'block' or 'unblock'")
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        whose = "user_identifier_value" if "user_identifier_value" in columns else self.id_column
+        needed = (whose,) if self.action else (whose, "action_type")
+        check_known_columns(columns, needed=needed, known={self.id_column, *OPT_OUT_COLUMNS})
+
+    def item(self, row: object) -> tuple[OptOut, Item]:
+        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
+        row = as_row(row)
+        fields = {
+            name: value
+            for name, column in row.items()
+            if name != self.id_column and (value := json_value(str(name), column, None)) is not None
+        }
+        if "user_identifier_value" not in fields:
+            fields["user_identifier_type"] = "customer_id"
+            fields["user_identifier_value"] = customer_id_text(row.get(self.id_column))
+        if self.action:
+            fields.setdefault("action_type", self.action)
+        opt_out = OptOut.check(fields)
+        return opt_out, Item(opt_out.to_json(), opt_out.user, {"opt_out_devices": 1})
+
+
+@dataclass(frozen=True)
+class ElementMapping:
+    """
+    How rows in the API's own shape become the elements of a Bulk Import: customers, events and devices, mixed.
+
+    :param users: how customer elements are read.
+    :param events: how event elements are read.
+    """
+
+    users: UserMapping = field(default_factory=UserMapping)
+    events: EventMapping = field(default_factory=EventMapping)
+    devices: DeviceMapping = field(default_factory=DeviceMapping)
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The zone of datetimes that carry none."""
+        return self.users.zone
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        if "type" not in columns:
+            raise MoEngageParameterError(
+                f"the source has no column 'type', which says what an element is; it has {', '.join(columns)}"
+            )
+
+    def item(self, row: object) -> tuple[Record, Item]:
+        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
+        kind = as_row(row).get("type")
+        if kind == "customer":
+            record, item = self.users.item(row)
+            return record, _element(item.content, item, {"bulk_users": 1})
+        if kind == "event":
+            event, item = self.events.item(row)
+            return event, _element(event.to_json(), item, {"bulk_events": item.units["events"]})
+        if kind == "device":
+            device, item = self.devices.item(row)
+            return device, _element(item.content, item, {"bulk_devices": 1})
+        raise MoEngageRecordInvalid(
+            "element_type", f"an element's type must be one of {', '.join(ELEMENT_TYPES)}, in lower case"
+        )
+
+
+def _element(content: bytes, item: Item, units: Mapping[str, int]) -> Item:
+    return Item(content, item.user, units, BULK_OPENING, BULK_CLOSING)
+
+
+def _true_or_false(value: Any) -> Any:
+    # MoEngage takes the words "True" and "False" here, and no booleans.
+    return str(value) if isinstance(value, bool) else value
+
+
+def check_known_columns(columns: Sequence[str], *, needed: Sequence[str], known: set[str]) -> None:
+    """
+    Check the columns of rows whose fields are given by the API.
+
+    :raises MoEngageParameterError: a column is missing, stands twice, or means nothing to the API.
+    """
+    for column in columns:
+        if column not in known:
+            raise MoEngageParameterError(
+                f"the source has column {column!r}, which MoEngage would drop; leave it out, it takes "
+                + ", ".join(sorted(known))
+            )
+        if columns.count(column) > 1:
+            raise MoEngageParameterError(f"the source has column {column!r} twice; give each its own name")
+    missing = [column for column in needed if column not in columns]
+    if missing:
+        raise MoEngageParameterError(f"the source has no column {missing[0]!r}; it has {', '.join(columns)}")

@@ -1,0 +1,148 @@
+"""A row becomes an event: whose, which, when, and the rest as its attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any
+
+from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.api.events import Event
+from airflow_provider_moengage.api.names import event_name_fault
+from airflow_provider_moengage.api.records import Terms, serialised
+from airflow_provider_moengage.delivery.batches import Item
+from airflow_provider_moengage.delivery.columns import Columns
+from airflow_provider_moengage.delivery.conversion import CONVERTERS, customer_id_text, json_value
+from airflow_provider_moengage.delivery.rows import as_row, check_column, check_identifiers, own_fields
+
+#: What a row in the API's own shape may hold; one row may hold several actions.
+EVENT_KEYS = frozenset({"type", "customer_id", "device_id", "user_identifiers", "actions"})
+
+
+@dataclass(frozen=True)
+class EventMapping:
+    """
+    How rows become :class:`~airflow_provider_moengage.api.events.Event` records.
+
+    A row is flat, or in the API's own shape, which a list under ``actions`` gives away.
+
+    :param id_column: the column that identifies the user.
+    :param action_column: the column that holds the event's name.
+    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds since the
+        epoch; None: MoEngage takes the time of receipt.
+    :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
+    :param identifiers: the active identifiers of an Identity Resolution workspace: their columns take the place of
+        the id where a row has none.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    """
+
+    id_column: str = "customer_id"
+    action_column: str = "action"
+    time_column: str | None = "event_time"
+    attributes: Mapping[str, str] | Sequence[str] | None = None
+    types: Mapping[str, str] | None = None
+    timezone: str | None = None
+    identifiers: Sequence[str] = ()
+    _columns: Columns = field(init=False, repr=False, compare=False)
+    _terms: Terms = field(init=False, repr=False, compare=False)
+    _kept_out: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_column("id_column", self.id_column)
+        check_column("action_column", self.action_column)
+        if self.time_column is not None:
+            check_column("time_column", self.time_column)
+        identifiers = check_identifiers(self.identifiers)
+        columns = Columns(self.attributes, self.types, self.timezone, event_name_fault)
+        kept_out = (self.id_column, self.action_column, self.time_column or self.id_column, *identifiers)
+        object.__setattr__(self, "_columns", columns)
+        object.__setattr__(self, "_terms", Terms(columns.texts, identifiers))
+        object.__setattr__(self, "_kept_out", kept_out)
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The zone of datetimes that carry none."""
+        return self._columns.zone
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        needed = {"action_column": self.action_column}
+        if not self.identifiers or self.id_column in columns:
+            needed["id_column"] = self.id_column
+        if self.time_column is not None:
+            needed["time_column"] = self.time_column
+        kept_out = [name for name in self.identifiers if name in columns]
+        self._columns.check(columns, needed | {f"identifiers {name}": name for name in kept_out})
+
+    def item(self, row: object) -> tuple[Event, Item]:
+        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
+        event = self.record(row)
+        actions = b",".join(serialised(action.fields()) for action in event.actions)
+        return event, Item(actions, event.user, {"events": len(event.actions)}, event.opening(), b"]}")
+
+    def record(self, row: object) -> Event:
+        """
+        Build the record of one row.
+
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        """
+        row = as_row(row)
+        try:
+            fields = self._own(row) if isinstance(row.get("actions"), list) else self._flat(row)
+        except RecursionError:
+            raise MoEngageRecordInvalid("object_levels", "the row has a value nested without end") from None
+        return Event.check(fields, self._terms)
+
+    def _flat(self, row: Mapping[Any, Any]) -> dict[str, Any]:
+        action: dict[str, Any] = {"action": row.get(self.action_column)}
+        if self.time_column is not None:
+            action["current_time"] = self._moment(row)
+        action["attributes"] = {
+            name: value for name, value in self._columns.values(row, self._kept_out) if value is not None
+        }
+        fields: dict[str, Any] = {
+            "customer_id": customer_id_text(row.get(self.id_column)),
+            "actions": [action],
+        }
+        named = {name: row[name] for name in self.identifiers if isinstance(row.get(name), str)}
+        if named and fields["customer_id"] is None:
+            fields["user_identifiers"] = named
+        return fields
+
+    def _moment(self, row: Mapping[Any, Any]) -> Any:
+        value = row.get(str(self.time_column))
+        if value is None:
+            raise MoEngageRecordInvalid(
+                "event_time",
+                f"{self.time_column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",
+            )
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.strip().isdecimal():
+            return value
+        moment = CONVERTERS["datetime"](str(self.time_column), value, self.zone)
+        if moment is None:
+            raise MoEngageRecordInvalid("event_time", f"{self.time_column!r} is empty")
+        return moment
+
+    def _own(self, row: Mapping[Any, Any]) -> dict[str, Any]:
+        fields = own_fields(row, EVENT_KEYS, self.id_column)
+        id_column = self.id_column if self.id_column in row else "customer_id"
+        fields["customer_id"] = customer_id_text(row.get(id_column))
+        fields["actions"] = [self._own_action(action) for action in row["actions"]]
+        return fields
+
+    def _own_action(self, action: object) -> Any:
+        if not isinstance(action, Mapping):
+            return action
+        attributes = action.get("attributes", {})
+        if isinstance(attributes, Mapping):
+            attributes = {
+                name: value for name, value in self._columns.values(attributes, ()) if value is not None
+            }
+        times = {name: action[name] for name in ("current_time", "user_time") if name in action}
+        plain = {name: json_value(name, value, self.zone) for name, value in times.items()}
+        return {**action, **plain, "attributes": attributes}

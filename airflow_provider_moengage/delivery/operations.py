@@ -1,0 +1,80 @@
+"""What one operation does with its requests beside sending them; all of them run through the same loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_moengage.api.answers import Answer
+from airflow_provider_moengage.api.endpoints import Endpoint
+from airflow_provider_moengage.api.errors import (
+    MoEngageError,
+    MoEngageRecordRefused,
+    MoEngageUnexpectedAnswer,
+)
+from airflow_provider_moengage.delivery.batches import Batch
+from airflow_provider_moengage.delivery.sinks import Sink
+
+
+def never(error: MoEngageError) -> bool:
+    """Forgive nothing."""
+    return False
+
+
+def is_not_found(error: MoEngageError) -> bool:
+    """Whether MoEngage says that there is no such user."""
+    return isinstance(error, MoEngageRecordRefused) and (error.type or "").strip().casefold() == "not found"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """
+    One way to use an endpoint.
+
+    :param endpoint: where to.
+    :param repeatable: whether a request may be sent again when no answer came, though MoEngage may have taken it.
+    :param forgives: refusals that count as done, and as ``missing`` in the report.
+    :param receive: takes each answer, in the task's own thread.
+    """
+
+    endpoint: Endpoint
+    repeatable: bool = True
+    forgives: Callable[[MoEngageError], bool] = never
+    receive: Callable[[Batch, Answer], None] | None = None
+
+
+class UsersRead:
+    """
+    Takes the answers of Get User.
+
+    :param sink: where the users go.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.found = 0
+        self.not_found: list[str] = []
+
+    def receive(self, batch: Batch, answer: Answer) -> None:
+        """
+        Take one answer; the order of its users does not matter, that none is lost does.
+
+        :raises MoEngageUnexpectedAnswer: it does not account for every user that was asked for.
+        """
+        data = answer.body.get("data")
+        users = _listed(data, "users")
+        missing = _listed(data, "users_not_found")
+        if len(users) + len(missing) != len(batch.items):
+            raise MoEngageUnexpectedAnswer(
+                f"MoEngage accounted for {len(users) + len(missing)} of {len(batch.items)} users that it was asked for",
+                request_id=answer.request_id,
+            )
+        self._sink.add([user.get("user_attributes") or {} for user in users])
+        self.found += len(users)
+        self.not_found.extend(str(user.get("identifier")) for user in missing)
+
+
+def _listed(data: Any, name: str) -> list[dict[str, Any]]:
+    listed = data.get(name) if isinstance(data, dict) else None
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []

@@ -1,0 +1,236 @@
+"""Where users go that were read back: XCom, one file, a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any, Protocol
+
+from pydantic_core import from_json
+
+from airflow_provider_moengage.api.errors import MoEngageParameterError
+
+#: Users held before they are inserted into a table.
+INSERT_ROWS = 1_000
+OUTPUT_FORMATS = (".ndjson", ".jsonl", ".csv", ".parquet")
+
+
+class Sink(Protocol):
+    """Takes users as they come, in no particular order."""
+
+    def add(self, users: Sequence[Mapping[str, Any]]) -> None:
+        """Take the attributes of some users."""
+        ...
+
+    def finish(self) -> None:
+        """Make what was taken visible, all at once where that can be."""
+        ...
+
+    def discard(self) -> None:
+        """Leave nothing behind of a run that did not reach its end."""
+        ...
+
+
+class ListSink:
+    """
+    Keeps users in memory, for XCom.
+
+    :param most: more users than that are an error.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.users: list[dict[str, Any]] = []
+        self._most = most
+
+    def check(self, count: int) -> None:
+        """
+        Check a number of users before the first is read.
+
+        :raises MoEngageParameterError: they are too many for XCom.
+        """
+        if count > self._most:
+            raise MoEngageParameterError(
+                f"more than xcom_limit={self._most} users would go into XCom; write them to a file with output_path= "
+                "or to a table with output_table=, or raise xcom_limit"
+            )
+
+    def add(self, users: Sequence[Mapping[str, Any]]) -> None:
+        """Take the attributes of some users."""
+        self.check(len(self.users) + len(users))
+        self.users.extend(dict(user) for user in users)
+
+    def finish(self) -> None:
+        """There is nothing to do: what was taken is in :attr:`users`."""
+
+    def discard(self) -> None:
+        """Forget what was taken."""
+        self.users.clear()
+
+
+class FileSink:
+    """
+    Writes one file, NDJSON, CSV or Parquet by its ending, complete or absent.
+
+    Users are spooled to a local temporary file first: which columns a CSV or a Parquet file has is known at the end.
+
+    :param url: as ``ObjectStoragePath`` takes it.
+    :raises MoEngageParameterError: the ending stands for no format that is written.
+    """
+
+    def __init__(self, url: str) -> None:
+        endings = [ending for ending in OUTPUT_FORMATS if url.lower().endswith(ending)]
+        if not endings:
+            raise MoEngageParameterError(f"output_path {url!r} ends in none of {', '.join(OUTPUT_FORMATS)}")
+        self._write = _WRITERS[endings[0]]
+        self._url = url
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this call; finish and discard close it
+        self._columns: dict[str, None] = {}
+
+    def add(self, users: Sequence[Mapping[str, Any]]) -> None:
+        """Take the attributes of some users."""
+        for user in users:
+            self._columns.update(dict.fromkeys(user))
+            self._spool.write(json.dumps(user, ensure_ascii=True).encode() + b"\n")
+
+    def finish(self) -> None:
+        """
+        Write the file.
+
+        :raises OSError: it cannot be written.
+        """
+        with tempfile.NamedTemporaryFile(delete=False) as written:
+            try:
+                self._write(self._users(), list(self._columns), written)
+                written.flush()
+                _publish(written.name, self._url)
+            finally:
+                os.unlink(written.name)
+        self._spool.close()
+
+    def discard(self) -> None:
+        """Remove the spool; no file was written yet."""
+        self._spool.close()
+
+    def _users(self) -> Iterator[dict[str, Any]]:
+        self._spool.seek(0)
+        for line in self._spool:
+            yield from_json(line)
+
+
+class TableSink:
+    """
+    Inserts users into a table, a thousand at a time.
+
+    :param conn_id: an Airflow connection whose hook is a ``DbApiHook``.
+    :param table: the table's name.
+    :param columns: attributes that are its columns too; an attribute a user does not have is NULL.
+    """
+
+    def __init__(self, conn_id: str, table: str, columns: Sequence[str]) -> None:
+        from airflow_provider_moengage._compat import BaseHook
+
+        self._hook = BaseHook.get_connection(conn_id).get_hook()
+        self._table = table
+        self._columns = list(columns)
+        self._rows: list[tuple[Any, ...]] = []
+
+    def add(self, users: Sequence[Mapping[str, Any]]) -> None:
+        """Take the attributes of some users."""
+        self._rows.extend(tuple(_cell(user.get(column)) for column in self._columns) for user in users)
+        if len(self._rows) >= INSERT_ROWS:
+            self.finish()
+
+    def finish(self) -> None:
+        """Insert what is held."""
+        if self._rows:
+            self._hook.insert_rows(
+                self._table, self._rows, target_fields=self._columns, commit_every=INSERT_ROWS
+            )
+        self._rows = []
+
+    def discard(self) -> None:
+        """Forget what is held; what was inserted before stays."""
+        self._rows = []
+
+
+def write_ids(url: str, ids: Iterable[str]) -> None:
+    """
+    Write ids as NDJSON, ``{"customer_id": …}`` a line, complete or absent.
+
+    :raises OSError: the file cannot be written.
+    """
+    with tempfile.NamedTemporaryFile(delete=False) as written:
+        try:
+            for one in ids:
+                written.write(json.dumps({"customer_id": one}).encode() + b"\n")
+            written.flush()
+            _publish(written.name, url)
+        finally:
+            os.unlink(written.name)
+
+
+def _cell(value: object) -> Any:
+    """Give a value a table's cell or a CSV's can hold: arrays and objects as JSON."""
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+def _write_ndjson(users: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: IO[bytes]) -> None:
+    for user in users:
+        stream.write(json.dumps(user, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+
+
+def _write_csv(users: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: IO[bytes]) -> None:
+    with open(stream.name, "w", newline="", encoding="utf-8", errors="backslashreplace") as text:
+        writer = csv.writer(text)
+        writer.writerow(columns)
+        for user in users:
+            writer.writerow([_cell(user.get(column)) for column in columns])
+
+
+def _write_parquet(users: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: IO[bytes]) -> None:
+    try:
+        import pyarrow
+        import pyarrow.json
+        import pyarrow.parquet
+    except ImportError:
+        raise MoEngageParameterError(
+            "output_path is a Parquet file, which needs pyarrow: pip install airflow-provider-moengage[parquet]"
+        ) from None
+    # Column by column a type that holds all of it; where users disagree, JSON text does.
+    rows = list(users)
+    arrays = {}
+    for column in columns or ["customer_id"]:
+        values = [row.get(column) for row in rows]
+        try:
+            arrays[column] = pyarrow.array(values)
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+            arrays[column] = pyarrow.array([None if value is None else json.dumps(value) for value in values])
+    pyarrow.parquet.write_table(pyarrow.table(arrays), stream.name)
+
+
+def _publish(local: str, url: str) -> None:
+    from airflow_provider_moengage._compat import object_storage_path
+
+    target = object_storage_path(url)
+    if target.protocol in ("", "file", "local"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = f"{target.parent.path}/.{target.name}.unfinished"
+        shutil.copyfile(local, unfinished)
+        os.chmod(unfinished, 0o600)
+        os.replace(unfinished, target.path)
+        return
+    # An object appears when it is closed, whole.
+    with open(local, "rb") as source, target.open("wb") as stream:
+        shutil.copyfileobj(source, stream)
+
+
+_WRITERS: Mapping[str, Callable[[Iterable[Mapping[str, Any]], Sequence[str], IO[bytes]], None]] = {
+    ".ndjson": _write_ndjson,
+    ".jsonl": _write_ndjson,
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+}

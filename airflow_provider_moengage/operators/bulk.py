@@ -1,0 +1,68 @@
+"""The operator of Bulk Import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_moengage.delivery.elements import ElementMapping
+from airflow_provider_moengage.delivery.events import EventMapping
+from airflow_provider_moengage.delivery.rows import UserMapping
+from airflow_provider_moengage.delivery.sources import Source
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.operators.base import MoEngageSendOperator, RowsParameter, template_fields
+
+
+class MoEngageBulkImportOperator(MoEngageSendOperator):
+    """
+    Sends users, events and devices, mixed freely, in calls of up to 100,000 bytes.
+
+    A call that MoEngage refuses is halved until the bad element stands alone. It costs users, events and devices each
+    in a window of their own.
+
+    :param elements: rows in the API's own shape, told apart by ``type``: ``customer``, ``event`` or ``device``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
+    :param identifiers: the active identifiers of an Identity Resolution workspace.
+    :param add_to_arrays: array attribute of customers → the attribute of a row that holds what is added to it.
+    :param remove_from_arrays: the same for what is removed.
+    """
+
+    rows_parameter = "elements"
+    elements = RowsParameter()
+    template_fields: Sequence[str] = template_fields("elements")
+
+    def __init__(
+        self,
+        *,
+        elements: Any = None,
+        types: Mapping[str, str] | None = None,
+        timezone: str | None = None,
+        identifiers: Sequence[str] = (),
+        add_to_arrays: Mapping[str, str] | None = None,
+        remove_from_arrays: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.elements = elements
+        super().__init__(**kwargs)
+        self.types = types
+        self.timezone = timezone
+        self.identifiers = identifiers
+        self.add_to_arrays = add_to_arrays
+        self.remove_from_arrays = remove_from_arrays
+        self._mapping()
+
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+        return hook.bulk_import(source, mapping=self._mapping(), **delivery)
+
+    def _mapping(self) -> ElementMapping:
+        return ElementMapping(
+            UserMapping(
+                types=self.types,
+                timezone=self.timezone,
+                identifiers=self.identifiers,
+                add_to_arrays=self.add_to_arrays,
+                remove_from_arrays=self.remove_from_arrays,
+            ),
+            EventMapping(types=self.types, timezone=self.timezone, identifiers=self.identifiers),
+        )

@@ -1,0 +1,78 @@
+"""Operators that send events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.events import EventMapping
+from airflow_provider_moengage.delivery.sources import Source
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.operators.base import MoEngageSendOperator, RowsParameter, template_fields
+
+
+class MoEngageTrackEventsOperator(MoEngageSendOperator):
+    """
+    Sends events, in the source's order for every user; rows of one user that stand together share a call.
+
+    An event cannot be changed or deleted, and one that is sent twice is there twice.
+
+    :param events: rows, flat (``{"customer_id": "a1", "action": "Order placed", "event_time": …, "total": 12.5}``) or
+        in the API's own shape (``{"customer_id": "a1", "actions": [{"action": …, "attributes": {…}}]}``).
+    :param id_column: the column that identifies the user.
+    :param action_column: the column that holds the event's name.
+    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds since the
+        epoch; None: MoEngage takes the time of receipt.
+    :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
+    :param identifiers: the active identifiers of an Identity Resolution workspace.
+    :param on_unknown: what becomes of events whose request got no answer: ``resend`` or ``reject``.
+    """
+
+    rows_parameter = "events"
+    events = RowsParameter()
+    template_fields: Sequence[str] = template_fields("events")
+
+    def __init__(
+        self,
+        *,
+        events: Any = None,
+        id_column: str = "customer_id",
+        action_column: str = "action",
+        time_column: str | None = "event_time",
+        attributes: Mapping[str, str] | Sequence[str] | None = None,
+        types: Mapping[str, str] | None = None,
+        timezone: str | None = None,
+        identifiers: Sequence[str] = (),
+        on_unknown: Literal["resend", "reject"] = "resend",
+        **kwargs: Any,
+    ) -> None:
+        self.events = events
+        super().__init__(**kwargs)
+        self.id_column = id_column
+        self.action_column = action_column
+        self.time_column = time_column
+        self.attributes = attributes
+        self.types = types
+        self.timezone = timezone
+        self.identifiers = identifiers
+        self.on_unknown = on_unknown
+        if on_unknown not in ("resend", "reject"):
+            raise MoEngageParameterError(f"on_unknown is {on_unknown!r}; use 'resend' or 'reject'")
+        self._mapping()
+
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+        return hook.track_events(source, mapping=self._mapping(), on_unknown=self.on_unknown, **delivery)
+
+    def _mapping(self) -> EventMapping:
+        return EventMapping(
+            id_column=self.id_column,
+            action_column=self.action_column,
+            time_column=self.time_column,
+            attributes=self.attributes,
+            types=self.types,
+            timezone=self.timezone,
+            identifiers=self.identifiers,
+        )

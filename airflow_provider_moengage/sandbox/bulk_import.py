@@ -1,0 +1,116 @@
+"""Bulk Import: takes customers, events and devices, mixed freely, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow_provider_moengage.sandbox import create_event, gate, track_device, track_user
+from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, expected
+from airflow_provider_moengage.sandbox.calls import Call, Endpoint, listed
+from airflow_provider_moengage.sandbox.settings import Settings
+
+#: By the type of an element: what checks it, and what stores it.
+KINDS: dict[
+    str, tuple[Callable[[dict[str, Any], Settings], Any], Callable[[Call, dict[str, Any], Any], None]]
+]
+KINDS = {
+    "customer": (track_user.checked, track_user.store),
+    "event": (create_event.checked, create_event.store),
+    "device": (track_device.checked, track_device.store),
+}
+
+
+def bulk_size(call: Call) -> None:
+    """413: the body is too long for Bulk Import, which takes less than the other endpoints."""
+    if call.body_bytes > call.state.settings.max_bulk_bytes:
+        raise Refused(413, None, "The payload can not exceed 100KB")
+
+
+def strict_json_object(call: Call) -> None:
+    """400: the body is no JSON object; the lenient reading answers 200 to it all the same."""
+    try:
+        gate.json_object(call)
+    except Refused:
+        if call.state.settings.bulk_strict:
+            raise
+
+
+def bulk_import(call: Call) -> Answer:
+    """
+    Accept the elements, in their order.
+
+    MoEngage documents errors for bad elements and says that every call answers 200 too. In the strict reading
+    one bad element is a 400 that does not say which it is, and nothing is stored. In the lenient one the
+    answer is 200, and what is bad is dropped and recorded as bent.
+    """
+    state = call.state
+    good = []
+    try:
+        for element in _elements(call.document):
+            try:
+                good.append((element, _checked(element, state.settings)))
+            except Refused as refused:
+                if state.settings.bulk_strict:
+                    raise
+                customer_id = element.get("customer_id") if isinstance(element, dict) else None
+                state.bent.record(customer_id, refused.attribute, f"element dropped: {refused.message}")
+    except Refused as refused:
+        if state.settings.bulk_strict:
+            raise
+        state.bent.record(None, refused.attribute, f"call dropped: {refused.message}")
+    for element, outcome in good:
+        KINDS[element["type"]][1](call, element, outcome)
+    return accepted(call.request_id)
+
+
+def _elements(document: dict[str, Any]) -> list[Any]:
+    if document.get("type") != "transition":
+        raise expected("type", "transition")
+    elements = document.get("elements")
+    if not isinstance(elements, list):
+        raise expected("elements", "array")
+    if not elements:
+        raise Refused(400, "MissingAttributeError", "elements cannot be empty array", "elements")
+    return elements
+
+
+def _checked(element: Any, settings: Settings) -> Any:
+    if not isinstance(element, dict):
+        raise expected("elements", "array of objects")
+    kind = element.get("type")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise Refused(400, "AttributeError", "type in elements should be customer/event/device", "type")
+    if "customer_id" not in element and not settings.identifiers:
+        raise Refused(400, "MissingAttributeError", "customer_id not found in the payload", "customer_id")
+    return KINDS[kind][0](element, settings)
+
+
+def _of_kind(document: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    elements = listed(document, "elements")
+    return [element for element in elements if isinstance(element, dict) and element.get("type") == kind]
+
+
+def _customers(document: dict[str, Any]) -> list[Any]:
+    return [e.get("customer_id") for e in listed(document, "elements") if isinstance(e, dict)]
+
+
+BULK_IMPORT = Endpoint(
+    path="/v1/transition/{app_id}",
+    gate=(
+        gate.basic_authentication,
+        gate.app_id_in_path,
+        *gate.HEADERS_GATE,
+        bulk_size,
+        strict_json_object,
+    ),
+    respond=bulk_import,
+    costs={
+        "bulk_users": lambda document: len(_of_kind(document, "customer")),
+        "bulk_events": lambda document: sum(
+            max(1, len(listed(event, "actions"))) for event in _of_kind(document, "event")
+        ),
+        "bulk_devices": lambda document: len(_of_kind(document, "device")),
+    },
+    customers=_customers,
+)

@@ -1,0 +1,35 @@
+"""Delete User: marks one user for deletion."""
+
+from __future__ import annotations
+
+from airflow_provider_moengage.sandbox import gate
+from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, text_in
+from airflow_provider_moengage.sandbox.calls import Call, Endpoint, one
+
+#: One edition lists ``id`` in its schema and ``moengage_id`` in its text.
+IDENTITY_TYPES = ("customer_id", "moengage_id", "id")
+
+
+def delete_user(call: Call) -> Answer:
+    """Mark a user for deletion, which MoEngage carries out a day later: here it is never gone."""
+    kind = text_in(call.document, "identity_type")
+    if kind not in IDENTITY_TYPES:
+        raise Refused(
+            400, "ValueError", f"identity_type can only be in {', '.join(IDENTITY_TYPES)}", "identity_type"
+        )
+    value, users = text_in(call.document, "identity_value"), call.state.users
+    user = users.find(value) if kind == "customer_id" else users.find_id(value)
+    if user is None:
+        raise Refused(400, "Not Found", f"User doesn't exists with {kind} {value}")
+    user.deletion_requested = True
+    return accepted(call.request_id)
+
+
+DELETE_USER = Endpoint(
+    path="/v1/customer/delete",
+    gate=gate.QUERY_GATE,
+    respond=delete_user,
+    costs={"delete_users": one},
+    customers=lambda document: (document.get("identity_value"),),
+    titled=True,
+)

@@ -1,0 +1,49 @@
+"""When an event happened, in the documented forms."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import Any
+
+ISO_8601 = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}:[0-9]{2})?)(?:\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+)
+DIGITS = re.compile(r"[0-9]{1,13}")
+#: The second day of the year 1, as an offset can take most of a day away, and what has 14 digits.
+EARLIEST, TOO_LATE = -62_135_510_400, 10**13
+#: A larger number cannot be seconds: they would lie beyond the year 5000. Some samples have milliseconds.
+MOST_SECONDS = 10**11
+
+
+def epoch_seconds(value: Any) -> float | None:
+    """
+    Give the seconds since 1970 that a time stands for; None where it is in no documented form.
+
+    :param value: seconds since 1970, as a number or as digits, where 13 digits are milliseconds; or ISO 8601,
+        which is UTC where it names no offset.
+    """
+    if isinstance(value, str):
+        if not DIGITS.fullmatch(value):
+            return _iso_8601(value)
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not EARLIEST <= value < TOO_LATE:
+        return None
+    return value / 1000 if value > MOST_SECONDS else float(value)
+
+
+def _iso_8601(text: str) -> float | None:
+    match = ISO_8601.fullmatch(text)
+    if match is None:
+        return None
+    moment, offset = match.groups()
+    if offset is not None:
+        moment += "+00:00" if offset == "Z" else f"{offset[:3]}:{offset[-2:]}"
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    if parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=timezone.utc)
+    seconds = parsed.timestamp()
+    return seconds if seconds >= EARLIEST else None

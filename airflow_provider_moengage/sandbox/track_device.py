@@ -1,0 +1,84 @@
+"""Track Device: creates and updates one device of a user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_moengage.sandbox import gate
+from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, expected, missing, text_in
+from airflow_provider_moengage.sandbox.calls import Call, Endpoint, one
+from airflow_provider_moengage.sandbox.customers import Customer, customer_of
+from airflow_provider_moengage.sandbox.devices import MOST_DEVICES
+from airflow_provider_moengage.sandbox.settings import Settings
+
+PLATFORMS = ("ANDROID", "iOS", "web", "TV")
+OPTED = ("True", "False")
+FIELDS = frozenset({"type", "customer_id", "device_id", "attributes"})
+ATTRIBUTES = frozenset(
+    {
+        *("platform", "push_id", "model", "app_version", "os_version", "moe_gaid", "idfv"),
+        *("moe_push_opted", "moe_push_provisional_opted"),
+    }
+)
+
+
+def track_device(call: Call) -> Answer:
+    """Accept a device; what MoEngage would drop or alter without a word is recorded as bent."""
+    store(call, call.document, checked(call.document, call.state.settings))
+    return accepted(call.request_id)
+
+
+def checked(document: dict[str, Any], settings: Settings) -> Customer:
+    """Check a device object, and say whose it is; the errors are those that MoEngage documents."""
+    text_in(document, "type")
+    # A device has no place for identifiers.
+    customer = customer_of(document, None, settings)
+    text_in(document, "device_id")
+    if "attributes" not in document:
+        raise missing("attributes")
+    attributes = document["attributes"]
+    if not isinstance(attributes, dict):
+        raise expected("attributes", "object")
+    if text_in(attributes, "platform") not in PLATFORMS:
+        raise Refused(400, "ValueError", "'platform' is not a valid platform.", "platform")
+    text_in(attributes, "push_id")
+    return customer
+
+
+def store(call: Call, document: dict[str, Any], customer: Customer) -> None:
+    """Store a checked device, as far as MoEngage would."""
+    state = call.state
+
+    def note(attribute: str | None, what: str) -> None:
+        state.bent.record(customer.customer_id, attribute, what)
+
+    if document["type"] != "device":
+        note(None, "not processed: the type is not exactly device")
+        return
+    user = state.users.of(customer)
+    if user is None:
+        note(None, "device not stored: there is no such customer")
+        return
+    attributes = {}
+    for name, value in document["attributes"].items():
+        if name not in ATTRIBUTES:
+            note(name, "dropped: a device has no custom attributes")
+        elif not isinstance(value, str):
+            note(name, "dropped: expected to be a string")
+        elif name == "moe_push_opted" and value not in OPTED:
+            note(name, 'dropped: expected to be "True" or "False"')
+        else:
+            attributes[name] = value
+    for name in document.keys() - FIELDS:
+        note(name, "ignored: no field of a device object")
+    if not state.devices.apply(user, document["device_id"], attributes):
+        note(None, f"device not stored: the customer has {MOST_DEVICES} devices already")
+
+
+TRACK_DEVICE = Endpoint(
+    path="/v1/device/{app_id}",
+    gate=gate.PATH_GATE,
+    respond=track_device,
+    costs={"devices": one},
+    customers=lambda document: (document.get("customer_id"),),
+)
