@@ -115,6 +115,10 @@ class MoEngageClient:
         with self._lock:
             return sum(window.throttled_seconds for window in self._windows.values())
 
+    def exceeds(self, units: Mapping[str, int]) -> bool:
+        """Whether a request costs more than a whole window of its quota holds, as far as is known."""
+        return any(count > self._window(quota).capacity for quota, count in units.items())
+
     def send(
         self,
         endpoint: Endpoint,
@@ -128,7 +132,8 @@ class MoEngageClient:
         Send one body, as often as the documentation advises, within the rate window.
 
         408, 5xx and network errors are repeated up to five times with growing pauses; a 429 waits for its
-        window and counts against nothing, until five whole windows have granted nothing.
+        window and counts against nothing, until five whole windows have granted nothing, or the request turns
+        out to cost more than a whole window holds.
 
         :param body: JSON in UTF-8.
         :param units: what it costs, by quota.
@@ -153,7 +158,7 @@ class MoEngageClient:
             if isinstance(outcome, Answer) or not outcome.retryable:
                 return Exchange(outcome, sent, unanswered)
             if isinstance(outcome, MoEngageRateLimited) and units:
-                if any(self._window(quota).starved for quota in units):
+                if self.exceeds(units) or any(self._window(quota).starved for quota in units):
                     return Exchange(outcome, sent, unanswered)
                 continue
             failures += 1

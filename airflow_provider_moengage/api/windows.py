@@ -150,6 +150,11 @@ class Window:
         return self._throttled_seconds
 
     @property
+    def capacity(self) -> int:
+        """Units that this client may use of one whole window."""
+        return max(1, int(self._limit * self._share))
+
+    @property
     def starved(self) -> bool:
         """Whether five whole windows have passed without one unit granted by MoEngage."""
         since = self._refused_since
@@ -225,7 +230,7 @@ class Window:
         return max(0.001, (self._ends or now) - now)
 
     def _grants(self, units: int) -> bool:
-        allowed = max(1, int(self._limit * self._share)) - self._used
+        allowed = self.capacity - self._used
         if self._remaining is not None:
             return units <= min(allowed, self._remaining - self._in_flight)
         # More than a whole window holds can only go into a fresh one.

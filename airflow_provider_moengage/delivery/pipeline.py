@@ -14,6 +14,7 @@ from airflow_provider_moengage.api.answers import Answer
 from airflow_provider_moengage.api.client import MAX_RETRIES, Exchange, MoEngageClient
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
+    MoEngageRateLimited,
     MoEngageRecordInvalid,
     MoEngageRecordRefused,
     MoEngageRequestRefused,
@@ -99,7 +100,10 @@ class Delivery:
 
     def run(self) -> Run:
         """Deliver until the source ends or something stops the run; what is in flight then is still settled."""
-        steps = (self._open, self._read, self._send_rest, self._finish, self._receive, self._ledger.flush)
+        # A time-out may interrupt the wait for what is in flight, which is settled before the report all the same:
+        # so there is a second one, which has nothing to do otherwise.
+        wait_twice = (self._finish, self._finish)
+        steps = (self._open, self._read, self._send_rest, *wait_twice, self._receive, self._ledger.flush)
         for step in steps:
             # Errors are kept and not raised: the report of what was done is owed in every exit.
             try:
@@ -186,6 +190,9 @@ class Delivery:
     def _deliver(self, batch: Batch) -> None:
         if self._halt.is_set() or self._client is None:
             return
+        if len(batch.items) > 1 and self._client.exceeds(batch.units):
+            self._deliver_halves(batch)
+            return
         operation = self._operation
         exchange = self._client.send(
             operation.endpoint, batch.body, batch.units, self._halt, repeatable=operation.repeatable
@@ -198,6 +205,12 @@ class Delivery:
                 self._answers.put((batch, outcome))
         elif operation.forgives(outcome):
             self._ledger.forgive(batch)
+        elif (
+            isinstance(outcome, MoEngageRateLimited)
+            and len(batch.items) > 1
+            and self._client.exceeds(batch.units)
+        ):
+            self._deliver_halves(batch, unknown=exchange.unanswered)
         elif isinstance(outcome, MoEngageRecordRefused):
             self._narrow_down(batch, exchange, outcome)
         elif exchange.unanswered and not operation.repeatable and self._silent < MAX_RETRIES:
@@ -205,6 +218,10 @@ class Delivery:
             self._refuse_unknown(batch)
         elif isinstance(outcome, MoEngageError) and not isinstance(outcome, MoEngageStopped):
             self._stop(outcome)
+
+    def _deliver_halves(self, batch: Batch, *, unknown: bool = False) -> None:
+        for half in batch.halves(unknown=unknown):
+            self._deliver(half)
 
     def _refuse_unknown(self, batch: Batch) -> None:
         for entry in batch.entries:
@@ -224,8 +241,7 @@ class Delivery:
     def _narrow_down(self, batch: Batch, exchange: Exchange, refused: MoEngageRecordRefused) -> None:
         """Halve a refused batch until the bad row stands alone, and refuse that one."""
         if len(batch.entries) > 1:
-            for half in batch.halves(unknown=exchange.unanswered):
-                self._deliver(half)
+            self._deliver_halves(batch, unknown=exchange.unanswered)
             return
         self._ledger.refuse(batch.entries[0], refused)
         hopeless = self._ledger.hopeless

@@ -349,3 +349,14 @@ def test_only_retry_after_and_not_the_windows_reset_lengthens_the_pause(requests
         {"json": ACCEPTED},
     )
     assert pauses == [(1, None), (2, 7.0)]
+
+
+def test_a_request_that_no_window_can_hold_is_given_back(requests_mock):
+    small = {"x-ratelimit-limit": "10; w=1", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "0"}
+    requests_mock.post(URL, [{"status_code": 429, "headers": small}])
+    sender = client()
+    assert not sender.exceeds({"bulk_users": 11})
+    exchange = sender.send(TRACK_USER, b"{}", {"bulk_users": 11})
+    assert type(exchange.outcome) is MoEngageRateLimited
+    assert exchange.requests == 1
+    assert sender.exceeds({"bulk_users": 11})
