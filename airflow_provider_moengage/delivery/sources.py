@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from itertools import islice
 from typing import Any, Protocol
@@ -70,10 +71,18 @@ class Rows:
             self._rows = self._parse(self._rows)
         if isinstance(self._rows, Mapping):
             self._rows = [self._rows]
-        if isinstance(self._rows, (bytes, bytearray)) or not isinstance(self._rows, Iterable):
+        if isinstance(self._rows, (bytes, bytearray)) or not isinstance(
+            self._rows, (Sequence, Iterator, AbstractSet)
+        ):
+            # A data frame would give the names of its columns, and they would be taken for ids.
+            frame = (
+                "; of a data frame, hand over frame.to_dict('records')"
+                if hasattr(self._rows, "to_dict")
+                else ""
+            )
             raise MoEngageParameterError(
-                f"{self._parameter} is of type {type(self._rows).__name__}; use a list of rows, an upstream task's "
-                "output, or a template that renders to a JSON list"
+                f"{self._parameter} is of type {type(self._rows).__name__}; use a list of rows, an upstream "
+                f"task's output, or a template that renders to a JSON list{frame}"
             )
         if not isinstance(self._rows, Sequence):
             self._rows = list(self._rows)

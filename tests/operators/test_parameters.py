@@ -110,3 +110,14 @@ def test_a_connection_that_is_wrong_is_named_and_not_retried(
     for words in ("other", *named):
         assert words in str(error)
     assert "SECRETKEY" not in str(error)
+
+
+def test_a_data_frame_is_not_taken_for_a_list_of_its_columns(track: Tracker):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame([{"customer_id": "ann", "n": 1}])
+    error = track.fails(MoEngageTaskFailed, users=frame)
+    assert "users is of type DataFrame" in str(error)
+    assert "frame.to_dict('records')" in str(error)
+    assert track.requests == 0
+    track(users=frame.to_dict("records"))
+    assert track.attributes() == {"ann": {"n": 1}}
