@@ -27,7 +27,7 @@ unexport AIRFLOW_CONFIG AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEM
 # Every run has an Airflow home of its own, removed at the end: never ~/airflow.
 IN_NEW_AIRFLOW_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home"
 
-.PHONY: help demo test lint type format test-current test-2.11 test-wheel lock clean
+.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /  \1\t/' | expand -t 18
@@ -36,7 +36,7 @@ demo: .venv/.made ## Push a generated shop's customers into the sandbox with the
 	.venv/bin/python -m demo
 
 # The suite on the current Airflow comes last, so that the run closes with its summary.
-test: lint type test-2.11 test-current ## All checks: style, types, Airflow 2.11, Airflow 3.3, the wheel
+test: lint type docs test-2.11 test-current ## All checks: style, types, docs, Airflow 2.11, Airflow 3.3, the wheel
 
 lint: .venv/.made ## Style: ruff check and ruff format --check
 	.venv/bin/ruff check .
@@ -48,6 +48,11 @@ type: .venv/.made ## Types: mypy --strict
 format: .venv/.made ## Mend what ruff can mend
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+# Not --quiet: MkDocs counts only warnings that it logs, and a broken link would pass. The variable turns off a notice of
+# the theme's makers that is nobody's business here.
+docs: .venv-docs/.made ## Build the documentation into site/; a broken link or anchor fails
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 test-current: .venv/.made ## The whole suite on Airflow 3.3, the wheel included
 	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m pytest $(PYTEST_ARGS)
@@ -72,11 +77,12 @@ COMPILE := pip compile --quiet --universal --python-version 3.10 --upgrade --cus
 
 lock: $(UV) ## Refresh the pins in requirements/ from the .in files
 	$(UV) $(COMPILE) requirements/tools.in --output-file requirements/tools.txt
+	$(UV) $(COMPILE) requirements/docs.in --output-file requirements/docs.txt
 	$(UV) $(COMPILE) requirements/airflow-3.3.in --output-file requirements/airflow-3.3.txt
 	$(UV) $(COMPILE) requirements/airflow-2.11.in --output-file requirements/airflow-2.11.txt
 
 clean: ## Remove environments, builds, caches and the demo's state
-	rm -rf .venv .venv-2.11 .venv-tools build dist demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-2.11 .venv-docs .venv-tools build dist site demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --target works where a distribution ships Python without venv or marks it as externally managed.
@@ -97,4 +103,9 @@ $(UV): requirements/tools.txt
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON_2_11)" .venv-2.11
 	$(UV) pip sync --quiet --compile-bytecode --python .venv-2.11 requirements/airflow-2.11.txt
 	$(UV) pip install --quiet --python .venv-2.11 --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-docs/.made: requirements/docs.txt $(UV)
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv-docs
+	$(UV) pip sync --quiet --python .venv-docs requirements/docs.txt
 	touch $@

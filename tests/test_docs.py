@@ -1,16 +1,37 @@
-"""The examples of the README are run as they stand there."""
+"""The examples of the README and of the documentation are run as they stand there, and tables are as the code is."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_moengage.api.endpoints import QUOTAS
+from airflow_provider_moengage.get_provider_info import FORM_FIELDS
+from airflow_provider_moengage.operators.base import MoEngageSendOperator
+from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
+from airflow_provider_moengage.operators.devices import (
+    MoEngageOptOutDevicesOperator,
+    MoEngageTrackDevicesOperator,
+)
+from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
+from airflow_provider_moengage.operators.users import (
+    MoEngageDeleteUsersOperator,
+    MoEngageGetUsersOperator,
+    MoEngageMergeUsersOperator,
+    MoEngageTrackUsersOperator,
+    MoEngageUnsetAttributesOperator,
+)
+from airflow_provider_moengage.sandbox.faults import KINDS
+from airflow_provider_moengage.sandbox.settings import Settings
 from tests.dag_runs import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [
     pytest.param(block, id=f"{page.name}-{number}")
@@ -20,9 +41,26 @@ BLOCKS = [
 DAGS = [block for block in BLOCKS if "@dag(" in str(block.values[0])]
 TESTS = [block for block in BLOCKS if "\ndef test_" in str(block.values[0])]
 
+OPERATORS: dict[str, type[MoEngageSendOperator]] = {
+    "track-users.md": MoEngageTrackUsersOperator,
+    "unset-attributes.md": MoEngageUnsetAttributesOperator,
+    "get-users.md": MoEngageGetUsersOperator,
+    "merge-users.md": MoEngageMergeUsersOperator,
+    "delete-users.md": MoEngageDeleteUsersOperator,
+    "track-events.md": MoEngageTrackEventsOperator,
+    "track-devices.md": MoEngageTrackDevicesOperator,
+    "opt-out-devices.md": MoEngageOptOutDevicesOperator,
+    "bulk-import.md": MoEngageBulkImportOperator,
+}
+
 
 def test_every_example_is_a_dag_or_a_test_and_so_is_run():
     assert {block.id for block in BLOCKS} == {block.id for block in (*DAGS, *TESTS)}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_page_of_every_operator_has_an_example(name):
+    assert any(str(block.id).startswith(name) for block in BLOCKS)
 
 
 @pytest.mark.parametrize("example", DAGS)
@@ -49,13 +87,88 @@ def test_a_dag_of_the_docs_runs(example, run_dag, moengage_sandbox, sqlite_wareh
     assert moengage_sandbox.bent() == []
 
 
-@pytest.mark.parametrize("example", TESTS)
-def test_a_test_of_the_docs_passes(example, pytester: pytest.Pytester):
-    pytester.makepyfile(example)
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+def test_the_tests_of_the_docs_pass(pytester: pytest.Pytester):
+    # All in one run, because importing Airflow takes longer than they do; a failure shows page and number.
+    files = {
+        "test_" + re.sub(r"\W", "_", str(block.id)): str(block.values[0]).replace("\r", "") for block in TESTS
+    }
+    assert len(files) == len(TESTS)
+    pytester.makepyfile(**files)
+    pytester.runpytest_subprocess("-q", "-W", "ignore::DeprecationWarning").assert_outcomes(passed=len(TESTS))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_of_the_docs_lead_somewhere(page: Path):
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
         assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_the_docs_name_exist(page: Path):
+    for file in re.findall(r"`(example_dags/[\w./]+)`", page.read_text()):
+        assert (ROOT / file).is_file(), file
+
+
+def tables(page: Path, first_column: str) -> list[dict[str, str]]:
+    """Read the tables of a page whose first column has this head: the names, and what stands beside them."""
+    found = re.findall(rf"^\| {first_column} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", page.read_text(), re.MULTILINE)
+    return [
+        {
+            name: cells[1].strip()
+            for cells in (re.split(r" \| ", row.strip("| \n"), maxsplit=2) for row in rows.splitlines())
+            for name in re.findall(r"`(\w+)`", cells[0])
+        }
+        for rows in found
+    ]
+
+
+def written(defaults: dict[str, object]) -> dict[str, str]:
+    """Write defaults as the docs do: texts in double quotes."""
+    return {
+        name: "`" + (json.dumps(value) if isinstance(value, str) else repr(value)) + "`"
+        for name, value in defaults.items()
+    }
+
+
+def defaults(operator: type[MoEngageSendOperator]) -> dict[str, object]:
+    parameters = inspect.signature(operator.__init__).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+
+
+def test_the_shared_parameters_are_those_of_the_base_class():
+    (documented,) = tables(DOCS / "rows.md", "parameter")
+    assert documented == written(defaults(MoEngageSendOperator))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_parameters_of_a_page_are_those_of_its_operator(name):
+    (documented,) = tables(DOCS / name, "parameter")
+    assert documented == written(defaults(OPERATORS[name]))
+
+
+def test_the_settings_of_the_sandbox_are_documented():
+    (documented,) = tables(DOCS / "sandbox.md", "setting")
+    assert documented == {
+        setting.name: "`"
+        + json.dumps(list(setting.default) if isinstance(setting.default, tuple) else setting.default)
+        + "`"
+        for setting in fields(Settings)
+    }
+
+
+def test_the_faults_of_the_sandbox_are_documented():
+    (documented,) = tables(DOCS / "sandbox.md", "kind")
+    assert set(documented) == set(KINDS)
+
+
+def test_the_limits_and_fields_of_a_connection_are_documented():
+    (limits,) = tables(DOCS / "connection.md", "name")
+    assert set(limits) == set(QUOTAS)
+    (named,) = tables(DOCS / "connection.md", "field")
+    assert set(FORM_FIELDS) <= set(named)
+
+
+def test_what_a_report_holds_is_documented(moengage_sandbox_connection):
+    (documented,) = tables(DOCS / "rows.md", "key")
+    push = MoEngageTrackUsersOperator(task_id="push", users=[{"customer_id": "a1", "plan": "gold"}])
+    assert set(documented) - {"validate_only", "valid"} == set(push.execute({}))

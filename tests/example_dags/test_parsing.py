@@ -20,9 +20,13 @@ def test_examples_parse_without_reaching_out(tmp_path):
     assert outcome["import_errors"] == {}
     assert outcome["calls"] == []
     assert outcome["dags"] == [
+        "moengage_events_from_orders",
+        "moengage_forget_users",
+        "moengage_unset_after_churn",
         "moengage_users_from_file",
         "moengage_users_from_sql",
         "moengage_users_from_task",
+        "moengage_users_to_warehouse",
     ]
 
 

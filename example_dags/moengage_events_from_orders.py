@@ -1,0 +1,56 @@
+"""
+Send an event for every order of a span of time, in the order in which each customer placed them.
+
+MoEngage has no way to change, delete or recognise an event: one that is sent twice is there twice. So each run sends
+a span that no other run sends, and the task is not retried by itself; look at its report, and trigger what is missing.
+
+Needs the connections ``moengage_default`` and ``warehouse``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+try:
+    from airflow.sdk import Param, dag
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag
+    from airflow.models.param import Param
+
+from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
+
+
+@dag(
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    # A scheduled DAG would take its data interval: {{ data_interval_start }} and {{ data_interval_end }}.
+    params={
+        "since": Param("2018-01-01", type="string", format="date"),
+        "until": Param("2026-01-01", type="string", format="date"),
+        "rejected_path": "file:///tmp/moengage/rejected",
+    },
+    tags=["example", "moengage"],
+)
+def moengage_events_from_orders():
+    MoEngageTrackEventsOperator(
+        task_id="send_orders",
+        sql="sql/orders.sql",
+        sql_conn_id="warehouse",
+        time_column="ordered_at",
+        # The shop's clock; MoEngage gets seconds in UTC.
+        timezone="America/New_York",
+        # Every other column of the query is an attribute of the event. An order's number is no number.
+        types={"order_id": "string", "store_id": "string"},
+        # Where no answer comes, MoEngage may have taken the event: an order too few beats an order too many.
+        on_unknown="reject",
+        max_rejected=0.01,
+        rejected_path="{{ params.rejected_path }}",
+        retries=0,
+    )
+
+
+dag = moengage_events_from_orders()
+
+if __name__ == "__main__":
+    dag.test()

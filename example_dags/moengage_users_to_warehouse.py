@@ -1,0 +1,65 @@
+"""
+Read users back from MoEngage into a table of the warehouse: what campaigns and support have changed there.
+
+Users are inserted in portions, and a run that fails and is retried inserts some of them again. So they go to a staging
+table, which replaces the table that people read once it is complete.
+
+Needs the connections ``moengage_default`` and ``warehouse``, and a MoEngage workspace with Get User enabled.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
+
+try:
+    from airflow.sdk import dag
+except ImportError:  # Airflow 2.11
+    from airflow.decorators import dag
+
+from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator
+
+# Attributes at MoEngage and columns of the table alike.
+FIELDS = ["customer_id", "name", "orders", "lifetime_value", "last_order"]
+COLUMNS = "customer_id text, name text, orders integer, lifetime_value numeric, last_order text"
+
+
+@dag(schedule="@daily", start_date=datetime(2026, 1, 1), catchup=False, tags=["example", "moengage"])
+def moengage_users_to_warehouse():
+    empty = SQLExecuteQueryOperator(
+        task_id="empty_staging",
+        conn_id="warehouse",
+        sql=[
+            f"create table if not exists moengage_users_staging ({COLUMNS})",
+            f"create table if not exists moengage_users ({COLUMNS})",
+            "delete from moengage_users_staging",
+        ],
+    )
+    read = MoEngageGetUsersOperator(
+        task_id="read_users",
+        # MoEngage lists nobody: one has to ask for each user by id.
+        sql="select id as customer_id from customers order by id",
+        sql_conn_id="warehouse",
+        fields=FIELDS,
+        output_table="moengage_users_staging",
+        output_conn_id="warehouse",
+        # Customers whom MoEngage does not know are counted in the report, under not_found.
+        on_missing="ignore",
+    )
+    publish = SQLExecuteQueryOperator(
+        task_id="publish",
+        conn_id="warehouse",
+        autocommit=False,  # both statements or neither
+        sql=[
+            "delete from moengage_users",
+            "insert into moengage_users select distinct * from moengage_users_staging",
+        ],
+    )
+    empty >> read >> publish
+
+
+dag = moengage_users_to_warehouse()
+
+if __name__ == "__main__":
+    dag.test()
