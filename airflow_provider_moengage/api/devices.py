@@ -23,6 +23,11 @@ class DeviceAttributes(Record):
     moe_gaid: str | None = None
     idfv: str | None = None
 
+    @field_validator("push_id")
+    @classmethod
+    def _push_id_is_one(cls, push_id: str) -> str:
+        return _present("push_id", push_id)
+
 
 class Device(Record):
     """A device of a customer who exists; MoEngage drops the device of one who does not."""
@@ -68,15 +73,20 @@ class OptOut(Record):
     client_reference_id: str | None = None
     device_identifiers: list[dict[str, str]] | None = None
 
-    @field_validator("user_identifier_type", "user_identifier_value")
+    @field_validator("user_identifier_type")
     @classmethod
-    def _identifier_is_one(cls, value: str) -> str:
-        return _present("the user's identifier", value)
+    def _type_is_one(cls, kind: str) -> str:
+        return _present("user_identifier_type", kind)
+
+    @field_validator("user_identifier_value", mode="plain")
+    @classmethod
+    def _identifier_is_taken(cls, identifier: Any) -> str:
+        return check_customer_id(identifier)
 
     @field_validator("device_identifiers")
     @classmethod
     def _device_is_named(cls, named: list[dict[str, str]] | None) -> list[dict[str, str]] | None:
-        for one in named or []:
+        for one in [{}] if named == [] else named or []:
             if not one or not DEVICE_IDENTIFIERS.issuperset(one) or not all(one.values()):
                 raise MoEngageRecordInvalid(
                     "device_identifiers",

@@ -132,6 +132,12 @@ class Event(Record):
     @model_validator(mode="after")
     def _user_is_known(self, info: ValidationInfo) -> Self:
         terms = info.context or NO_TERMS
+        unknown = sorted(set(self.user_identifiers or ()) - terms.identifiers)
+        if unknown:
+            raise MoEngageRecordInvalid(
+                "user_identifiers",
+                f"{unknown[0]!r} is none of the workspace's identifiers, which identifiers= names",
+            )
         if self.customer_id is not None or not identifier_in(self.user_identifiers or {}, terms.identifiers):
             check_customer_id(self.customer_id)
         if not self.actions:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import Self
 
@@ -74,11 +74,27 @@ class UnsetRule(Record):
     attr: str
     case_sensitive: bool = True
 
+    @model_validator(mode="after")
+    def _spares_the_customer_id(self) -> Self:
+        own, attr = "customer_id", self.attr
+        if not self.case_sensitive:
+            attr = attr.casefold()
+        matches = {
+            "equals": own == attr,
+            "prefix": own.startswith(attr),
+            "suffix": own.endswith(attr),
+            "contains": attr in own,
+        }
+        if matches[self.type]:
+            raise MoEngageRecordInvalid(
+                "unset_customer_id",
+                f"the rule {self.type} {self.attr!r} would unset customer_id, which cannot be",
+            )
+        return self
+
     @field_validator("attr")
     @classmethod
     def _attr_can_be_unset(cls, attr: str) -> str:
-        if attr == "customer_id":
-            raise MoEngageRecordInvalid("unset_customer_id", "customer_id cannot be unset")
         fault = unset_fault(attr)
         if fault:
             raise MoEngageRecordInvalid(*fault)
@@ -116,11 +132,6 @@ class User(Record):
         if customer_id is None and identifier_in(attributes, terms.identifiers):
             return None
         return check_customer_id(customer_id)
-
-    @property
-    def user(self) -> str:
-        """What identifies the user: whose rows keep their order."""
-        return self.customer_id or to_json(self.attributes).decode()
 
     def to_json(self) -> bytes:
         """

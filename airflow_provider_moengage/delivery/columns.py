@@ -23,6 +23,8 @@ class Columns:
     :param attributes: attribute → column, or the columns to send under their own names; None: every other column.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
+    :param parameter: the parameter that ``attributes`` came by, for the errors.
+    :param elsewhere: attributes that ``types`` may name though their columns are read elsewhere.
     :param name_fault: tells why an attribute of a name must not be written.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
@@ -31,6 +33,8 @@ class Columns:
     types: Mapping[str, str] | None = None
     timezone: str | None = None
     name_fault: NameFault = name_fault
+    parameter: str = "attributes"
+    elsewhere: Collection[str] = ()
     zone: tzinfo | None = field(init=False)
     texts: frozenset[str] = field(init=False)
     _types: Mapping[str, str] = field(init=False, repr=False)
@@ -42,7 +46,7 @@ class Columns:
         object.__setattr__(self, "zone", _checked_zone(self.timezone))
         object.__setattr__(self, "texts", frozenset(name for name, kind in types.items() if kind == "string"))
         object.__setattr__(self, "_types", types)
-        object.__setattr__(self, "_chosen", _checked_attributes(self.attributes, self.name_fault))
+        object.__setattr__(self, "_chosen", _checked_attributes(self))
         if self._chosen is not None:
             self._check_types(self._chosen)
 
@@ -101,7 +105,7 @@ class Columns:
         return {column: column for column in columns if column not in kept_out}
 
     def _check_types(self, attributes: Iterable[str]) -> None:
-        unknown = sorted(set(self._types) - set(attributes))
+        unknown = sorted(set(self._types) - set(attributes) - set(self.elsewhere))
         if unknown:
             raise MoEngageParameterError(
                 f"types names {unknown[0]!r}, which is no attribute; there are {', '.join(attributes)}"
@@ -134,26 +138,26 @@ def _checked_zone(name: object) -> tzinfo | None:
         ) from None
 
 
-def _checked_attributes(attributes: object, name_fault: NameFault) -> Mapping[str, str] | None:
-    if attributes is None:
+def _checked_attributes(columns: Columns) -> Mapping[str, str] | None:
+    given: object = columns.attributes
+    name = columns.parameter
+    if given is None:
         return None
-    if isinstance(attributes, Mapping):
-        columns = dict(attributes)
-    elif isinstance(attributes, Sequence) and not isinstance(attributes, str):
-        strange = [name for name in attributes if not isinstance(name, str)]
+    if isinstance(given, Mapping):
+        chosen = dict(given)
+    elif isinstance(given, Sequence) and not isinstance(given, str):
+        strange = [one for one in given if not isinstance(one, str)]
         if strange:
-            raise MoEngageParameterError(f"attributes holds {strange[0]!r}; names are strings")
-        columns = {name: name for name in attributes}
+            raise MoEngageParameterError(f"{name} holds {strange[0]!r}; names are strings")
+        chosen = {one: one for one in given}
     else:
         raise MoEngageParameterError(
-            f"attributes is of type {type(attributes).__name__}; use a dict of attribute and column, or a list of columns"
+            f"{name} is of type {type(given).__name__}; use a dict of attribute and column, or a list of columns"
         )
-    for attribute, column in columns.items():
-        fault = name_fault(attribute)
-        if fault or not isinstance(column, str):
-            raise MoEngageParameterError(
-                f"attributes: {fault[1]}"
-                if fault
-                else f"attributes[{attribute!r}] is {column!r}; use a column's name"
-            )
-    return columns
+    for attribute, column in chosen.items():
+        fault = columns.name_fault(attribute)
+        if fault:
+            raise MoEngageParameterError(f"{name}: {fault[1]}")
+        if not isinstance(column, str):
+            raise MoEngageParameterError(f"{name}[{attribute!r}] is {column!r}; use a column's name")
+    return chosen

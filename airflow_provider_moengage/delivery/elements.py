@@ -7,13 +7,21 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
+from pydantic_core import from_json
+
 from airflow_provider_moengage.api.devices import Device, DeviceAttributes, OptOut
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.records import Record
 from airflow_provider_moengage.delivery.batches import Item
 from airflow_provider_moengage.delivery.conversion import customer_id_text, json_value
 from airflow_provider_moengage.delivery.events import EventMapping
-from airflow_provider_moengage.delivery.rows import UserMapping, as_row, check_column, own_fields
+from airflow_provider_moengage.delivery.rows import (
+    UserMapping,
+    as_row,
+    check_column,
+    identifier_text,
+    own_fields,
+)
 
 DEVICE_KEYS = frozenset({"type", "customer_id", "device_id", "attributes"})
 DEVICE_ATTRIBUTES = tuple(DeviceAttributes.model_fields)
@@ -71,7 +79,7 @@ class DeviceMapping:
         else:
             fields = {name: row[name] for name in ("type", "device_id") if name in row}
         if "device_id" in fields:
-            fields["device_id"] = json_value("device_id", fields["device_id"], None)
+            fields["device_id"] = identifier_text("device_id", fields["device_id"])
         id_column = self.id_column if self.id_column in row or not own_shape else "customer_id"
         fields["customer_id"] = customer_id_text(row.get(id_column))
         kept_out = () if own_shape else (self.id_column, "type", "device_id")
@@ -116,6 +124,8 @@ class OptOutMapping:
             for name, column in row.items()
             if name != self.id_column and (value := json_value(str(name), column, None)) is not None
         }
+        if isinstance(named := fields.get("device_identifiers"), str):
+            fields["device_identifiers"] = parsed_list(named)
         if "user_identifier_value" not in fields:
             fields["user_identifier_type"] = "customer_id"
             fields["user_identifier_value"] = customer_id_text(row.get(self.id_column))
@@ -153,9 +163,13 @@ class ElementMapping:
     def item(self, row: object) -> tuple[Record, Item]:
         """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
         kind = as_row(row).get("type")
+        row = as_row(row)
         if kind == "customer":
-            record, item = self.users.item(row)
+            # Flat rows are Track Users' own: here everything beside the API's fields would be dropped.
+            record, item = self.users.item({"attributes": {}, **row})
             return record, _element(item.content, item, {"bulk_users": 1})
+        if kind == "event" and not isinstance(row.get("actions"), list):
+            raise MoEngageRecordInvalid("element_shape", "an event's actions must be a list")
         if kind == "event":
             event, item = self.events.item(row)
             return event, _element(event.to_json(), item, {"bulk_events": item.units["events"]})
@@ -165,6 +179,14 @@ class ElementMapping:
         raise MoEngageRecordInvalid(
             "element_type", f"an element's type must be one of {', '.join(ELEMENT_TYPES)}, in lower case"
         )
+
+
+def parsed_list(text: str) -> object:
+    """Read a list that a database or a CSV holds as JSON text; any other text is a list of itself."""
+    try:
+        return from_json(text) if text.lstrip().startswith("[") else [text]
+    except (ValueError, TypeError):
+        return [text]
 
 
 def _element(content: bytes, item: Item, units: Mapping[str, int]) -> Item:

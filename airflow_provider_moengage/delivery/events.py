@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
@@ -14,7 +16,13 @@ from airflow_provider_moengage.api.records import Terms, serialised
 from airflow_provider_moengage.delivery.batches import Item
 from airflow_provider_moengage.delivery.columns import Columns
 from airflow_provider_moengage.delivery.conversion import CONVERTERS, customer_id_text, json_value
-from airflow_provider_moengage.delivery.rows import as_row, check_column, check_identifiers, own_fields
+from airflow_provider_moengage.delivery.rows import (
+    as_row,
+    check_column,
+    check_identifiers,
+    identifier_text,
+    own_fields,
+)
 
 #: What a row in the API's own shape may hold; one row may hold several actions.
 EVENT_KEYS = frozenset({"type", "customer_id", "device_id", "user_identifiers", "actions"})
@@ -90,10 +98,7 @@ class EventMapping:
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         row = as_row(row)
-        try:
-            fields = self._own(row) if isinstance(row.get("actions"), list) else self._flat(row)
-        except RecursionError:
-            raise MoEngageRecordInvalid("object_levels", "the row has a value nested without end") from None
+        fields = self._own(row) if isinstance(row.get("actions"), list) else self._flat(row)
         return Event.check(fields, self._terms)
 
     def _flat(self, row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -107,7 +112,7 @@ class EventMapping:
             "customer_id": customer_id_text(row.get(self.id_column)),
             "actions": [action],
         }
-        named = {name: row[name] for name in self.identifiers if isinstance(row.get(name), str)}
+        named = {name: text for name in self.identifiers if (text := identifier_text(name, row.get(name)))}
         if named and fields["customer_id"] is None:
             fields["user_identifiers"] = named
         return fields
@@ -119,7 +124,10 @@ class EventMapping:
                 "event_time",
                 f"{self.time_column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",
             )
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, Real | Decimal) and not isinstance(value, bool):
+            value = json_value(str(self.time_column), value, None)
+            if value is None:
+                raise MoEngageRecordInvalid("event_time", f"{self.time_column!r} is a number that is no time")
             return value
         if isinstance(value, str) and value.strip().isdecimal():
             return value

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, Literal
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.records import Deletion, Identifier, MergePair, UnsetRule, User
 from airflow_provider_moengage.delivery.batches import Item
 from airflow_provider_moengage.delivery.conversion import customer_id_text, json_value
-from airflow_provider_moengage.delivery.rows import as_row, check_column
+from airflow_provider_moengage.delivery.elements import parsed_list
+from airflow_provider_moengage.delivery.rows import as_row, check_column, check_switch
 
 
 def _id_of(row: object, id_column: str) -> str | None:
@@ -51,6 +52,7 @@ class UnsetMapping:
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
+        check_switch("update_existing_only", self.update_existing_only)
         if (self.unset is None) == (self.unset_column is None):
             raise MoEngageParameterError("use exactly one of unset= and unset_column=")
         if self.unset_column is not None:
@@ -78,22 +80,16 @@ class UnsetMapping:
                 "unset_attributes": self._rules(rules),
             }
         )
-        return user, Item(user.to_json(), user.user, {"users": 1})
+        return user, Item(user.to_json(), str(user.customer_id), {"users": 1})
 
     def _rules(self, rules: object) -> list[Any]:
         if isinstance(rules, str):
-            rules = json_value("unset", _parsed(rules), None)
+            rules = json_value("unset", parsed_list(rules), None)
         if not isinstance(rules, (list, tuple)) or not rules:
-            raise MoEngageRecordInvalid("unset_rules", "what to unset is no list of names and rules")
+            raise MoEngageRecordInvalid(
+                "unset_rules", "what to unset is empty, or no list of names and rules"
+            )
         return [{"type": "equals", "attr": rule} if isinstance(rule, str) else rule for rule in rules]
-
-
-def _parsed(text: str) -> object:
-    """Read a list that a database or a CSV holds as JSON text; any other text is one name."""
-    try:
-        return from_json(text) if text.lstrip().startswith("[") else [text]
-    except ValueError:
-        return [text]
 
 
 class IdentifierMapping:
@@ -141,9 +137,10 @@ class IdentifierMapping:
         )
         if record.identifier in self._asked:
             return record, None
+        content = record.to_json()
         self._asked.add(record.identifier)
         return record, Item(
-            record.to_json(), "", {"get_users": 1}, b'{"data":{"identifiers":[', self._closing
+            content, record.identifier, {"get_users": 1}, b'{"data":{"identifiers":[', self._closing
         )
 
 
@@ -186,9 +183,10 @@ class PairMapping:
             raise MoEngageRecordInvalid(
                 "merge_chain", "merged_user is what an earlier row merges into; merge into the one that stays"
             )
+        content = pair.to_json()
         self._merged.add(merged)
         self._retained.add(retained)
-        return pair, Item(pair.to_json(), "", {"merge_users": 1}, b'{"merge_data":[', b"]}")
+        return pair, Item(content, "", {"merge_users": 1}, b'{"merge_data":[', b"]}")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,6 @@ class Ledger:
         self.valid = 0
         self.rejected = 0
         self.unknown = 0
-        self.repeated = 0
         self.missing = 0
         self.requests = 0
         self.retried = 0
@@ -64,9 +63,7 @@ class Ledger:
     @property
     def unsent(self) -> int:
         """Rows read of which nothing is known to have arrived and nothing to have been refused."""
-        unsettled = self.read - self.accepted - self.valid - self.rejected
-        # Where every other row was settled, so were those that repeat one.
-        return 0 if unsettled == self.repeated else unsettled
+        return self.read - self.accepted - self.valid - self.rejected
 
     @property
     def hopeless(self) -> str | None:
@@ -82,10 +79,11 @@ class Ledger:
         with self._lock:
             self.valid += 1
 
-    def found_repeated(self) -> None:
-        """Count a row that asks for what an earlier one asked for; it shares that one's fate."""
+    def accept_repeated(self, rows: int) -> None:
+        """Enter rows that repeat others: where every other row is settled, they are."""
         with self._lock:
-            self.repeated += 1
+            if self.unsent == rows:
+                self.accepted += rows
 
     def forgive(self, batch: Batch) -> None:
         """Enter rows that MoEngage had nothing to do for."""
@@ -156,7 +154,7 @@ class Ledger:
         written = self._parts is not None and self._parts.written > 0
         return {
             "read": self.read,
-            "accepted": self.read - self.valid - self.rejected - self.unsent,
+            "accepted": self.accepted,
             "rejected": self.rejected,
             "unsent": self.unsent,
             "unknown": self.unknown,

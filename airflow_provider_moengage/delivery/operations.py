@@ -11,7 +11,7 @@ from airflow_provider_moengage.api.endpoints import Endpoint
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageRecordRefused,
-    MoEngageUnexpectedAnswer,
+    MoEngageServerError,
 )
 from airflow_provider_moengage.delivery.batches import Batch
 from airflow_provider_moengage.delivery.sinks import Sink
@@ -20,6 +20,11 @@ from airflow_provider_moengage.delivery.sinks import Sink
 def never(error: MoEngageError) -> bool:
     """Forgive nothing."""
     return False
+
+
+def no_doubt(batch: Batch, answer: Answer) -> MoEngageError | None:
+    """Believe every answer that says success."""
+    return None
 
 
 def is_not_found(error: MoEngageError) -> bool:
@@ -35,12 +40,14 @@ class Operation:
     :param endpoint: where to.
     :param repeatable: whether a request may be sent again when no answer came, though MoEngage may have taken it.
     :param forgives: refusals that count as done, and as ``missing`` in the report.
+    :param doubts: tells what is wrong with an answer that says success.
     :param receive: takes each answer, in the task's own thread.
     """
 
     endpoint: Endpoint
     repeatable: bool = True
     forgives: Callable[[MoEngageError], bool] = never
+    doubts: Callable[[Batch, Answer], MoEngageError | None] = no_doubt
     receive: Callable[[Batch, Answer], None] | None = None
 
 
@@ -56,20 +63,22 @@ class UsersRead:
         self.found = 0
         self.not_found: list[str] = []
 
-    def receive(self, batch: Batch, answer: Answer) -> None:
-        """
-        Take one answer; the order of its users does not matter, that none is lost does.
+    def doubts(self, batch: Batch, answer: Answer) -> MoEngageError | None:
+        """Tell whether an answer leaves users out; their order does not matter, that none is lost does."""
+        data = answer.body.get("data")
+        told = len(_listed(data, "users")) + len(_listed(data, "users_not_found"))
+        if told == len(batch.items):
+            return None
+        return MoEngageServerError(
+            f"MoEngage accounted for {told} of {len(batch.items)} users that it was asked for",
+            request_id=answer.request_id,
+        )
 
-        :raises MoEngageUnexpectedAnswer: it does not account for every user that was asked for.
-        """
+    def receive(self, batch: Batch, answer: Answer) -> None:
+        """Take one answer."""
         data = answer.body.get("data")
         users = _listed(data, "users")
         missing = _listed(data, "users_not_found")
-        if len(users) + len(missing) != len(batch.items):
-            raise MoEngageUnexpectedAnswer(
-                f"MoEngage accounted for {len(users) + len(missing)} of {len(batch.items)} users that it was asked for",
-                request_id=answer.request_id,
-            )
         self._sink.add([user.get("user_attributes") or {} for user in users])
         self.found += len(users)
         self.not_found.extend(str(user.get("identifier")) for user in missing)

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -20,7 +20,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageRequestRefused,
     MoEngageStopped,
 )
-from airflow_provider_moengage.api.records import User
+from airflow_provider_moengage.api.records import Identifier, User
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Packer
 from airflow_provider_moengage.delivery.formats import Unreadable
 from airflow_provider_moengage.delivery.ledger import HOPELESS_REFUSALS, Ledger
@@ -89,6 +89,8 @@ class Delivery:
         self._packer = Packer(operation.endpoint)
         self._answers: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
         self._silent = 0
+        self._repeated: list[tuple[str, Entry]] = []
+        self._refused: dict[str, MoEngageError] = {}
         self._concurrency = concurrency
         self._parts = parts
         self._validate_only = validate_only
@@ -103,8 +105,8 @@ class Delivery:
         # A time-out may interrupt the wait for what is in flight, which is settled before the report all the same:
         # so there is a second one, which has nothing to do otherwise.
         wait_twice = (self._finish, self._finish)
-        steps = (self._open, self._read, self._send_rest, *wait_twice, self._receive, self._ledger.flush)
-        for step in steps:
+        steps = (self._open, self._read, self._send_rest, *wait_twice, self._receive)
+        for step in (*steps, self._settle_repeated, self._ledger.flush):
             # Errors are kept and not raised: the report of what was done is owed in every exit.
             try:
                 step()
@@ -163,8 +165,12 @@ class Delivery:
         except MoEngageRecordInvalid as error:
             self._ledger.refuse(entry, error)
             return
-        if isinstance(record, User):
-            self._watch.look_at(record)
+        except RecursionError:
+            endless = MoEngageRecordInvalid("object_levels", "the row has a value nested without end")
+            self._ledger.refuse(entry, endless)
+            return
+        if isinstance(record, User) and item:
+            self._watch.look_at(record, item.user)
         if self._validate_only:
             log.debug(
                 "Row %d would be sent as %s", position, item.content if item else "what an earlier row is"
@@ -172,8 +178,8 @@ class Delivery:
             if isinstance(record, User):
                 self._watch.learn_types(record)
             self._ledger.found_valid()
-        elif item is None:
-            self._ledger.found_repeated()
+        elif isinstance(record, Identifier) and item is None:
+            self._repeated.append((record.identifier, entry))
         else:
             for batch in ready:
                 self._submit(batch)
@@ -197,6 +203,9 @@ class Delivery:
         exchange = self._client.send(
             operation.endpoint, batch.body, batch.units, self._halt, repeatable=operation.repeatable
         )
+        if isinstance(exchange.outcome, Answer):
+            doubt = operation.doubts(batch, exchange.outcome)
+            exchange = replace(exchange, outcome=doubt or exchange.outcome)
         self._ledger.settle(batch, exchange)
         outcome = exchange.outcome
         if isinstance(outcome, Answer):
@@ -233,6 +242,16 @@ class Delivery:
                 ),
             )
 
+    def _settle_repeated(self) -> None:
+        """Let rows that ask for what an earlier one asked for share that one's fate."""
+        pending = 0
+        for user, entry in self._repeated:
+            if user in self._refused:
+                self._ledger.refuse(entry, self._refused[user])
+            else:
+                pending += 1
+        self._ledger.accept_repeated(pending)
+
     def _receive(self) -> None:
         """Hand over the answers that have come, in this thread: not every sink can be used from another."""
         while self._operation.receive is not None and not self._answers.empty():
@@ -244,6 +263,8 @@ class Delivery:
             self._deliver_halves(batch, unknown=exchange.unanswered)
             return
         self._ledger.refuse(batch.entries[0], refused)
+        if self._operation.receive is not None:
+            self._refused[batch.items[0].user] = refused
         hopeless = self._ledger.hopeless
         if hopeless:
             self._stop(

@@ -85,16 +85,17 @@ class UserMapping:
         check_column("id_column", self.id_column)
         if self.nulls not in NULL_POLICIES:
             raise MoEngageParameterError(f"nulls is {self.nulls!r}; use one of {', '.join(NULL_POLICIES)}")
-        if not isinstance(self.update_existing_only, bool):
-            raise MoEngageParameterError(
-                f"update_existing_only is {self.update_existing_only!r}; use True or False"
-            )
-        columns = Columns(self.attributes, self.types, self.timezone)
+        check_switch("update_existing_only", self.update_existing_only)
+        arrays = {
+            **_dict("add_to_arrays", self.add_to_arrays),
+            **_dict("remove_from_arrays", self.remove_from_arrays),
+        }
+        columns = Columns(self.attributes, self.types, self.timezone, elsewhere=tuple(arrays))
         object.__setattr__(self, "_columns", columns)
         object.__setattr__(self, "_terms", Terms(columns.texts, check_identifiers(self.identifiers)))
         object.__setattr__(self, "_operators", self._checked_operators())
-        arrays = (*(self.add_to_arrays or {}).values(), *(self.remove_from_arrays or {}).values())
-        object.__setattr__(self, "_array_columns", arrays)
+        array_columns = (*(self.add_to_arrays or {}).values(), *(self.remove_from_arrays or {}).values())
+        object.__setattr__(self, "_array_columns", array_columns)
 
     @property
     def zone(self) -> tzinfo | None:
@@ -115,7 +116,15 @@ class UserMapping:
     def item(self, row: object) -> tuple[User, Item]:
         """Build the record of one row, and what is sent of it; see :class:`RowMapping`."""
         record = self.record(row)
-        return record, Item(record.to_json(), record.user, {"users": 1})
+        return record, Item(record.to_json(), self._user(record), {"users": 1})
+
+    def _user(self, record: User) -> str:
+        """Tell whose rows must keep their order."""
+        if record.customer_id is not None:
+            return record.customer_id
+        return next(
+            f"{name}={record.attributes[name]}" for name in self.identifiers if name in record.attributes
+        )
 
     def record(self, row: object) -> User:
         """
@@ -124,12 +133,6 @@ class UserMapping:
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         row = as_row(row)
-        try:
-            return self._record(row)
-        except RecursionError:
-            raise MoEngageRecordInvalid("object_levels", "the row has a value nested without end") from None
-
-    def _record(self, row: Mapping[Any, Any]) -> User:
         own_shape = isinstance(row.get("attributes"), Mapping)
         fields = own_fields(row, USER_KEYS, self.id_column) if own_shape else {}
         id_column = self.id_column if self.id_column in row or not own_shape else "customer_id"
@@ -151,6 +154,8 @@ class UserMapping:
     ) -> dict[str, Any]:
         attributes: dict[str, Any] = {}
         for attribute, value in self._columns.values(values, kept_out):
+            if attribute in self.identifiers:
+                value = identifier_text(attribute, value)
             if value is not None or self.nulls == "send":
                 attributes[attribute] = value
             elif self.nulls == "unset":
@@ -161,6 +166,15 @@ class UserMapping:
                 for attribute, value in columns.values(values, ())
                 if value is not None
             }
+            own = attributes.get(operator)
+            if isinstance(own, dict):
+                both = sorted(own.keys() & changes.keys())
+                if both:
+                    raise MoEngageRecordInvalid(
+                        "array_operator_clash",
+                        f"the row has {both[0]!r} under {operator} itself; send one of them",
+                    )
+                changes = {**own, **changes}
             if changes:
                 attributes[operator] = changes
         return attributes
@@ -173,17 +187,24 @@ class UserMapping:
         ):
             if fields is None:
                 continue
-            if not isinstance(fields, Mapping):
-                raise MoEngageParameterError(
-                    f"{parameter} is of type {type(fields).__name__}; use a dict of attribute and column"
-                )
-            operators[operator] = Columns(fields, timezone=self.timezone)
+            types = {name: kind for name, kind in (self.types or {}).items() if name in fields}
+            operators[operator] = Columns(fields, types, self.timezone, parameter=parameter)
         both = set(self.add_to_arrays or ()) & set(self.remove_from_arrays or ())
         if both:
             raise MoEngageParameterError(
                 f"add_to_arrays and remove_from_arrays both name {sorted(both)[0]!r}; MoEngage takes one a call"
             )
         return operators
+
+
+def _dict(parameter: str, fields: object) -> Mapping[str, str]:
+    if fields is None:
+        return {}
+    if not isinstance(fields, Mapping):
+        raise MoEngageParameterError(
+            f"{parameter} is of type {type(fields).__name__}; use a dict of attribute and column"
+        )
+    return fields
 
 
 def as_row(row: object) -> Mapping[Any, Any]:
@@ -214,6 +235,20 @@ def own_fields(row: Mapping[Any, Any], known: frozenset[str], id_column: str) ->
     return {key: row[key] for key in known - {"attributes", "customer_id"} if key in row}
 
 
+def identifier_text(name: str, value: object) -> str | None:
+    """
+    Write an identifier as the text it must be; a number is one too.
+
+    :raises MoEngageRecordInvalid: the value cannot be an identifier without being changed.
+    """
+    try:
+        return customer_id_text(value)
+    except MoEngageRecordInvalid:
+        raise MoEngageRecordInvalid(
+            "identifier_type", f"identifier {name!r} has a value of type {type(value).__name__}; use a text"
+        ) from None
+
+
 def check_column(parameter: str, column: object) -> None:
     """
     Check a parameter that names a column.
@@ -222,6 +257,16 @@ def check_column(parameter: str, column: object) -> None:
     """
     if not isinstance(column, str) or not column:
         raise MoEngageParameterError(f"{parameter} is {column!r}; use the name of a column")
+
+
+def check_switch(parameter: str, value: object) -> None:
+    """
+    Check a parameter that is on or off.
+
+    :raises MoEngageParameterError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise MoEngageParameterError(f"{parameter} is {value!r}; use True or False")
 
 
 def check_identifiers(identifiers: object) -> frozenset[str]:

@@ -78,17 +78,18 @@ class FileSink:
     Users are spooled to a local temporary file first: which columns a CSV or a Parquet file has is known at the end.
 
     :param url: as ``ObjectStoragePath`` takes it.
+    :param columns: what a CSV or a Parquet file has at least.
     :raises MoEngageParameterError: the ending stands for no format that is written.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, columns: Sequence[str] = ()) -> None:
         endings = [ending for ending in OUTPUT_FORMATS if url.lower().endswith(ending)]
         if not endings:
             raise MoEngageParameterError(f"output_path {url!r} ends in none of {', '.join(OUTPUT_FORMATS)}")
         self._write = _WRITERS[endings[0]]
         self._url = url
         self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this call; finish and discard close it
-        self._columns: dict[str, None] = {}
+        self._columns: dict[str, None] = dict.fromkeys(columns)
 
     def add(self, users: Sequence[Mapping[str, Any]]) -> None:
         """Take the attributes of some users."""
@@ -157,16 +158,17 @@ class TableSink:
         self._rows = []
 
 
-def write_ids(url: str, ids: Iterable[str]) -> None:
+def write_ids(url: str, name: str, ids: Iterable[str]) -> None:
     """
     Write ids as NDJSON, ``{"customer_id": …}`` a line, complete or absent.
 
+    :param name: what the ids are: ``customer_id`` or ``id``.
     :raises OSError: the file cannot be written.
     """
     with tempfile.NamedTemporaryFile(delete=False) as written:
         try:
             for one in ids:
-                written.write(json.dumps({"customer_id": one}).encode() + b"\n")
+                written.write(json.dumps({name: one}).encode() + b"\n")
             written.flush()
             _publish(written.name, url)
         finally:
@@ -194,20 +196,21 @@ def _write_csv(users: Iterable[Mapping[str, Any]], columns: Sequence[str], strea
 def _write_parquet(users: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: IO[bytes]) -> None:
     try:
         import pyarrow
-        import pyarrow.json
         import pyarrow.parquet
     except ImportError:
         raise MoEngageParameterError(
             "output_path is a Parquet file, which needs pyarrow: pip install airflow-provider-moengage[parquet]"
         ) from None
-    # Column by column a type that holds all of it; where users disagree, JSON text does.
+    # Column by column a type that holds all of it; objects, and where users disagree, as JSON text.
     rows = list(users)
     arrays = {}
     for column in columns or ["customer_id"]:
         values = [row.get(column) for row in rows]
         try:
+            if any(isinstance(value, dict) for value in values):
+                raise TypeError
             arrays[column] = pyarrow.array(values)
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+        except (pyarrow.ArrowException, TypeError, ValueError, OverflowError):
             arrays[column] = pyarrow.array([None if value is None else json.dumps(value) for value in values])
     pyarrow.parquet.write_table(pyarrow.table(arrays), stream.name)
 

@@ -27,8 +27,8 @@ class Watch:
         self._warned_of_create_only = False
         self._types: defaultdict[str, set[str]] = defaultdict(set)
 
-    def look_at(self, record: User) -> None:
-        """Look at a record that is about to be sent."""
+    def look_at(self, record: User, user: str) -> None:
+        """Look at a record of a user that is about to be sent."""
         if not self._warned_of_create_only and not CREATE_ONLY_NAMES.isdisjoint(record.attributes):
             self._warned_of_create_only = True
             log.warning(
@@ -39,8 +39,8 @@ class Watch:
             return
         if len(self._latest) >= LATEST_USERS:
             self._latest.clear()
-        self._latest[record.user] += 1
-        if self._latest[record.user] >= MANY_ROWS_OF_A_USER:
+        self._latest[user] += 1
+        if self._latest[user] >= MANY_ROWS_OF_A_USER:
             self._warned_of_many = True
             self._latest.clear()
             log.warning(

@@ -37,7 +37,7 @@ from airflow_provider_moengage.delivery.ids import (
     UnsetMapping,
 )
 from airflow_provider_moengage.delivery.operations import Operation, UsersRead, is_not_found, never
-from airflow_provider_moengage.delivery.pipeline import Delivery
+from airflow_provider_moengage.delivery.pipeline import Delivery, Run
 from airflow_provider_moengage.delivery.rejected import RejectedParts
 from airflow_provider_moengage.delivery.rows import RowMapping, UserMapping
 from airflow_provider_moengage.delivery.sinks import Sink
@@ -182,21 +182,24 @@ class MoEngageHook(BaseHook):
         :return: the report, with ``found`` and ``not_found``; errors as :meth:`track_users`.
         """
         read = UsersRead(sink)
-        try:
-            report = self._deliver(
-                "users",
-                users,
-                mapping or IdentifierMapping(),
-                Operation(GET_USERS, receive=read.receive),
-                options,
-                lambda: {"found": read.found, "not_found": len(read.not_found)},
-            )
-            sink.finish()
-        except BaseException:
-            sink.discard()
-            raise
-        if on_missing_ids is not None:
-            on_missing_ids(read.not_found)
+
+        def complete(run: Run) -> Run:
+            """Make the users visible once all are there, and before anybody is told so."""
+            run.report.update(found=read.found, not_found=len(read.not_found))
+            if run.stopped_by is not None or options.get("validate_only"):
+                sink.discard()
+                return run
+            try:
+                sink.finish()
+                if on_missing_ids is not None:
+                    on_missing_ids(read.not_found)
+            except Exception as error:
+                sink.discard()
+                return Run(run.report, error)
+            return run
+
+        operation = Operation(GET_USERS, doubts=read.doubts, receive=read.receive)
+        report = self._deliver("users", users, mapping or IdentifierMapping(), operation, options, complete)
         if read.not_found and on_missing == "fail":
             raise MoEngageTaskFailed(
                 f"MoEngage does not know {len(read.not_found)} of {report['read']} users, and on_missing is 'fail'; "
@@ -294,7 +297,7 @@ class MoEngageHook(BaseHook):
         mapping: RowMapping,
         operation: Operation,
         options: DeliveryOptions,
-        more: Callable[[], dict[str, Any]] | None = None,
+        complete: Callable[[Run], Run] | None = None,
         *,
         missing: bool = False,
     ) -> dict[str, Any]:
@@ -314,8 +317,8 @@ class MoEngageHook(BaseHook):
             else None,
             validate_only=options.get("validate_only", False),
         ).run()
-        if more is not None:
-            run.report.update(more())
+        if complete is not None:
+            run = complete(run)
         if not missing:
             run.report.pop("missing")
         on_report = options.get("on_report")

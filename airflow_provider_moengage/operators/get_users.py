@@ -117,12 +117,12 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
     def _keep_missing(self, ids: list[str]) -> None:
         self._not_found = ids
         if self.missing_path:
-            write_ids(str(self.missing_path), ids)
+            write_ids(str(self.missing_path), self.identifier_type, ids)
 
     def _new_sink(self) -> Sink:
         try:
             if self.output_path:
-                return FileSink(str(self.output_path))
+                return FileSink(str(self.output_path), list(self.fields or ()))
             if self.output_table:
                 return TableSink(str(self.output_conn_id), str(self.output_table), list(self.fields or ()))
             sink = ListSink(self.xcom_limit)

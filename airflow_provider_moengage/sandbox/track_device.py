@@ -17,7 +17,7 @@ FIELDS = frozenset({"type", "customer_id", "device_id", "attributes"})
 ATTRIBUTES = frozenset(
     {
         *("platform", "push_id", "model", "app_version", "os_version", "moe_gaid", "idfv"),
-        *("moe_push_opted", "moe_push_provisional_opted"),
+        "moe_push_opted",
     }
 )
 

@@ -1,0 +1,14 @@
+"""Rows of one user that stand together open the same call."""
+
+from __future__ import annotations
+
+from airflow_provider_moengage.delivery.events import EventMapping
+
+
+def test_rows_of_one_user_share_an_opening_and_are_ordered_by_user():
+    mapping = EventMapping()
+    rows = [{"customer_id": who, "action": "seen", "event_time": 5} for who in ("a1", "a1", "b1")]
+    first, second, third = (mapping.item(row)[1] for row in rows)
+    assert first.opening == second.opening != third.opening
+    assert (first.user, third.user) == ("a1", "b1")
+    assert first.units == {"events": 1}
