@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.dag_runs import migrated_database, run_dag
 from tests.postgres import postgres_server
 
 __all__ = ["migrated_database", "postgres_server", "run_dag"]
+
+
+# The same examples in every run, so that a change and not chance turns a test red; HYPOTHESIS_PROFILE=default explores.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -361,3 +361,16 @@ def test_an_output_of_no_known_format_ends_the_task_before_the_first_call(track:
     error = track.fails(MoEngageTaskFailed, users=["user-1"], output_path="users.xlsx")
     assert ".parquet" in str(error)
     assert track.requests == 0
+
+
+def test_a_refused_id_fails_the_task_once_the_others_are_written(track: Tracker, tmp_path: Path):
+    known(track, 2)
+    target = tmp_path / "users.ndjson"
+    track.fails(MoEngageTaskFailed, users=["user-0", "unknown", "user-1"], output_path=str(target))
+    assert {line["customer_id"] for line in lines(target)} == {"user-0", "user-1"}
+
+
+def test_users_that_cannot_be_written_are_not_reported_as_done(track: Tracker, tmp_path: Path):
+    known(track, 2)
+    (tmp_path / "file").write_text("in the way")
+    track.fails(MoEngageIncompleteRun, users=ids(2), output_path=str(tmp_path / "file" / "users.ndjson"))
