@@ -177,6 +177,11 @@ def epoch_seconds(name: str, value: object) -> int:
     match = _ISO.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is not None:
         day, moment, offset = match.groups()
+        if name == "user_time" and offset not in (None, "Z"):
+            raise MoEngageRecordInvalid(
+                "event_time",
+                "user_time is the user's own clock and has no offset; use current_time for a moment",
+            )
         zone = "+00:00" if offset in (None, "Z") else f"{offset[:3]}:{offset[-2:]}"
         try:
             parsed = datetime.fromisoformat(f"{day}T{moment or '00:00:00'}{zone}")

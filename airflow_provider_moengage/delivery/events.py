@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -151,6 +151,10 @@ class EventMapping:
             attributes = {
                 name: value for name, value in self._columns.values(attributes, ()) if value is not None
             }
-        times = {name: action[name] for name in ("current_time", "user_time") if name in action}
-        plain = {name: json_value(name, value, self.zone) for name, value in times.items()}
+        plain = {}
+        if "current_time" in action:
+            plain["current_time"] = json_value("current_time", action["current_time"], self.zone)
+        if isinstance(local := action.get("user_time"), datetime):
+            # The user's own clock: no zone makes it another one.
+            plain["user_time"] = local.isoformat()
         return {**action, **plain, "attributes": attributes}

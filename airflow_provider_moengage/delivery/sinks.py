@@ -8,14 +8,20 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import IO, Any, Protocol
 
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.conversion import MAX_EXACT_FLOAT
 
 #: Users held before they are inserted into a table.
 INSERT_ROWS = 1_000
+#: Users in one row group of a Parquet file, at most.
+PARQUET_ROWS = 10_000
+#: Gives the users that were spooled, from the first, as often as it is called.
+Users = Callable[[], Iterator[dict[str, Any]]]
 OUTPUT_FORMATS = (".ndjson", ".jsonl", ".csv", ".parquet")
 
 
@@ -105,7 +111,7 @@ class FileSink:
         """
         with tempfile.NamedTemporaryFile(delete=False) as written:
             try:
-                self._write(self._users(), list(self._columns), written)
+                self._write(self._users, list(self._columns), written)
                 written.flush()
                 _publish(written.name, self._url)
             finally:
@@ -180,20 +186,20 @@ def _cell(value: object) -> Any:
     return json.dumps(value) if isinstance(value, (list, dict)) else value
 
 
-def _write_ndjson(users: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: IO[bytes]) -> None:
-    for user in users:
+def _write_ndjson(users: Users, columns: Sequence[str], stream: IO[bytes]) -> None:
+    for user in users():
         stream.write(json.dumps(user, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
 
-def _write_csv(users: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: IO[bytes]) -> None:
+def _write_csv(users: Users, columns: Sequence[str], stream: IO[bytes]) -> None:
     with open(stream.name, "w", newline="", encoding="utf-8", errors="backslashreplace") as text:
         writer = csv.writer(text)
         writer.writerow(columns)
-        for user in users:
+        for user in users():
             writer.writerow([_cell(user.get(column)) for column in columns])
 
 
-def _write_parquet(users: Iterable[Mapping[str, Any]], columns: Sequence[str], stream: IO[bytes]) -> None:
+def _write_parquet(users: Users, columns: Sequence[str], stream: IO[bytes]) -> None:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -201,18 +207,61 @@ def _write_parquet(users: Iterable[Mapping[str, Any]], columns: Sequence[str], s
         raise MoEngageParameterError(
             "output_path is a Parquet file, which needs pyarrow: pip install airflow-provider-moengage[parquet]"
         ) from None
-    # Column by column a type that holds all of it; objects, and where users disagree, as JSON text.
-    rows = list(users)
-    arrays = {}
-    for column in columns or ["customer_id"]:
-        values = [row.get(column) for row in rows]
-        try:
-            if any(isinstance(value, dict) for value in values):
-                raise TypeError
-            arrays[column] = pyarrow.array(values)
-        except (pyarrow.ArrowException, TypeError, ValueError, OverflowError):
-            arrays[column] = pyarrow.array([None if value is None else json.dumps(value) for value in values])
-    pyarrow.parquet.write_table(pyarrow.table(arrays), stream.name)
+    columns = columns or ["customer_id"]
+    # Twice over the users, so that memory does not grow with them: a column's type is known at the end.
+    kinds: dict[str, set[str]] = {column: set() for column in columns}
+    for user in users():
+        for column in user:
+            kinds[column].add(_kind(user[column]))
+    types = {column: _column_type(pyarrow, kinds[column]) for column in columns}
+    schema = pyarrow.schema(list(types.items()))
+    with pyarrow.parquet.ParquetWriter(stream.name, schema) as writer:
+        rows = users()
+        while chunk := list(islice(rows, PARQUET_ROWS)):
+            arrays = [
+                pyarrow.array(
+                    [_held(user.get(name), types[name] == pyarrow.string()) for user in chunk], kind
+                )
+                for name, kind in types.items()
+            ]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+
+def _kind(value: object) -> str:
+    if value is None or isinstance(value, (bool, str)):
+        return type(value).__name__
+    if isinstance(value, int):
+        return "int" if abs(value) <= MAX_EXACT_FLOAT else "int64" if -(2**63) <= value < 2**63 else "big"
+    if isinstance(value, list):
+        inner = {_kind(element) for element in value}
+        return f"list of {inner.pop() if len(inner) == 1 else 'str' if not inner else 'several'}"
+    return type(value).__name__
+
+
+def _column_type(pyarrow: Any, kinds: set[str]) -> Any:
+    """Give the type that holds all values of a column; text, and JSON text, where none does."""
+    kinds = kinds - {"NoneType"}
+    plain = {
+        "bool": pyarrow.bool_(),
+        "int": pyarrow.int64(),
+        "int64": pyarrow.int64(),
+        "float": pyarrow.float64(),
+        "list of str": pyarrow.list_(pyarrow.string()),
+        "list of int": pyarrow.list_(pyarrow.int64()),
+        "list of float": pyarrow.list_(pyarrow.float64()),
+        "list of bool": pyarrow.list_(pyarrow.bool_()),
+    }
+    if len(kinds) == 1:
+        return plain.get(next(iter(kinds)), pyarrow.string())
+    if kinds == {"int", "int64"}:
+        return pyarrow.int64()
+    return pyarrow.float64() if kinds == {"int", "float"} else pyarrow.string()
+
+
+def _held(value: object, as_text: bool) -> Any:
+    if value is None or isinstance(value, str) or not as_text:
+        return value
+    return json.dumps(value)
 
 
 def _publish(local: str, url: str) -> None:
@@ -231,7 +280,7 @@ def _publish(local: str, url: str) -> None:
         shutil.copyfileobj(source, stream)
 
 
-_WRITERS: Mapping[str, Callable[[Iterable[Mapping[str, Any]], Sequence[str], IO[bytes]], None]] = {
+_WRITERS: Mapping[str, Callable[[Users, Sequence[str], IO[bytes]], None]] = {
     ".ndjson": _write_ndjson,
     ".jsonl": _write_ndjson,
     ".csv": _write_csv,

@@ -243,17 +243,22 @@ class MoEngageHook(BaseHook):
         )
 
     def bulk_import(
-        self, elements: object, *, mapping: ElementMapping | None = None, **options: Unpack[DeliveryOptions]
+        self,
+        elements: object,
+        *,
+        mapping: ElementMapping | None = None,
+        max_bytes: int = BULK_IMPORT.max_bytes,
+        **options: Unpack[DeliveryOptions],
     ) -> dict[str, Any]:
         """
         Send users, events and devices, mixed, in calls of up to 100,000 bytes; result and errors as
         :meth:`track_users`.
 
         :param elements: rows in the API's own shape, told apart by their ``type``.
+        :param max_bytes: the largest body of one call; one page of the documentation allows 128 KB.
         """
-        return self._deliver(
-            "elements", elements, mapping or ElementMapping(), Operation(BULK_IMPORT), options
-        )
+        endpoint = replace(BULK_IMPORT, max_bytes=max_bytes)
+        return self._deliver("elements", elements, mapping or ElementMapping(), Operation(endpoint), options)
 
     def merge_users(self, pairs: object, **options: Unpack[DeliveryOptions]) -> dict[str, Any]:
         """

@@ -36,3 +36,11 @@ def test_an_event_reads_as_it_is_sent():
         b'{"type":"event","customer_id":"a1","actions":[{"action":"seen","attributes":{},"current_time":5}]}'
     )
     assert event.to_json() == expected
+
+
+def test_the_users_own_clock_has_no_offset():
+    with pytest.raises(MoEngageRecordInvalid, match="user_time is the user's own clock"):
+        epoch_seconds("user_time", "2026-01-01T10:00:00+05:30")
+    assert epoch_seconds("user_time", "2026-01-01T10:00:00") == epoch_seconds(
+        "current_time", "2026-01-01T10:00:00Z"
+    )
