@@ -68,7 +68,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-moengage",
         "name": "MoEngage",
-        "description": "Users, attributes and segments between your warehouse and `MoEngage <https://www.moengage.com/>`__.",
+        "description": "Users, events and devices between your warehouse and `MoEngage <https://www.moengage.com/>`__.",
         "versions": [__version__],
         "integrations": [
             {
