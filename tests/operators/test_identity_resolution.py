@@ -91,7 +91,7 @@ def test_an_event_names_its_user_by_identifiers(resolving: Tracker):
         {"customer_id": "user-1", "action": "seen", "event_time": 1_433_837_969, "page": "home"},
         {"user_identifiers": {"email": "a@example.com"}, "actions": [{"action": "seen"}]},
     ]
-    report = resolving(events=rows, identifiers=IDENTIFIERS)
+    report = resolving(events=rows, identifiers=IDENTIFIERS, concurrency=1)
     assert outcome(report) == (4, 0, 0)
     first, second, third = (call["body"] for call in resolving.sandbox.requests())
     assert first["user_identifiers"] == {"moe_mobile": "919876543210"}
