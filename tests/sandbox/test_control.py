@@ -156,9 +156,10 @@ def test_latency_delays_the_api_and_not_the_control_endpoints(api: Api) -> None:
     started = time.monotonic()
     api.track()
     assert time.monotonic() - started >= 0.3
+    api.sandbox.settings(latency_seconds=60)
     started = time.monotonic()
     api.sandbox.state()
-    assert time.monotonic() - started < 0.3
+    assert time.monotonic() - started < 60
 
 
 def test_no_fault_befalls_the_control_endpoints_and_they_are_not_recorded(api: Api) -> None:
