@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,3 +190,16 @@ def test_a_type_for_an_attribute_that_is_not_there_is_said_before_the_first_row(
     )
     assert "types names 'pionts', which is no attribute" in str(error)
     assert track.requests == 0
+
+
+def test_a_hook_without_an_engine_is_read_with_its_own_cursor(
+    track: Tracker, customers: Warehouse, monkeypatch: pytest.MonkeyPatch
+):
+    def no_engine(hook: Any, engine_kwargs: Any = None) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("airflow.providers.sqlite.hooks.sqlite.SqliteHook.get_sqlalchemy_engine", no_engine)
+    found = track(sql="select customer_id, plan from customers", **SOURCE)
+    bound = track(sql="select customer_id from customers where plan = ?", parameters=["gold"], **SOURCE)
+    assert (found["accepted"], found["rejected"]) == (len(track.attributes()), 0)
+    assert 0 < bound["accepted"] < found["accepted"]
