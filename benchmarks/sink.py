@@ -1,0 +1,232 @@
+"""
+A MoEngage that only counts: fast enough that the client and not the server is measured.
+
+It answers every endpoint of the benchmarks, keeps one fixed rate window for all of them, and knows nothing of what is
+sent but the units it costs. ``GET /_sink`` gives its counters as JSON; ``POST /_sink`` takes settings and begins anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import math
+import multiprocessing
+import random
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import uvloop
+
+ACCEPTED = b'{"status":"success","message":"Your request has been accepted and will be processed soon."}'
+REFUSED = b'{"status":"fail","error":{"message":"Rate Limits for User / Event exceeded","type":"Rate Limit Exceeded"}}'
+
+
+@dataclass
+class Settings:
+    """
+    How the sink answers.
+
+    :param latency: seconds before each answer.
+    :param limit: units a window; None: no window and no rate headers.
+    :param window: seconds a window; windows follow each other without a gap.
+    :param phase: the part of a window that has passed when the settings are made; None: by chance.
+    :param reset: how ``x-ratelimit-reset`` is written: ``ceil``, ``floor`` or ``epoch``.
+    """
+
+    latency: float = 0.0
+    limit: int | None = None
+    window: float = 10.0
+    phase: float | None = None
+    reset: str = "ceil"
+
+
+class Counters:
+    """What was sent since the settings were made."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        phase = random.random() if settings.phase is None else settings.phase
+        self.began = time.time() - phase * settings.window
+        self.calls = 0
+        self.units = 0
+        self.refused = 0
+        self.first: float | None = None
+        self.last: float | None = None
+        self.windows: dict[int, list[int]] = {}
+
+    def spend(self, units: int) -> tuple[bool, bytes]:
+        """Take so many units; gives whether there were so many, and the rate headers."""
+        now = time.time()
+        self.calls += 1
+        self.first = self.first or now
+        limit, seconds = self.settings.limit, self.settings.window
+        if limit is None:
+            self.units += units
+            self.last = now
+            return True, b""
+        number = int((now - self.began) // seconds)
+        window = self.windows.setdefault(number, [0, 0])
+        ends = self.began + (number + 1) * seconds
+        granted = window[0] + units <= limit
+        if granted:
+            window[0] += units
+            self.units += units
+            self.last = now
+        else:
+            window[1] += 1
+            self.refused += 1
+        reset = {
+            "ceil": math.ceil(ends - now),
+            "floor": math.floor(ends - now),
+            "epoch": math.ceil(ends),
+        }[self.settings.reset]
+        headers = (
+            f"x-ratelimit-limit: {limit}; w={seconds:g}\r\nx-ratelimit-remaining: {limit - window[0]}\r\n"
+            f"x-ratelimit-reset: {reset}\r\n"
+        )
+        return granted, headers.encode()
+
+    def as_json(self) -> dict[str, Any]:
+        """
+        Give the counters; ``windows`` is a list of [number, units, refused calls], ``first`` and ``last`` are the epoch
+        seconds of the first call and of the last accepted one.
+        """
+        return {
+            "calls": self.calls,
+            "units": self.units,
+            "refused": self.refused,
+            "first": self.first,
+            "last": self.last,
+            "began": self.began,
+            "windows": [[number, *counts] for number, counts in sorted(self.windows.items())],
+        }
+
+
+class Sink(asyncio.Protocol):
+    """One connection; HTTP as far as the rivals speak it."""
+
+    counters = Counters(Settings())
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer = self.buffer + data if self.buffer else data
+        while True:
+            head_ends = self.buffer.find(b"\r\n\r\n")
+            if head_ends < 0:
+                return
+            head = self.buffer[:head_ends]
+            length = 0
+            place = head.lower().find(b"content-length:")
+            if place >= 0:
+                length = int(head[place + 15 :].split(b"\r\n", 1)[0])
+            ends = head_ends + 4 + length
+            if len(self.buffer) < ends:
+                return
+            body = self.buffer[head_ends + 4 : ends]
+            self.buffer = self.buffer[ends:]
+            self.respond(head, body)
+
+    def respond(self, head: bytes, body: bytes) -> None:
+        method, path, _ = head.split(b" ", 2)
+        if path == b"/_sink":
+            if method == b"POST":
+                Sink.counters = Counters(Settings(**json.loads(body)))
+                gc.collect()
+            self.answer(b"200 OK", b"", json.dumps(Sink.counters.as_json()).encode())
+            return
+        latency = Sink.counters.settings.latency
+        if latency:
+            # The request takes half of the time to arrive, the answer the other half.
+            asyncio.get_running_loop().call_later(latency / 2, self.work, path, body, latency / 2)
+        else:
+            self.work(path, body, 0.0)
+
+    def work(self, path: bytes, body: bytes, later: float) -> None:
+        if b"/transition/" in path:
+            units, content = body.count(b'"type":"customer"') + body.count(b'"action":'), ACCEPTED
+        elif b"/customers/export" in path:
+            asked = json.loads(body)["data"]["identifiers"]
+            units = len(asked)
+            users = [{"user_attributes": {"customer_id": one["identifier"]}} for one in asked]
+            content = json.dumps({"status": "success", "data": {"users": users}}).encode()
+        elif b"/event/" in path:
+            units, content = body.count(b'"action":'), ACCEPTED
+        else:
+            units, content = 1, ACCEPTED
+        granted, headers = Sink.counters.spend(units)
+        answer = (b"200 OK", headers, content) if granted else (b"429 Too Many Requests", headers, REFUSED)
+        if later:
+            asyncio.get_running_loop().call_later(later, self.answer, *answer)
+        else:
+            self.answer(*answer)
+
+    def answer(self, status: bytes, headers: bytes, content: bytes) -> None:
+        self.transport.write(
+            b"HTTP/1.1 %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b"
+            % (status, headers, len(content), content)
+        )
+
+
+async def _serve(told: Connection) -> None:
+    server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0, backlog=1024)
+    told.send(server.sockets[0].getsockname()[1])
+    # The process ends with the one that started it.
+    await asyncio.get_running_loop().run_in_executor(None, told.poll, None)
+
+
+def _run(told: Connection) -> None:
+    uvloop.run(_serve(told))
+
+
+@dataclass(frozen=True)
+class RunningSink:
+    """
+    A sink in a process of its own.
+
+    :param url: where it listens, without a path.
+    """
+
+    url: str
+
+    def settings(self, **settings: Any) -> None:
+        """Make settings, see :class:`Settings`, and begin to count anew."""
+        self._ask(json.dumps(settings).encode())
+
+    def counters(self) -> dict[str, Any]:
+        """Give what was counted, see :meth:`Counters.as_json`."""
+        return self._ask(None)
+
+    def _ask(self, body: bytes | None) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/_sink", data=body, timeout=30) as answer:
+            counters: dict[str, Any] = json.load(answer)
+            return counters
+
+
+@contextmanager
+def running_sink() -> Iterator[RunningSink]:
+    """Start a sink on a free loopback port, and end it."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_run, args=(theirs,), daemon=True)
+    process.start()
+    try:
+        yield RunningSink(f"http://127.0.0.1:{ours.recv()}")
+    finally:
+        process.terminate()
+        process.join()
+
+
+if __name__ == "__main__":
+    with running_sink() as running:
+        print(running.url, flush=True)
+        sys.stdin.read()
