@@ -11,8 +11,9 @@ from hypothesis import settings
 
 from tests.dag_runs import migrated_database, run_dag
 from tests.postgres import postgres_server
+from tests.redis_server import own_redis_server, redis_server
 
-__all__ = ["migrated_database", "postgres_server", "run_dag"]
+__all__ = ["migrated_database", "own_redis_server", "postgres_server", "redis_server", "run_dag"]
 
 
 # The same examples in every run, so that a change and not chance turns a test red; HYPOTHESIS_PROFILE=default explores.
