@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     class AirflowFailException(AirflowException): ...
 
+    class AirflowNotFoundException(AirflowException): ...
+
     class AirflowSkipException(AirflowException): ...
 
     mask_secret: Callable[[str], None]
@@ -56,6 +58,10 @@ else:
     except ImportError:
         from airflow.exceptions import AirflowFailException
     try:
+        from airflow.sdk.exceptions import AirflowNotFoundException
+    except ImportError:
+        from airflow.exceptions import AirflowNotFoundException
+    try:
         from airflow.sdk.exceptions import AirflowSkipException
     except ImportError:
         from airflow.exceptions import AirflowSkipException
@@ -77,6 +83,7 @@ def object_storage_path(url: str) -> Any:
 __all__ = [
     "AirflowException",
     "AirflowFailException",
+    "AirflowNotFoundException",
     "AirflowSkipException",
     "BaseHook",
     "BaseOperator",

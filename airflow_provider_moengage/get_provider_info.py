@@ -35,6 +35,12 @@ FORM_FIELDS: dict[str, dict[str, Any]] = {
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
         "description": "The part of every rate window to use; the rest is left to other senders",
     },
+    "rate_limit_conn_id": {
+        "label": "Redis connection for shared rate limits",
+        "schema": {"type": ["string", "null"]},
+        "description": "The id of a connection of type redis: all tasks of all workers then draw from one rate window; "
+        "needs the extra [redis]",
+    },
     "timeout": {
         "label": "Time-out in seconds",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},

@@ -1,4 +1,4 @@
-"""An Airflow connection's fields become a workspace."""
+"""An Airflow connection's fields become a workspace, and the id of the connection it shares its rate windows through."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def workspace_of(connection: Any, log: Any) -> Workspace:
 
     :raises MoEngageParameterError: a field is missing or not allowed.
     """
-    extras = {name: value for name, value in connection.extra_dejson.items() if value not in ("", None)}
+    extras = extras_of(connection)
     unknown = sorted(set(extras) - set(FORM_FIELDS))
     if unknown:
         log.warning(
@@ -38,8 +38,18 @@ def workspace_of(connection: Any, log: Any) -> Workspace:
         limits=_as_limits(extras.get("limits")),
         rate_limit_share=_as_number("rate_limit_share", extras.get("rate_limit_share"), 1.0),
         timeout=_as_number("timeout", extras.get("timeout"), DEFAULT_TIMEOUT),
-        allow_http=_as_boolean("allow_http", extras.get("allow_http", False)),
+        allow_http=as_boolean("allow_http", extras.get("allow_http", False)),
     )
+
+
+def rate_limit_conn_id_of(connection: Any) -> str | None:
+    """Read the id of the Redis connection that keeps the rate windows; None: they are not shared."""
+    return _as_text(extras_of(connection).get("rate_limit_conn_id"))
+
+
+def extras_of(connection: Any) -> dict[str, Any]:
+    """Give the extras that are set."""
+    return {name: value for name, value in connection.extra_dejson.items() if value not in ("", None)}
 
 
 def _as_text(value: object) -> str | None:
@@ -55,7 +65,12 @@ def _as_number(name: str, value: object, default: float) -> float:
         raise MoEngageParameterError(f"extra {name} is {value!r}; use a number") from None
 
 
-def _as_boolean(name: str, value: object) -> bool:
+def as_boolean(name: str, value: object) -> bool:
+    """
+    Read an extra as true or false.
+
+    :raises MoEngageParameterError: it is neither.
+    """
     word = str(value).strip().lower()
     if word in ("true", "1", "yes"):
         return True

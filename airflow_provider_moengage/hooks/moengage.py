@@ -27,6 +27,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageNetworkError,
     MoEngageParameterError,
 )
+from airflow_provider_moengage.api.shared_windows import SharedWindows
 from airflow_provider_moengage.api.workspace import DATA_CENTERS, Workspace
 from airflow_provider_moengage.delivery.elements import DeviceMapping, ElementMapping, OptOutMapping
 from airflow_provider_moengage.delivery.events import EventMapping
@@ -44,13 +45,14 @@ from airflow_provider_moengage.delivery.sinks import Sink
 from airflow_provider_moengage.delivery.sources import FileSource, Guarded, Rows, Source, SqlSource
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR, FORM_FIELDS
-from airflow_provider_moengage.hooks.connection import workspace_of
+from airflow_provider_moengage.hooks.connection import rate_limit_conn_id_of, workspace_of
 from airflow_provider_moengage.hooks.outcome import (
     MAX_CONCURRENCY,
     check_concurrency,
     check_max_rejected,
     conclude,
 )
+from airflow_provider_moengage.hooks.shared_limits import shared_windows
 
 DEFAULT_CONCURRENCY = 16
 
@@ -99,15 +101,18 @@ class MoEngageHook(BaseHook):
         self.project_code = project_code
 
     @cached_property
+    def _connection(self) -> Any:
+        return self.get_connection(self.moengage_conn_id)
+
+    @cached_property
     def workspace(self) -> Workspace:
         """
         The workspace the connection describes.
 
         :raises MoEngageParameterError: the connection lacks something or holds what is not allowed.
         """
-        connection = self.get_connection(self.moengage_conn_id)
         try:
-            workspace = workspace_of(connection, self.log)
+            workspace = workspace_of(self._connection, self.log)
             if self.project_code:
                 workspace = replace(workspace, project_code=self.project_code)
         except MoEngageParameterError as error:
@@ -118,6 +123,19 @@ class MoEngageHook(BaseHook):
         mask_secret(authorization)
         mask_secret(authorization.removeprefix("Basic "))
         return workspace
+
+    @cached_property
+    def shared_windows(self) -> SharedWindows | None:
+        """
+        The rate windows that all tasks of all workers draw from; None where the connection names none.
+
+        :raises MoEngageParameterError: the Redis connection or its client's package is missing, or the connection
+            holds what is not allowed.
+        """
+        try:
+            return shared_windows(rate_limit_conn_id_of(self._connection), self.workspace, self.log)
+        except MoEngageParameterError as error:
+            raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from error
 
     @cached_property
     def _client(self) -> MoEngageClient:

@@ -1,0 +1,85 @@
+"""An Airflow connection of type ``redis`` becomes the rate windows that all tasks of all workers draw from."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_moengage._compat import AirflowNotFoundException, BaseHook
+from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.shared_windows import SharedWindows
+from airflow_provider_moengage.api.workspace import Workspace
+from airflow_provider_moengage.hooks.connection import as_boolean, extras_of
+
+DEFAULT_PORT = 6379
+#: Seconds to wait for Redis: it answers within milliseconds, or the task does without it.
+REDIS_TIMEOUT = 1.0
+# The extras that Airflow's Redis provider reads.
+SSL_SWITCHES = ("ssl", "ssl_check_hostname")
+SSL_TEXTS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_keyfile", "ssl_certfile")
+
+
+def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> SharedWindows | None:
+    """
+    Give the windows of a workspace as they are kept in Redis; Redis is not asked yet.
+
+    :param conn_id: a connection of type ``redis``; None: the windows are not shared.
+    :raises MoEngageParameterError: there is no such connection, it is of another type or holds what is not allowed,
+        or the package ``redis`` is not installed.
+    """
+    if conn_id is None:
+        return None
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise MoEngageParameterError(
+            f"extra rate_limit_conn_id names the connection {conn_id!r}, which does not exist; create it, of type "
+            "redis, or leave the extra empty"
+        ) from None
+    if connection.conn_type != "redis":
+        raise MoEngageParameterError(
+            f"extra rate_limit_conn_id names the connection {conn_id!r}, which is of type "
+            f"{connection.conn_type!r}; name one of type redis"
+        )
+    try:
+        settings = _client_settings(connection)
+    except MoEngageParameterError as error:
+        raise MoEngageParameterError(f"Redis connection {conn_id!r}: {error}") from error
+    try:
+        from redis import ConnectionError as RedisConnectionError
+        from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+    except ImportError:
+        raise MoEngageParameterError(
+            "the connection's rate_limit_conn_id needs the redis package: "
+            "pip install 'airflow-provider-moengage[redis]'"
+        ) from None
+    # Once more at once mends a connection that was closed for idleness; a server that is gone must not hold up the
+    # task with the client's own pauses.
+    retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+    client = Redis(
+        **settings, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, retry=retry
+    )
+    log.info("Rate windows are shared through the Redis connection %r", conn_id)
+    return SharedWindows(client, f"{workspace.app_id}:{urlsplit(workspace.base_url).netloc}")
+
+
+def _client_settings(connection: Any) -> dict[str, Any]:
+    extras = extras_of(connection)
+    settings: dict[str, Any] = {
+        "host": connection.host or "localhost",
+        "port": connection.port or DEFAULT_PORT,
+        "username": connection.login or None,
+        "password": connection.password or None,
+        "db": _as_database(extras.get("db", 0)),
+    }
+    settings |= {name: as_boolean(name, extras[name]) for name in SSL_SWITCHES if name in extras}
+    settings |= {name: str(extras[name]) for name in SSL_TEXTS if name in extras}
+    return settings
+
+
+def _as_database(value: object) -> int:
+    if isinstance(value, bool) or not str(value).isdecimal():
+        raise MoEngageParameterError(f"extra db is {value!r}; use the number of a database")
+    return int(str(value))
