@@ -28,7 +28,9 @@ from airflow_provider_moengage.api.errors import (
     MoEngageRateLimited,
     MoEngageStopped,
 )
-from airflow_provider_moengage.api.windows import Grant, RateHeaders, Window
+from airflow_provider_moengage.api.permits import Permit, Windows
+from airflow_provider_moengage.api.rate_headers import RateHeaders
+from airflow_provider_moengage.api.shared_windows import SharedWindows
 from airflow_provider_moengage.api.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -74,10 +76,14 @@ class MoEngageClient:
 
     :param workspace: where to, as whom, and how much a minute.
     :param connections: connections kept open, at most.
+    :param shared: the rate windows as all tasks of the workspace draw from them; None: the headers are followed.
     """
 
-    def __init__(self, workspace: Workspace, *, connections: int = 16) -> None:
+    def __init__(
+        self, workspace: Workspace, *, connections: int = 16, shared: SharedWindows | None = None
+    ) -> None:
         self.workspace = workspace
+        self.windows = Windows(workspace, shared)
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
         self._session.mount("https://", adapter)
@@ -87,8 +93,6 @@ class MoEngageClient:
         # .netrc must not take the place of the connection's credentials.
         self._session.auth = _keep_headers
         self._templates: dict[Endpoint, _Template] = {}
-        self._windows: dict[str, Window] = {}
-        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -99,25 +103,9 @@ class MoEngageClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and return what was drawn from shared windows."""
+        self.windows.close()
         self._session.close()
-
-    def wake(self) -> None:
-        """Let whoever waits for a window look at its ``halt`` again."""
-        with self._lock:
-            windows = list(self._windows.values())
-        for window in windows:
-            window.wake()
-
-    @property
-    def throttled_seconds(self) -> float:
-        """Seconds spent waiting for rate windows to reset."""
-        with self._lock:
-            return sum(window.throttled_seconds for window in self._windows.values())
-
-    def exceeds(self, units: Mapping[str, int]) -> bool:
-        """Whether a request costs more than a whole window of its quota holds, as far as is known."""
-        return any(count > self._window(quota).capacity for quota, count in units.items())
 
     def send(
         self,
@@ -127,6 +115,7 @@ class MoEngageClient:
         halt: threading.Event | None = None,
         *,
         repeatable: bool = True,
+        permit: Permit | None = None,
     ) -> Exchange:
         """
         Send one body, as often as the documentation advises, within the rate window.
@@ -137,9 +126,10 @@ class MoEngageClient:
 
         :param body: JSON in UTF-8.
         :param units: what it costs, by quota.
-        :param halt: once it is set, nothing is sent or repeated any more; :meth:`wake` lets waiting threads
-            see it.
+        :param halt: once it is set, nothing is sent or repeated any more; :meth:`Windows.wake` lets waiting
+            threads see it.
         :param repeatable: whether it may be sent again when no answer came, though MoEngage may have taken it.
+        :param permit: for these units, where one was acquired; repetitions acquire their own.
         """
         halt = halt or threading.Event()
         template = self._template(endpoint)
@@ -147,9 +137,10 @@ class MoEngageClient:
         unanswered = False
         while True:
             try:
-                outcome = self._exchange(template, body, units, halt)
+                outcome = self._exchange(template, body, permit or self.windows.acquire(units, halt))
             except MoEngageStopped as stopped:
                 return Exchange(stopped, sent, unanswered)
+            permit = None
             sent += 1
             if isinstance(outcome, MoEngageNetworkError) and outcome.maybe_processed:
                 unanswered = True
@@ -158,7 +149,7 @@ class MoEngageClient:
             if isinstance(outcome, Answer) or not outcome.retryable:
                 return Exchange(outcome, sent, unanswered)
             if isinstance(outcome, MoEngageRateLimited) and units:
-                if self.exceeds(units) or any(self._window(quota).starved for quota in units):
+                if self.windows.exceeds(units) or self.windows.starved(units):
                     return Exchange(outcome, sent, unanswered)
                 continue
             failures += 1
@@ -183,30 +174,19 @@ class MoEngageClient:
             # A host in place of a data centre leaves it open which one is behind it.
             "region": workspace.data_center or "",
         }
-        outcome = self._exchange(self._template(TEST_CONNECTION), to_json(body), {}, threading.Event())
+        outcome = self._exchange(self._template(TEST_CONNECTION), to_json(body), Permit({}))
         return Exchange(outcome, 1, unanswered=False).answer()
 
-    def _exchange(
-        self, template: _Template, body: bytes, units: Mapping[str, int], halt: threading.Event
-    ) -> Answer | MoEngageError:
-        """Send one request once, when its windows let it, and settle them."""
-        granted: list[tuple[Window, Grant]] = []
+    def _exchange(self, template: _Template, body: bytes, permit: Permit) -> Answer | MoEngageError:
+        """Send one request once, and settle its permit."""
         try:
-            # Always in the same order, so that two calls never wait for each other.
-            for quota in sorted(units):
-                window = self._window(quota)
-                granted.append((window, window.acquire(units[quota], halt)))
             status, content, rate = self._post(template, body)
+            permit.answered(rate, status)
         except MoEngageNetworkError as error:
             return error
-        else:
-            for window, grant in granted:
-                window.answered(grant, _told(rate, len(granted), status), refused=status == 429)
-            granted.clear()
-            return judge(status, content, rate.retry_after)
         finally:
-            for window, grant in granted:
-                window.lost(grant)
+            permit.lost()
+        return judge(status, content, rate.retry_after)
 
     def _post(self, template: _Template, body: bytes) -> tuple[int, bytes, RateHeaders]:
         request = template.request.copy()
@@ -241,14 +221,6 @@ class MoEngageClient:
             self._templates[endpoint] = _Template(url, request, settings)
         return self._templates[endpoint]
 
-    def _window(self, quota: str) -> Window:
-        with self._lock:
-            if quota not in self._windows:
-                self._windows[quota] = Window(
-                    self.workspace.limit(quota), share=self.workspace.rate_limit_share
-                )
-            return self._windows[quota]
-
     def _headers(self) -> dict[str, str]:
         workspace = self.workspace
         headers = {
@@ -269,18 +241,6 @@ class _Template:
     url: str
     request: requests.PreparedRequest
     settings: Mapping[str, Any]
-
-
-def _told(rate: RateHeaders, windows: int, status: int) -> RateHeaders:
-    """
-    What an answer tells of each window that its call drew from.
-
-    Which of several windows the headers of a Bulk Import speak of is not documented: only of a 429, which closes
-    all of them, is the wait believed.
-    """
-    if windows == 1:
-        return rate
-    return RateHeaders(reset=rate.reset, retry_after=rate.retry_after) if status == 429 else RateHeaders()
 
 
 def basic_authorization(workspace: Workspace) -> str:

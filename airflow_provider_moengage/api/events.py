@@ -158,9 +158,13 @@ class Event(Record):
         }
         return serialised(whose)[:-1] + b',"actions":['
 
+    def actions_json(self) -> bytes:
+        """Serialise the actions, with commas between them."""
+        return b",".join([serialised(action.fields()) for action in self.actions])
+
     def to_json(self) -> bytes:
         """Serialise as MoEngage documents it."""
-        return self.opening() + b",".join(serialised(action.fields()) for action in self.actions) + b"]}"
+        return self.opening() + self.actions_json() + b"]}"
 
 
 def epoch_seconds(name: str, value: object) -> int:

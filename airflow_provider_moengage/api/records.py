@@ -8,7 +8,7 @@ bend without a word raises :class:`MoEngageRecordInvalid` here. Source of the sh
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -127,11 +127,7 @@ class User(Record):
     @field_validator("customer_id", mode="plain")
     @classmethod
     def _customer_id_is_taken(cls, customer_id: Any, info: ValidationInfo) -> str | None:
-        terms = info.context or NO_TERMS
-        attributes = info.data.get("attributes", {})
-        if customer_id is None and identifier_in(attributes, terms.identifiers):
-            return None
-        return check_customer_id(customer_id)
+        return check_user_id(customer_id, info.data.get("attributes", {}), info.context or NO_TERMS)
 
     def to_json(self) -> bytes:
         """
@@ -139,17 +135,11 @@ class User(Record):
 
         :raises MoEngageRecordInvalid: a text holds what UTF-8 cannot.
         """
-        fields: dict[str, Any] = {"type": self.type}
-        if self.customer_id is not None:
-            fields["customer_id"] = self.customer_id
-        fields["update_existing_only"] = self.update_existing_only
-        fields["attributes"] = self.attributes
-        if self.unset_attributes:
-            fields["unset_attributes"] = [
-                {"type": rule.type, "attr": rule.attr, "case_sensitive": rule.case_sensitive}
-                for rule in self.unset_attributes
-            ]
-        return serialised(fields)
+        unset = [
+            {"type": rule.type, "attr": rule.attr, "case_sensitive": rule.case_sensitive}
+            for rule in self.unset_attributes
+        ]
+        return user_json(self.customer_id, self.attributes, self.update_existing_only, unset)
 
 
 class Identifier(Record):
@@ -211,6 +201,41 @@ class Deletion(Record):
     def to_json(self) -> bytes:
         """Serialise as MoEngage documents it."""
         return serialised({"identity_type": self.identity_type, "identity_value": self.identity_value})
+
+
+def user_json(
+    customer_id: str | None,
+    attributes: Mapping[str, Any],
+    update_existing_only: bool,
+    unset_attributes: Sequence[Mapping[str, Any]] = (),
+) -> bytes:
+    """
+    Serialise a user whose fields were checked, as MoEngage documents it.
+
+    :raises MoEngageRecordInvalid: a text holds what UTF-8 cannot.
+    """
+    fields: dict[str, Any] = {
+        "type": "customer",
+        "customer_id": customer_id,
+        "update_existing_only": update_existing_only,
+        "attributes": attributes,
+    }
+    if customer_id is None:
+        del fields["customer_id"]
+    if unset_attributes:
+        fields["unset_attributes"] = unset_attributes
+    return serialised(fields)
+
+
+def check_user_id(customer_id: object, attributes: Mapping[str, Any], terms: Terms) -> str | None:
+    """
+    Check a user's id; None is allowed where an identifier stands among the attributes.
+
+    :raises MoEngageRecordInvalid: MoEngage would not process such a user.
+    """
+    if customer_id is None and identifier_in(attributes, terms.identifiers):
+        return None
+    return check_customer_id(customer_id)
 
 
 def identifier_in(values: Mapping[str, Any], identifiers: frozenset[str]) -> bool:

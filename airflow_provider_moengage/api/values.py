@@ -8,16 +8,18 @@ is of a wrong type, so everything is checked here. Sources: Track User ("attribu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from math import isfinite
 from typing import Any
 
-from pydantic_core import to_json
+from pydantic_core import SchemaValidator, core_schema, to_json
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import MAX_VALUE_LENGTH, name_fault
 
+#: Shorter texts cannot begin like a date, nor be too long.
+DATE_LENGTH = 10
 MAX_ARRAY_ELEMENTS = 50
 MAX_OBJECT_BYTES = 25_000
 MAX_OBJECT_KEYS = 100
@@ -39,7 +41,8 @@ def check_value(name: str, value: object, *, as_text: bool = False) -> None:
     """
     kind = type(value)
     if kind is str:
-        _check_text(name, value, as_text)  # type: ignore[arg-type]
+        if len(value) >= DATE_LENGTH:  # type: ignore[arg-type]
+            _check_text(name, value, as_text)  # type: ignore[arg-type]
     elif kind is int or kind is bool:
         return
     elif kind is float:
@@ -66,7 +69,13 @@ def _check_text(name: str, value: str, as_text: bool) -> None:
             "value_length",
             f"attribute {name!r} has a string over {MAX_VALUE_LENGTH} characters, which MoEngage would cut or drop",
         )
-    if not as_text and _LOOKS_LIKE_DATE.match(value) and not is_documented_date(value):
+    # The dashes are looked for first: most texts are no dates.
+    if (
+        value[4] == value[7] == "-"
+        and not as_text
+        and not is_documented_date(value)
+        and _LOOKS_LIKE_DATE.match(value)
+    ):
         raise MoEngageRecordInvalid(
             "date_format",
             f"attribute {name!r} has a string that begins like a date but is no valid YYYY-MM-DDTHH:mm:ssZ or "
@@ -186,6 +195,51 @@ _SHAPES: Mapping[str, Callable[[object], None]] = {
     "platforms": _check_platforms,
     "moe_geo_location": _check_location,
 }
+
+
+def _good_values() -> SchemaValidator:
+    """
+    Compile what nearly all values are: numbers, and texts that are short enough and do not begin like a date.
+
+    It stands for the rules of :func:`check_value` where it says yes, and for none where it says no: a date late in a
+    month is such a no, because no pattern knows how many days February has.
+    """
+    other = ""
+    for expected in reversed(("[0-9]",) * 4 + ("-",) + ("[0-9]",) * 2 + ("-",) + ("[0-9]",) * 2):
+        unexpected = r"\P{Nd}" if expected == "[0-9]" else "[^-]"
+        other = f"(?:$|{unexpected}|{expected}{other})" if other else f"(?:$|{unexpected})"
+    moment = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
+    date_ = r"(?:[1-9][0-9]{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    pattern = rf"(?s)\A(?:{other}|{date_}(?:{moment})?\z)"
+    texts = core_schema.str_schema(strict=True, max_length=MAX_VALUE_LENGTH, pattern=pattern)
+    numbers = [
+        core_schema.int_schema(strict=True),
+        core_schema.bool_schema(strict=True),
+        core_schema.float_schema(strict=True, allow_inf_nan=False),
+    ]
+    value = core_schema.union_schema([texts, *numbers], mode="left_to_right")
+    return SchemaValidator(core_schema.dict_schema(core_schema.any_schema(), value))
+
+
+_GOOD_VALUES = _good_values()
+_PLAIN_TYPES = frozenset({str, int, bool, float})
+
+
+def are_good(attributes: Mapping[str, Any]) -> bool:
+    """
+    Whether every value is beyond doubt one that MoEngage takes, under a name without rules of its own.
+
+    Where it is not, :func:`check_attributes` knows, and says why.
+    """
+    # The validator takes a Decimal for a number too, which it is not to JSON.
+    return _PLAIN_TYPES.issuperset(map(type, attributes.values())) and _GOOD_VALUES.isinstance_python(
+        attributes
+    )
+
+
+def are_plain(names: Iterable[object]) -> bool:
+    """Whether attributes may have these names, and none has rules of its own."""
+    return not any(name_fault(name) or name in _SHAPES or name in ARRAY_OPERATORS for name in names)
 
 
 def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> None:

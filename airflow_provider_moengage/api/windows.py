@@ -8,88 +8,33 @@ Source: Data API overview, "Rate Limits".
 
 from __future__ import annotations
 
-import re
+import logging
+import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 
 from airflow_provider_moengage.api.endpoints import WINDOW_SECONDS
-from airflow_provider_moengage.api.errors import MoEngageStopped
+from airflow_provider_moengage.api.rate_headers import RateHeaders
+from airflow_provider_moengage.api.resets import Reset
+from airflow_provider_moengage.api.shared_windows import SharedWindow, SharedWindowGone
 
-#: A reset above this is an epoch time and not a number of seconds: one page of the documentation says so.
-EPOCH_FROM = 1_000_000
+log = logging.getLogger(__name__)
+
 #: Windows without one unit granted after which a run ends.
 STARVED_WINDOWS = 5
-#: Seconds to wait at least after a 429: resets are whole seconds, and a reset of 0 may be nearly a second
-#: away.
-SHORTEST_WAIT = 0.25
-
-
-@dataclass(frozen=True)
-class RateHeaders:
-    """
-    What one answer says of its window; None for what it does not say.
-
-    :param limit: units a window.
-    :param period: seconds a window.
-    :param remaining: units left.
-    :param reset: seconds until the window resets, counted from the answer.
-    :param retry_after: seconds after which to try again; MoEngage documents no such header, gateways send it.
-    """
-
-    limit: int | None = None
-    period: float | None = None
-    remaining: int | None = None
-    reset: float | None = None
-    retry_after: float | None = None
-
-    @classmethod
-    def parse(cls, headers: Mapping[str, str], now: float) -> RateHeaders:
-        """
-        Read every documented spelling; nonsense counts as absent.
-
-        :param headers: the answer's headers, by lower-case or case-insensitive names.
-        :param now: this machine's epoch time, for a reset that is one.
-        """
-        limit, period = _parse_limit(headers.get("x-ratelimit-limit"))
-        remaining = _number(headers.get("x-ratelimit-remaining"))
-        return cls(
-            limit=limit,
-            period=period,
-            remaining=None if remaining is None else max(0, int(remaining)),
-            reset=_parse_reset(headers.get("x-ratelimit-reset"), now),
-            retry_after=_parse_reset(headers.get("retry-after"), now),
-        )
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if abs(value) < 1e12 else None
-
-
-def _parse_limit(text: str | None) -> tuple[int | None, float | None]:
-    """Read ``31500; w=60``, ``5, 5;w=60`` and ``5``."""
-    first = re.match(r"\s*(\d{1,12})(?!\d)", text or "")
-    if not text or not first or int(first[1]) == 0:
-        return None, None
-    period = re.search(rf"(?<!\d){first[1]}\s*;\s*w\s*=\s*(\d{{1,6}}(?:\.\d{{1,6}})?)", text)
-    return int(first[1]), float(period[1]) or None if period else None
-
-
-def _parse_reset(text: str | None, now: float) -> float | None:
-    seconds = _number(text)
-    if seconds is None:
-        return None
-    if seconds > EPOCH_FROM:
-        seconds -= now
-    # A moment that has passed tells of a clock that is off and not of the window.
-    return seconds if seconds >= 0 else None
+#: Of a window that others draw from without a word: the part of what is left that is taken at a time, and the part
+#: of our part that they are left at first.
+REST = 8
+GIVE_WAY = 4
+#: Units taken from a shared window at a time, so that not every call asks for its own.
+SHARED_UNITS = 16
+#: The part of a window by which tasks that share it wake apart, and the most seconds.
+JITTER = 0.01
+LONGEST_JITTER = 0.25
 
 
 @dataclass(frozen=True)
@@ -99,22 +44,63 @@ class Grant:
 
     :param window: the number of the window they were granted in.
     :param first: the first grant of that window.
+    :param at: the moment of the grant, by the window's clock.
     """
 
     units: int
     window: int
     first: bool
+    at: float
+
+
+class Neighbours:
+    """Others that draw from the same window, told by the units that are gone and were not ours."""
+
+    def __init__(self) -> None:
+        self.own = 0
+        self._others = 0
+        self._last = (0, 0)
+
+    @property
+    def seen(self) -> bool:
+        """Whether anybody else drew from this window or the last one."""
+        return self._others > 0 or self._last[1] > 0
+
+    def own_units(self, capacity: int) -> int:
+        """
+        As much of a window as we had of the last one, less what lets the others catch up with us.
+
+        The more of it was ours, the more we give way: so parts even out from window to window.
+        """
+        own, others = self._last
+        part = own / (own + others) if own else 0.0
+        return int(capacity * part * (1 - part / GIVE_WAY))
+
+    def look(self, spent: int, in_flight: int) -> None:
+        """Compare what is spent with what is ours; what is in flight may be counted already."""
+        self._others = max(self._others, spent - self.own - in_flight)
+
+    def next_window(self) -> None:
+        """Begin to count anew; the last window is remembered."""
+        self._last = (self.own, self._others)
+        self.own = self._others = 0
+
+    def same_window(self) -> None:
+        """Go on where it was: the next window has not begun after all."""
+        self.own, self._others = self._last
 
 
 class Window:
     """
     Grants the units of one quota to the threads of one client.
 
-    The first grant of every window goes alone: its answer tells what the window really holds.
+    The first grant of every window goes alone: its answer tells whether the window has begun and what it holds.
 
     :param limit: units a window, until headers say otherwise.
     :param share: the part of the limit this client may use.
     :param period: seconds a window, until headers say otherwise.
+    :param shared: the same window as all tasks of the workspace draw from it; None: this client follows the
+        headers alone.
     :param clock: a monotonic clock, in seconds.
     """
 
@@ -124,21 +110,28 @@ class Window:
         *,
         share: float = 1.0,
         period: float = WINDOW_SECONDS,
+        shared: SharedWindow | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit = limit
         self._share = share
         self._period = period
+        self._shared = shared
         self._clock = clock
         self._changed = threading.Condition()
+        self._changes = 0
         self._number = 0
-        self._ends: float | None = None
-        self._ends_published = False
+        self._reset = Reset()
+        self._jitter = 0.0
+        self._others_first_until = 0.0
         self._remaining: int | None = None
         self._used = 0
         self._in_flight = 0
         self._first: Grant | None = None
         self._proven = False
+        self._neighbours = Neighbours()
+        self._drawn = 0
+        self._draw_again_at = 0.0
         self._refused_since: float | None = None
         self._waiting = 0
         self._waiting_since = 0.0
@@ -147,7 +140,14 @@ class Window:
     @property
     def throttled_seconds(self) -> float:
         """Seconds during which at least one thread waited for this window to reset."""
-        return self._throttled_seconds
+        with self._changed:
+            waiting = self._clock() - self._waiting_since if self._waiting else 0.0
+            return self._throttled_seconds + waiting
+
+    @property
+    def changes(self) -> int:
+        """How often something has changed that may let a waiting thread go on."""
+        return self._changes
 
     @property
     def capacity(self) -> int:
@@ -160,39 +160,40 @@ class Window:
         since = self._refused_since
         return since is not None and self._clock() - since >= STARVED_WINDOWS * self._period
 
-    def acquire(self, units: int, halt: threading.Event) -> Grant:
+    def offer(self, units: int, least: int | None = None) -> Grant | float:
         """
-        Wait until ``units`` may be sent; every grant must be settled by :meth:`answered` or :meth:`lost`.
+        Grant units now, or say how long to wait before asking again.
 
-        :raises MoEngageStopped: ``halt`` was set; nothing was granted.
+        Every grant must be settled by :meth:`answered`, :meth:`lost` or :meth:`give_back`.
+
+        :param units: wanted.
+        :param least: fewer are no use; None: all or nothing.
+        :return: the grant, of ``least`` to ``units``; or seconds, infinity until a grant is settled.
         """
         with self._changed:
-            while True:
-                if halt.is_set():
-                    raise MoEngageStopped("the run was stopped before this request was sent")
-                offer = self._offer(units)
-                if isinstance(offer, Grant):
-                    return offer
-                if offer == inf:
-                    self._changed.wait()
-                else:
-                    with self._throttled():
-                        self._changed.wait(offer)
+            return self._offer(units, units if least is None else least)
 
-    def offer(self, units: int) -> Grant | float:
+    def wait(self, seconds: float, changes: int) -> None:
         """
-        Grant ``units`` now, or say how long to wait before asking again.
+        Wait so many seconds, or until something changes that may let a waiting thread go on.
 
-        :return: the grant, or seconds; infinity until the answer to the window's first grant is settled.
+        :param seconds: as :meth:`offer` said.
+        :param changes: as :attr:`changes` was before that.
         """
         with self._changed:
-            return self._offer(units)
+            if self._changes != changes:
+                return
+            if seconds == inf:
+                self._changed.wait()
+            else:
+                with self._throttled():
+                    self._changed.wait(seconds)
 
     def answered(self, grant: Grant, headers: RateHeaders, *, refused: bool) -> None:
         """
         Settle a grant by its answer.
 
-        :param refused: the answer was a 429: the window is spent, whatever the headers say.
+        :param refused: the answer was a 429.
         """
         with self._changed:
             now = self._clock()
@@ -202,86 +203,189 @@ class Window:
                 self._refused_since = None
             elif self._refused_since is None:
                 self._refused_since = now
+            self._in_flight -= grant.units
             # The answer to a grant of an earlier window tells nothing of this one.
             if grant.window == self._number:
-                self._learn(grant, headers, now)
                 if refused:
-                    self._close(headers, now)
+                    self._close(grant, headers, now)
+                else:
+                    self._learn(grant, headers, now)
             self._settle(grant)
 
     def lost(self, grant: Grant) -> None:
         """Settle a grant that got no answer; MoEngage may have counted it."""
         with self._changed:
+            self._in_flight -= grant.units
+            if grant.window == self._number:
+                self._neighbours.own += grant.units
             self._settle(grant)
 
-    def wake(self) -> None:
-        """Let every waiting thread look at its ``halt`` again."""
-        with self._changed:
-            self._changed.notify_all()
+    def give_back(self, grant: Grant, units: int) -> Grant | None:
+        """
+        Return units of a grant that are not going to be sent.
 
-    def _offer(self, units: int) -> Grant | float:
+        :return: what is left of the grant; None where nothing is, and the grant is settled.
+        """
+        with self._changed:
+            self._in_flight -= units
+            if grant.window == self._number:
+                self._used -= units
+                self._drawn += units if self._shared is not None else 0
+            left = Grant(grant.units - units, grant.window, grant.first, grant.at)
+            if self._first is grant:
+                self._first = left if left.units else None
+            self._notify()
+            return left if left.units else None
+
+    def wake(self) -> None:
+        """Let every waiting thread go on and look whether its run was stopped."""
+        with self._changed:
+            self._notify()
+
+    def close(self) -> None:
+        """Return what was drawn from a shared window and not used."""
+        with self._changed:
+            if self._shared is not None and self._drawn:
+                self._shared.give_back(self._drawn)
+            self._drawn = 0
+
+    def _offer(self, units: int, least: int) -> Grant | float:
         now = self._clock()
-        if self._ends is not None and now >= self._ends:
-            self._open(self._ends + self._period * ((now - self._ends) // self._period + 1))
+        if now >= self._wake_at():
+            self._begin(now)
         if self._first is not None:
             return inf
-        if self._grants(units):
-            return self._grant(units, now)
-        return max(0.001, (self._ends or now) - now)
+        room = min(units, self._room(units, least, now))
+        if room < least:
+            yields = now < self._others_first_until and self._remaining != 0
+            return self._wait_for((self._others_first_until if yields else self._wake_at()) - now)
+        if self._shared is not None:
+            room = self._draw(room, least, now)
+            if room < least:
+                return self._wait_for(self._draw_again_at - now)
+        return self._grant(room, now)
 
-    def _grants(self, units: int) -> bool:
-        allowed = self.capacity - self._used
+    def _wake_at(self) -> float:
+        # Of many that try, nearly all would come too early or too late: nobody gains anything.
+        return self._reset.wake_at(patient=self._neighbours.seen) + self._jitter
+
+    def _wait_for(self, seconds: float) -> float:
+        return min(max(0.001, seconds), self._period + self._jitter)
+
+    def _room(self, units: int, least: int, now: float) -> int:
+        """Units that may be sent now."""
+        room = self.capacity - self._used
         if self._remaining is not None:
-            return units <= min(allowed, self._remaining - self._in_flight)
-        # More than a whole window holds can only go into a fresh one.
-        return units <= allowed or self._used == 0
+            left = self._remaining - self._in_flight
+            # What MoEngage says is left is all there is to go by, unless others are to have a part of it.
+            room = left if self._share == 1 else min(room, left)
+        elif self._used == 0:
+            # More than a whole window holds can only go into a fresh one.
+            room = max(room, least)
+        if self._neighbours.seen and self._shared is None:
+            room = min(room, self._part(units, least, now))
+        return room
+
+    def _part(self, wanted: int, least: int, now: float) -> int:
+        """What is ours of a window that others draw from: as much as last time, then a part of what they leave."""
+        units = self._neighbours.own_units(self.capacity) - self._used
+        if units >= least:
+            return units
+        if self._used and now < self._others_first_until:
+            return 0
+        rest = self.capacity if self._remaining is None else self._remaining
+        units = rest // REST - self._in_flight
+        if units >= wanted:
+            return units
+        # Towards the end of the window one call at a time: several would be refused together.
+        return 0 if self._in_flight else max(units, least)
+
+    def _draw(self, units: int, least: int, now: float) -> int:
+        """Draw from the window that all tasks share; gives how many of the units may be sent."""
+        if self._drawn < units and self._shared is not None and now >= self._draw_again_at:
+            ends = self._reset.ends
+            try:
+                taken = self._shared.take(
+                    max(units, SHARED_UNITS) - self._drawn,
+                    limit=self.capacity,
+                    period=self._period,
+                    ends=(ends.earliest - now, ends.latest - now) if ends and self._reset.published else None,
+                    remaining=self._remaining,
+                )
+            except SharedWindowGone as gone:
+                log.warning("%s; from now on the rate headers alone are followed", gone)
+                self._shared = None
+                return units
+            self._drawn += taken.units
+            if self._drawn < least:
+                self._draw_again_at = now + taken.wait
+        return min(units, self._drawn)
 
     def _grant(self, units: int, now: float) -> Grant:
-        if self._ends is None:
-            self._ends = now + self._period
-        grant = Grant(units, self._number, first=not self._proven)
+        if self._reset.ends is None:
+            self._reset.assume(now + self._period)
+        grant = Grant(units, self._number, not self._proven, now)
         if grant.first:
             self._first = grant
         self._used += units
         self._in_flight += units
+        self._drawn = max(0, self._drawn - units)
         return grant
 
-    def _open(self, ends: float) -> None:
+    def _begin(self, now: float) -> None:
         """Begin a new window; what is still in flight may be counted in it."""
+        self._reset.carry(now, self._period)
+        self._neighbours.next_window()
+        if self._neighbours.seen:
+            longest = min(JITTER * self._period, LONGEST_JITTER)
+            self._jitter = random.uniform(0, longest)
+            self._others_first_until = now + longest
         self._number += 1
-        self._ends = ends
         self._remaining = None
         self._used = self._in_flight
+        self._drawn = 0
+        self._draw_again_at = now
         self._proven = False
 
     def _learn(self, grant: Grant, headers: RateHeaders, now: float) -> None:
-        if headers.reset is not None:
-            ends = now + min(headers.reset, self._period)
-            if self._ends is None or grant.first or not self._ends_published:
-                self._ends = ends
-            elif ends > self._ends + self._period / 2:
-                # MoEngage's window has ended before we thought it would.
-                self._open(ends)
-            else:
-                self._ends = min(self._ends, ends)
-            self._ends_published = True
+        rolled = self._reset.learn(headers, grant.at, now, self._period, first=grant.first)
+        if rolled:
+            # MoEngage's window has ended before we thought it would.
+            self._number += 1
+            self._neighbours.next_window()
+            self._remaining = None
+            self._used = self._in_flight + grant.units
+        self._neighbours.own += grant.units
+        self._look_around(headers)
         if headers.remaining is not None:
-            seen = headers.remaining
-            self._remaining = seen if self._remaining is None else min(self._remaining, seen)
+            self._see(headers.remaining)
 
-    def _close(self, headers: RateHeaders, now: float) -> None:
-        self._remaining = 0
-        reset = headers.reset if headers.retry_after is None else headers.retry_after
-        if reset is not None:
-            self._ends = now + min(max(reset, SHORTEST_WAIT), self._period)
-        elif not self._ends_published:
-            self._ends = now + self._period
+    def _close(self, grant: Grant, headers: RateHeaders, now: float) -> None:
+        """Take a 429 at its word: what the window has left, if anything, is less than the call wanted."""
+        early = self._reset.refused(headers, grant.at, now, self._period, first=grant.first)
+        if early:
+            self._neighbours.same_window()
+        else:
+            self._look_around(headers)
+        left = headers.remaining or 0
+        # Others are after the same rest: the next call would most likely meet them again.
+        self._see(left if left < grant.units and not self._neighbours.seen else 0)
+
+    def _look_around(self, headers: RateHeaders) -> None:
+        if headers.limit is not None and headers.remaining is not None:
+            self._neighbours.look(headers.limit - headers.remaining, self._in_flight)
+
+    def _see(self, remaining: int) -> None:
+        self._remaining = remaining if self._remaining is None else min(self._remaining, remaining)
 
     def _settle(self, grant: Grant) -> None:
-        self._in_flight -= grant.units
         if grant is self._first:
             self._first = None
             self._proven = grant.window == self._number
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changes += 1
         self._changed.notify_all()
 
     @contextmanager

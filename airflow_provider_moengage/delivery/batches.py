@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 from airflow_provider_moengage.api.endpoints import Endpoint
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """
     A row on its way.
 
@@ -23,72 +24,131 @@ class Entry:
     row: object
 
 
-@dataclass(frozen=True)
-class Item:
+@dataclass(frozen=True, eq=False)
+class Form:
+    """
+    What rows have in common that may share a body.
+
+    :param units: what each costs, by quota.
+    :param opening: what stands before the elements of the body; only rows with the same opening share one.
+    :param closing: what stands behind them.
+    """
+
+    units: Mapping[str, int]
+    opening: bytes = b""
+    closing: bytes = b""
+
+    @property
+    def events(self) -> int:
+        """How many events each holds: 0 where it is something else."""
+        return self.units.get("events", 0) or self.units.get("bulk_events", 0)
+
+
+def in_bulk(units: Mapping[str, int]) -> Form:
+    """Give the form of an element of Bulk Import that costs so much."""
+    return Form(units, b'{"type":"transition","elements":[', b"]}")
+
+
+class Item(NamedTuple):
     """
     What one row becomes: a whole body, or one element of a body that rows share.
 
-    :param content: the element, serialised once.
+    :param content: the element, serialised once; empty where an earlier row asks for the same.
     :param user: whose order is kept; empty where nobody's is.
-    :param units: what it costs, by quota.
-    :param opening: what stands before the elements of its body; only rows with the same opening share one.
-    :param closing: what stands behind them.
+    :param form: what it costs and what stands around it.
     """
 
     content: bytes
     user: str
-    units: Mapping[str, int]
-    opening: bytes = b""
-    closing: bytes = b""
+    form: Form
 
 
 @dataclass(frozen=True)
 class Batch:
     """
-    One request and the rows in it.
+    One request and the rows in it, as columns of the same length: a million rows cost no object each.
 
-    :param items: what the rows became, in their order.
-    :param entries: the rows themselves, in the same order.
+    :param contents: the elements of the body, in the order of the rows.
+    :param users: whose each is; empty where nobody's order is kept.
+    :param forms: what each costs and what stands around it.
+    :param positions: each row's place in its source.
+    :param rows: the rows as the source gave them.
     :param unknown: whether an earlier request with these rows got no answer.
     """
 
-    items: tuple[Item, ...]
-    entries: tuple[Entry, ...]
+    contents: list[bytes] = field(default_factory=list)
+    users: list[str] = field(default_factory=list)
+    forms: list[Form] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    rows: list[object] = field(default_factory=list)
     unknown: bool = False
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def add(self, item: Item, position: int, row: object) -> None:
+        """Take one row more."""
+        content, user, form = item
+        self.contents.append(content)
+        self.users.append(user)
+        self.forms.append(form)
+        self.positions.append(position)
+        self.rows.append(row)
 
     @property
     def body(self) -> bytes:
         """The request's body."""
-        first = self.items[0]
-        return first.opening + b",".join(item.content for item in self.items) + first.closing
+        form = self.forms[0]
+        return form.opening + b",".join(self.contents) + form.closing
 
-    @property
+    @cached_property
     def units(self) -> Mapping[str, int]:
         """What it costs, by quota."""
-        if len(self.items) == 1:
-            return self.items[0].units
-        units: Counter[str] = Counter()
-        for item in self.items:
-            units.update(item.units)
+        units: dict[str, int] = {}
+        for form, count in Counter(self.forms).items():
+            for quota, each in form.units.items():
+                units[quota] = units.get(quota, 0) + each * count
         return units
 
     @property
-    def users(self) -> frozenset[str]:
-        """The ids in it: while it is on its way, no other batch with one of them may leave."""
-        return frozenset(item.user for item in self.items if item.user)
+    def least(self) -> Mapping[str, int]:
+        """What the smallest part of it costs that can be sent: its first row, and something of every quota."""
+        return {**dict.fromkeys(self.units, 1), **self.forms[0].units}
 
-    def halves(self, *, unknown: bool) -> tuple[Batch, Batch]:
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """The users in it: while it is on its way, no other batch with one of them may leave."""
+        return frozenset(self.users) - {""}
+
+    @property
+    def entries(self) -> Iterator[Entry]:
+        """The rows and their places."""
+        return map(Entry, self.positions, self.rows)
+
+    def fitting(self, units: Mapping[str, int]) -> int:
+        """Count the rows, from the first on, that so many units are enough for."""
+        left = dict(units)
+        for place, form in enumerate(self.forms):
+            for quota, each in form.units.items():
+                left[quota] -= each
+                if left[quota] < 0:
+                    return place
+        return len(self)
+
+    def cut(self, place: int, *, unknown: bool = False) -> tuple[Batch, Batch]:
         """
-        Cut it in two, to find the row that was refused.
+        Cut it in two.
 
+        :param place: how many rows the first part has.
         :param unknown: whether the request with all of them got no answer at first.
         """
-        middle = len(self.items) // 2
         unknown = unknown or self.unknown
-        return (
-            Batch(self.items[:middle], self.entries[:middle], unknown),
-            Batch(self.items[middle:], self.entries[middle:], unknown),
-        )
+
+        def part(of: slice) -> Batch:
+            columns = (self.contents[of], self.users[of], self.forms[of], self.positions[of], self.rows[of])
+            return Batch(*columns, unknown=unknown)
+
+        return part(slice(place)), part(slice(place, None))
 
 
 class Packer:
@@ -100,42 +160,39 @@ class Packer:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._items: list[Item] = []
-        self._entries: list[Entry] = []
+        self._batch = Batch()
+        self._opening = b""
         self._bytes = 0
 
-    def add(self, item: Item, entry: Entry) -> list[Batch]:
+    def add(self, item: Item, position: int, row: object) -> Sequence[Batch]:
         """
         Take one row.
 
         :return: the batches that are ready now: none, one, or two.
         :raises MoEngageRecordInvalid: the row alone is larger than a call may be; it was not taken.
         """
-        alone = len(item.opening) + len(item.content) + len(item.closing)
-        if alone > self._endpoint.max_bytes:
-            raise MoEngageRecordInvalid(
-                "record_size",
-                f"the record is over the {self._endpoint.max_bytes} bytes that one call of "
-                f"{self._endpoint.name} takes",
-            )
-        ready = []
-        if self._items and (
-            item.opening != self._items[0].opening
-            or self._bytes + 1 + len(item.content) > self._endpoint.max_bytes
-        ):
-            ready.append(self._take())
-        self._bytes += 1 + len(item.content) if self._items else alone
-        self._items.append(item)
-        self._entries.append(entry)
-        if len(self._items) >= self._endpoint.max_records:
-            ready.append(self._take())
+        ready: Sequence[Batch] = ()
+        opening = item.form.opening
+        grown = self._bytes + 1 + len(item.content)
+        if not self._bytes or opening != self._opening or grown > self._endpoint.max_bytes:
+            grown = len(opening) + len(item.content) + len(item.form.closing)
+            if grown > self._endpoint.max_bytes:
+                raise MoEngageRecordInvalid(
+                    "record_size",
+                    f"the record is over the {self._endpoint.max_bytes} bytes that one call of "
+                    f"{self._endpoint.name} takes",
+                )
+            ready = self.rest()
+            self._opening = opening
+        self._batch.add(item, position, row)
+        self._bytes = grown
+        if len(self._batch) >= self._endpoint.max_records:
+            return [*ready, *self.rest()]
         return ready
 
-    def rest(self) -> list[Batch]:
+    def rest(self) -> Sequence[Batch]:
         """Give what is left once there are no more rows: no batch or one."""
-        return [self._take()] if self._items else []
-
-    def _take(self) -> Batch:
-        batch = Batch(tuple(self._items), tuple(self._entries))
-        self._items, self._entries, self._bytes = [], [], 0
-        return batch
+        if not self._batch:
+            return ()
+        batch, self._batch, self._bytes = self._batch, Batch(), 0
+        return (batch,)

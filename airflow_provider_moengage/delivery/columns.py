@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import name_fault
+from airflow_provider_moengage.api.values import are_good, are_plain
 from airflow_provider_moengage.delivery.conversion import CONVERTERS, json_value
 
 NameFault = Callable[[object], "tuple[str, str] | None"]
+#: Sets of columns that are remembered: rows of NDJSON can have as many as there are rows.
+MAX_PLANS = 1_000
+#: Values of these types are JSON already, and no NULLs.
+JSON_TYPES: frozenset[type] = frozenset({str, int, bool})
+
+
+class Plan(NamedTuple):
+    """
+    What becomes of rows of one set of columns.
+
+    :param pairs: attribute and column.
+    :param plain: nothing but their values has to be looked at: no name has rules of its own, none has a type.
+    """
+
+    pairs: Sequence[tuple[str, str]]
+    plain: bool
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,7 @@ class Columns:
     texts: frozenset[str] = field(init=False)
     _types: Mapping[str, str] = field(init=False, repr=False)
     _chosen: Mapping[str, str] | None = field(init=False, repr=False)
+    _plans: dict[tuple[Any, ...], Plan] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # The dataclass is frozen so that one can serve many threads; these are derived from its fields.
@@ -46,6 +64,7 @@ class Columns:
         object.__setattr__(self, "zone", _checked_zone(self.timezone))
         object.__setattr__(self, "texts", frozenset(name for name, kind in types.items() if kind == "string"))
         object.__setattr__(self, "_types", types)
+        object.__setattr__(self, "_plans", {})
         object.__setattr__(self, "_chosen", _checked_attributes(self))
         if self._chosen is not None:
             self._check_types(self._chosen)
@@ -66,9 +85,9 @@ class Columns:
                     f"the source has no column {column!r}; say with {parameter}= which of its columns "
                     f"({', '.join(columns)}) it is"
                 )
-        plan = self._plan(columns, needed.values())
-        self._check_types(plan)
-        for attribute, column in plan.items():
+        chosen = self._attributes_of(columns, needed.values())
+        self._check_types(chosen)
+        for attribute, column in chosen.items():
             if column not in columns:
                 raise MoEngageParameterError(
                     f"attributes takes {attribute!r} from column {column!r}, which the source does not have; it has "
@@ -82,23 +101,60 @@ class Columns:
                     "column you want, or leave it out"
                 )
 
-    def values(self, row: Mapping[Any, Any], kept_out: Collection[str]) -> Iterator[tuple[str, Any]]:
+    def good_values(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> dict[str, Any] | None:
         """
-        Give a row's attributes and their JSON values; a NULL is None.
+        Give a row's attributes where they are good as they stand, which nearly all rows are; None elsewhere.
+
+        :param kept_out: columns that have a place of their own.
+        :raises MoEngageRecordInvalid: a column is missing.
+        """
+        plan = self._plans.get((kept_out, *row)) or self._planned(row, kept_out)
+        if not plan.plain:
+            return None
+        attributes = {attribute: row[column] for attribute, column in plan.pairs}
+        return attributes if are_good(attributes) else None
+
+    def values(
+        self, row: Mapping[Any, Any], kept_out: tuple[str, ...]
+    ) -> tuple[dict[str, Any], Sequence[str]]:
+        """
+        Give a row's attributes and their JSON values, and the names of those that are NULL.
 
         :param kept_out: columns that have a place of their own.
         :raises MoEngageRecordInvalid: a value has no place in JSON, or a column is missing.
         """
-        for attribute, column in self._plan(row, kept_out).items():
+        plan = self._plans.get((kept_out, *row)) or self._planned(row, kept_out)
+        attributes = {attribute: row[column] for attribute, column in plan.pairs}
+        for attribute, kind in self._types.items():
+            if attribute in attributes:
+                attributes[attribute] = CONVERTERS[kind](attribute, attributes[attribute], self.zone)
+        nulls = []
+        for attribute in [name for name, value in attributes.items() if type(value) not in JSON_TYPES]:
+            value = json_value(attribute, attributes[attribute], self.zone)
+            if value is None:
+                nulls.append(attribute)
+                del attributes[attribute]
+            else:
+                attributes[attribute] = value
+        return attributes, nulls
+
+    def _planned(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> Plan:
+        """Say which attribute comes from which column, once for all rows of the same columns."""
+        chosen = self._attributes_of(row, kept_out)
+        for attribute, column in chosen.items():
             if column not in row:
                 raise MoEngageRecordInvalid(
                     "column_missing",
-                    f"the row has no column {column!r}, which attributes takes {attribute!r} from",
+                    f"the row has no column {column!r}, which {self.parameter} takes {attribute!r} from",
                 )
-            convert = CONVERTERS[self._types[attribute]] if attribute in self._types else json_value
-            yield attribute, convert(attribute, row[column], self.zone)
+        if len(self._plans) >= MAX_PLANS:
+            self._plans.clear()
+        plan = Plan(list(chosen.items()), not self._types and are_plain(chosen))
+        columns = (kept_out, *row)
+        self._plans[columns] = plan
+        return plan
 
-    def _plan(self, columns: Iterable[str], kept_out: Collection[str]) -> Mapping[str, str]:
+    def _attributes_of(self, columns: Iterable[str], kept_out: Collection[str]) -> Mapping[str, str]:
         """Attribute → column for rows of these columns."""
         if self._chosen is not None:
             return self._chosen

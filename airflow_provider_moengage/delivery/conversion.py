@@ -42,11 +42,10 @@ def json_value(name: str, value: object, zone: tzinfo | None) -> Any:
     :return: a JSON value; None for NULL and for what counts as NULL (NaN, NaT, infinities).
     :raises MoEngageRecordInvalid: JSON or MoEngage has no place for the value.
     """
-    kind = type(value)
-    if value is None or kind is str or kind is int or kind is bool:
-        return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
+    if value is None or type(value) in (str, int, bool):
+        return value
     if isinstance(value, Decimal):
         return _decimal(name, value)
     if is_null(value):
@@ -267,6 +266,8 @@ def customer_id_text(value: object) -> str | None:
     :return: None where there is no id.
     :raises MoEngageRecordInvalid: the value cannot be an id without being changed.
     """
+    if type(value) is str:
+        return value
     if isinstance(value, str):
         return _plain_text(value)
     if isinstance(value, UUID):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any
 
@@ -11,8 +11,7 @@ from pydantic_core import from_json
 
 from airflow_provider_moengage.api.devices import Device, DeviceAttributes, OptOut
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.api.records import Record
-from airflow_provider_moengage.delivery.batches import Item
+from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.conversion import customer_id_text, json_value
 from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.rows import (
@@ -22,6 +21,7 @@ from airflow_provider_moengage.delivery.rows import (
     identifier_text,
     own_fields,
 )
+from airflow_provider_moengage.delivery.watch import Watch
 
 DEVICE_KEYS = frozenset({"type", "customer_id", "device_id", "attributes"})
 DEVICE_ATTRIBUTES = tuple(DeviceAttributes.model_fields)
@@ -34,8 +34,9 @@ OPT_OUT_COLUMNS = (
     "device_identifiers",
 )
 ELEMENT_TYPES = ("customer", "event", "device")
-BULK_OPENING = b'{"type":"transition","elements":['
-BULK_CLOSING = b"]}"
+DEVICE = Form({"devices": 1})
+BULK_DEVICE = in_bulk({"bulk_devices": 1})
+OPT_OUT = Form({"opt_out_devices": 1})
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,12 @@ class DeviceMapping:
     A row is flat, its columns named as the API names its fields, or in the API's own shape.
 
     :param id_column: the column that identifies the user.
+    :param bulk: the devices are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
     id_column: str = "customer_id"
+    bulk: bool = False
     zone: tzinfo | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -60,10 +63,10 @@ class DeviceMapping:
         known = {self.id_column, "type", "device_id", *DEVICE_ATTRIBUTES}
         check_known_columns(columns, needed=(self.id_column, "device_id", "platform", "push_id"), known=known)
 
-    def item(self, row: object) -> tuple[Device, Item]:
-        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         device = self.record(row)
-        return device, Item(device.to_json(), device.user, {"devices": 1})
+        return Item(device.to_json(), device.user, BULK_DEVICE if self.bulk else DEVICE)
 
     def record(self, row: object) -> Device:
         """
@@ -116,8 +119,8 @@ class OptOutMapping:
         needed = (whose,) if self.action else (whose, "action_type")
         check_known_columns(columns, needed=needed, known={self.id_column, *OPT_OUT_COLUMNS})
 
-    def item(self, row: object) -> tuple[OptOut, Item]:
-        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         row = as_row(row)
         fields = {
             name: value
@@ -132,7 +135,7 @@ class OptOutMapping:
         if self.action:
             fields.setdefault("action_type", self.action)
         opt_out = OptOut.check(fields)
-        return opt_out, Item(opt_out.to_json(), opt_out.user, {"opt_out_devices": 1})
+        return Item(opt_out.to_json(), opt_out.user, OPT_OUT)
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,10 @@ class ElementMapping:
     events: EventMapping = field(default_factory=EventMapping)
     devices: DeviceMapping = field(default_factory=DeviceMapping)
 
+    def __post_init__(self) -> None:
+        for name in ("users", "events", "devices"):
+            object.__setattr__(self, name, replace(getattr(self, name), bulk=True))
+
     @property
     def zone(self) -> tzinfo | None:
         """The zone of datetimes that carry none."""
@@ -160,22 +167,19 @@ class ElementMapping:
                 f"the source has no column 'type', which says what an element is; it has {', '.join(columns)}"
             )
 
-    def item(self, row: object) -> tuple[Record, Item]:
-        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
-        kind = as_row(row).get("type")
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         row = as_row(row)
+        kind = row.get("type")
         if kind == "customer":
             # Flat rows are Track Users' own: here everything beside the API's fields would be dropped.
-            record, item = self.users.item({"attributes": {}, **row})
-            return record, _element(item.content, item, {"bulk_users": 1})
+            return self.users.item({"attributes": {}, **row}, watch)
         if kind == "event" and not isinstance(row.get("actions"), list):
             raise MoEngageRecordInvalid("element_shape", "an event's actions must be a list")
         if kind == "event":
-            event, item = self.events.item(row)
-            return event, _element(event.to_json(), item, {"bulk_events": item.units["events"]})
+            return self.events.item(row, watch)
         if kind == "device":
-            device, item = self.devices.item(row)
-            return device, _element(item.content, item, {"bulk_devices": 1})
+            return self.devices.item(row, watch)
         raise MoEngageRecordInvalid(
             "element_type", f"an element's type must be one of {', '.join(ELEMENT_TYPES)}, in lower case"
         )
@@ -187,10 +191,6 @@ def parsed_list(text: str) -> object:
         return from_json(text) if text.lstrip().startswith("[") else [text]
     except (ValueError, TypeError):
         return [text]
-
-
-def _element(content: bytes, item: Item, units: Mapping[str, int]) -> Item:
-    return Item(content, item.user, units, BULK_OPENING, BULK_CLOSING)
 
 
 def _true_or_false(value: Any) -> Any:

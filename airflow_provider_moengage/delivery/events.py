@@ -6,26 +6,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.events import Event
 from airflow_provider_moengage.api.names import event_name_fault
-from airflow_provider_moengage.api.records import Terms, serialised
-from airflow_provider_moengage.delivery.batches import Item
+from airflow_provider_moengage.api.records import Terms
+from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.columns import Columns
 from airflow_provider_moengage.delivery.conversion import CONVERTERS, customer_id_text, json_value
 from airflow_provider_moengage.delivery.rows import (
     as_row,
     check_column,
     check_identifiers,
+    check_switch,
     identifier_text,
     own_fields,
 )
+from airflow_provider_moengage.delivery.watch import Watch
 
 #: What a row in the API's own shape may hold; one row may hold several actions.
 EVENT_KEYS = frozenset({"type", "customer_id", "device_id", "user_identifiers", "actions"})
+
+
+@lru_cache
+def bulk_events(actions: int) -> Form:
+    """Give the form of an event of so many actions in Bulk Import."""
+    return in_bulk({"bulk_events": actions})
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class EventMapping:
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param identifiers: the active identifiers of an Identity Resolution workspace: their columns take the place of
         the id where a row has none.
+    :param bulk: the events are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
@@ -54,12 +64,14 @@ class EventMapping:
     types: Mapping[str, str] | None = None
     timezone: str | None = None
     identifiers: Sequence[str] = ()
+    bulk: bool = False
     _columns: Columns = field(init=False, repr=False, compare=False)
     _terms: Terms = field(init=False, repr=False, compare=False)
     _kept_out: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
+        check_switch("bulk", self.bulk)
         check_column("action_column", self.action_column)
         if self.time_column is not None:
             check_column("time_column", self.time_column)
@@ -85,11 +97,13 @@ class EventMapping:
         kept_out = [name for name in self.identifiers if name in columns]
         self._columns.check(columns, needed | {f"identifiers {name}": name for name in kept_out})
 
-    def item(self, row: object) -> tuple[Event, Item]:
-        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         event = self.record(row)
-        actions = b",".join(serialised(action.fields()) for action in event.actions)
-        return event, Item(actions, event.user, {"events": len(event.actions)}, event.opening(), b"]}")
+        if self.bulk:
+            return Item(event.to_json(), event.user, bulk_events(len(event.actions)))
+        form = Form({"events": len(event.actions)}, event.opening(), b"]}")
+        return Item(event.actions_json(), event.user, form)
 
     def record(self, row: object) -> Event:
         """
@@ -105,9 +119,7 @@ class EventMapping:
         action: dict[str, Any] = {"action": row.get(self.action_column)}
         if self.time_column is not None:
             action["current_time"] = self._moment(row)
-        action["attributes"] = {
-            name: value for name, value in self._columns.values(row, self._kept_out) if value is not None
-        }
+        action["attributes"] = self._columns.values(row, self._kept_out)[0]
         fields: dict[str, Any] = {
             "customer_id": customer_id_text(row.get(self.id_column)),
             "actions": [action],
@@ -148,9 +160,7 @@ class EventMapping:
             return action
         attributes = action.get("attributes", {})
         if isinstance(attributes, Mapping):
-            attributes = {
-                name: value for name, value in self._columns.values(attributes, ()) if value is not None
-            }
+            attributes = self._columns.values(attributes, ())[0]
         plain = {}
         if "current_time" in action:
             plain["current_time"] = json_value("current_time", action["current_time"], self.zone)

@@ -11,10 +11,14 @@ from pydantic_core import to_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.records import Deletion, Identifier, MergePair, UnsetRule, User
-from airflow_provider_moengage.delivery.batches import Item
+from airflow_provider_moengage.delivery.batches import Form, Item
 from airflow_provider_moengage.delivery.conversion import customer_id_text, json_value
 from airflow_provider_moengage.delivery.elements import parsed_list
-from airflow_provider_moengage.delivery.rows import as_row, check_column, check_switch
+from airflow_provider_moengage.delivery.rows import BULK_USER, USER, as_row, check_column, check_switch
+from airflow_provider_moengage.delivery.watch import Watch
+
+MERGE = Form({"merge_users": 1}, b'{"merge_data":[', b"]}")
+DELETION = Form({"delete_users": 1})
 
 
 def _id_of(row: object, id_column: str) -> str | None:
@@ -41,6 +45,7 @@ class UnsetMapping:
     :param unset_column: in place of ``unset``: the column that holds a row's own list of the same.
     :param id_column: the column that identifies the user; a row may be a bare id.
     :param update_existing_only: do not create users that MoEngage does not know.
+    :param bulk: the users are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
@@ -48,10 +53,12 @@ class UnsetMapping:
     unset_column: str | None = None
     id_column: str = "customer_id"
     update_existing_only: bool = False
+    bulk: bool = False
     zone: tzinfo | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
+        check_switch("bulk", self.bulk)
         check_switch("update_existing_only", self.update_existing_only)
         if (self.unset is None) == (self.unset_column is None):
             raise MoEngageParameterError("use exactly one of unset= and unset_column=")
@@ -70,8 +77,8 @@ class UnsetMapping:
         if self.unset_column is not None:
             _need(columns, self.unset_column, "unset_column")
 
-    def item(self, row: object) -> tuple[User, Item]:
-        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         rules = self.unset if self.unset_column is None else as_row(row).get(self.unset_column)
         user = User.check(
             {
@@ -80,7 +87,8 @@ class UnsetMapping:
                 "unset_attributes": self._rules(rules),
             }
         )
-        return user, Item(user.to_json(), str(user.customer_id), {"users": 1})
+        watch.look_at(str(user.customer_id), {}, user.unset_attributes)
+        return Item(user.to_json(), str(user.customer_id), BULK_USER if self.bulk else USER)
 
     def _rules(self, rules: object) -> list[Any]:
         if isinstance(rules, str):
@@ -123,25 +131,23 @@ class IdentifierMapping:
         self._id_column = id_column
         self._identifier_type = identifier_type
         wanted = b',"user_fields_to_export":' + to_json(list(fields)) if fields else b""
-        self._closing = b"]" + wanted + b"}}"
+        self._form = Form({"get_users": 1}, b'{"data":{"identifiers":[', b"]" + wanted + b"}}")
         self._asked: set[str] = set()
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
         _need(columns, self._id_column, "id_column")
 
-    def item(self, row: object) -> tuple[Identifier, Item | None]:
-        """Build the record of one row, and what is sent of it: nothing where its id was asked for before."""
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row: nothing where its id was asked for before."""
         record = Identifier.check(
             {"identifier_type": self._identifier_type, "identifier": _id_of(row, self._id_column)}
         )
         if record.identifier in self._asked:
-            return record, None
+            return Item(b"", record.identifier, self._form)
         content = record.to_json()
         self._asked.add(record.identifier)
-        return record, Item(
-            content, record.identifier, {"get_users": 1}, b'{"data":{"identifiers":[', self._closing
-        )
+        return Item(content, record.identifier, self._form)
 
 
 class PairMapping:
@@ -165,8 +171,8 @@ class PairMapping:
                     f"the source has no column {column!r}; it has {', '.join(columns)}"
                 )
 
-    def item(self, row: object) -> tuple[MergePair, Item]:
-        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         row = as_row(row)
         ids = {name: customer_id_text(row.get(name)) for name in ("merged_user", "retained_user")}
         pair = MergePair.check(ids)
@@ -186,7 +192,7 @@ class PairMapping:
         content = pair.to_json()
         self._merged.add(merged)
         self._retained.add(retained)
-        return pair, Item(content, "", {"merge_users": 1}, b'{"merge_data":[', b"]}")
+        return Item(content, "", MERGE)
 
 
 @dataclass(frozen=True)
@@ -214,9 +220,9 @@ class DeletionMapping:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
         _need(columns, self.id_column, "id_column")
 
-    def item(self, row: object) -> tuple[Deletion, Item]:
-        """Build the record of one row, and what is sent of it; see :class:`~.rows.RowMapping`."""
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         record = Deletion.check(
             {"identity_type": self.identity_type, "identity_value": _id_of(row, self.id_column)}
         )
-        return record, Item(record.to_json(), record.identity_value, {"delete_users": 1})
+        return Item(record.to_json(), record.identity_value, DELETION)

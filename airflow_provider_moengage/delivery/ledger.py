@@ -88,8 +88,8 @@ class Ledger:
     def forgive(self, batch: Batch) -> None:
         """Enter rows that MoEngage had nothing to do for."""
         with self._lock:
-            self.accepted += len(batch.entries)
-            self.missing += len(batch.entries)
+            self.accepted += len(batch)
+            self.missing += len(batch)
 
     def settle(self, batch: Batch, exchange: Exchange) -> None:
         """Enter what came of a batch: accepted, refused, or, by entering neither, unsent."""
@@ -99,9 +99,9 @@ class Ledger:
             self.retried += max(0, exchange.requests - 1)
             if exchange.unanswered and not batch.unknown:
                 # Events count each, since a repeated event is a duplicate; several can stand in one row.
-                self.unknown += sum(item.units.get("events", 1) for item in batch.items)
+                self.unknown += sum(form.events or 1 for form in batch.forms)
             if isinstance(outcome, Answer):
-                self.accepted += len(batch.entries)
+                self.accepted += len(batch)
 
     def refuse(self, entry: Entry, error: MoEngageError) -> None:
         """

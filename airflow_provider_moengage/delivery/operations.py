@@ -67,10 +67,10 @@ class UsersRead:
         """Tell whether an answer leaves users out; their order does not matter, that none is lost does."""
         data = answer.body.get("data")
         told = len(_listed(data, "users")) + len(_listed(data, "users_not_found"))
-        if told == len(batch.items):
+        if told == len(batch):
             return None
         return MoEngageServerError(
-            f"MoEngage accounted for {told} of {len(batch.items)} users that it was asked for",
+            f"MoEngage accounted for {told} of {len(batch)} users that it was asked for",
             request_id=answer.request_id,
         )
 

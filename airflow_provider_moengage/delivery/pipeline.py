@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -20,7 +20,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageRequestRefused,
     MoEngageStopped,
 )
-from airflow_provider_moengage.api.records import Identifier, User
+from airflow_provider_moengage.api.permits import Permit
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Packer
 from airflow_provider_moengage.delivery.formats import Unreadable
 from airflow_provider_moengage.delivery.ledger import HOPELESS_REFUSALS, Ledger
@@ -95,7 +95,7 @@ class Delivery:
         self._parts = parts
         self._validate_only = validate_only
         self._ledger = Ledger(parts, mapping.zone)
-        self._watch = Watch()
+        self._watch = Watch(learn_types=validate_only)
         self._workers: Workers | None = None
         self._halt = threading.Event()
         self._stopped_by: BaseException | None = None
@@ -128,12 +128,12 @@ class Delivery:
             self._ledger.read = len(self._source)
             self._ledger.source_exhausted = True
         self._client = self._connect()
-        self._throttled_before = self._client.throttled_seconds
+        self._throttled_before = self._client.windows.throttled_seconds
         if self._parts is not None:
             self._parts.open()
 
     def _throttled_seconds(self) -> float:
-        return self._client.throttled_seconds - self._throttled_before if self._client else 0.0
+        return self._client.windows.throttled_seconds - self._throttled_before if self._client else 0.0
 
     def _read(self) -> None:
         if self._halt.is_set():
@@ -158,28 +158,21 @@ class Delivery:
         if isinstance(row, Unreadable):
             self._ledger.refuse(Entry(position, row.text), MoEngageRecordInvalid(row.code, row.reason))
             return
-        entry = Entry(position, row)
         try:
-            record, item = self._mapping.item(row)
-            ready = self._packer.add(item, entry) if item else []
+            item = self._mapping.item(row, self._watch)
+            ready = self._packer.add(item, position, row) if item.content else ()
         except MoEngageRecordInvalid as error:
-            self._ledger.refuse(entry, error)
+            self._ledger.refuse(Entry(position, row), error)
             return
         except RecursionError:
             endless = MoEngageRecordInvalid("object_levels", "the row has a value nested without end")
-            self._ledger.refuse(entry, endless)
+            self._ledger.refuse(Entry(position, row), endless)
             return
-        if isinstance(record, User) and item:
-            self._watch.look_at(record, item.user)
         if self._validate_only:
-            log.debug(
-                "Row %d would be sent as %s", position, item.content if item else "what an earlier row is"
-            )
-            if isinstance(record, User):
-                self._watch.learn_types(record)
+            log.debug("Row %d would be sent as %s", position, item.content or "what an earlier row is")
             self._ledger.found_valid()
-        elif isinstance(record, Identifier) and item is None:
-            self._repeated.append((record.identifier, entry))
+        elif not item.content:
+            self._repeated.append((item.user, Entry(position, row)))
         else:
             for batch in ready:
                 self._submit(batch)
@@ -194,14 +187,31 @@ class Delivery:
         self._receive()
 
     def _deliver(self, batch: Batch) -> None:
-        if self._halt.is_set() or self._client is None:
-            return
-        if len(batch.items) > 1 and self._client.exceeds(batch.units):
-            self._deliver_halves(batch)
-            return
+        """Send a batch, in as many requests as the rate window and MoEngage's refusals make of it."""
+        parts = [batch]
+        while parts and self._client is not None:
+            try:
+                permit = self._client.windows.acquire(parts[-1].units, self._halt, parts[-1].least)
+            except MoEngageStopped:
+                return
+            part = parts.pop()
+            if permit.units != part.units:
+                # What the window has left is spent at once; the rest of the batch waits for the next one.
+                part, behind = part.cut(part.fitting(permit.units))
+                parts.append(behind)
+                permit.keep(part.units)
+            parts += reversed(self._send(part, permit, self._client))
+
+    def _send(self, batch: Batch, permit: Permit, client: MoEngageClient) -> Sequence[Batch]:
+        """Send one request and enter what came of it; gives what is to be sent in its place."""
         operation = self._operation
-        exchange = self._client.send(
-            operation.endpoint, batch.body, batch.units, self._halt, repeatable=operation.repeatable
+        exchange = client.send(
+            operation.endpoint,
+            batch.body,
+            batch.units,
+            self._halt,
+            repeatable=operation.repeatable,
+            permit=permit,
         )
         if isinstance(exchange.outcome, Answer):
             doubt = operation.doubts(batch, exchange.outcome)
@@ -216,21 +226,18 @@ class Delivery:
             self._ledger.forgive(batch)
         elif (
             isinstance(outcome, MoEngageRateLimited)
-            and len(batch.items) > 1
-            and self._client.exceeds(batch.units)
+            and len(batch) > 1
+            and client.windows.exceeds(batch.units)
         ):
-            self._deliver_halves(batch, unknown=exchange.unanswered)
+            return batch.cut(len(batch) // 2, unknown=exchange.unanswered)
         elif isinstance(outcome, MoEngageRecordRefused):
-            self._narrow_down(batch, exchange, outcome)
+            return self._narrow_down(batch, exchange, outcome)
         elif exchange.unanswered and not operation.repeatable and self._silent < MAX_RETRIES:
             self._silent += 1
             self._refuse_unknown(batch)
         elif isinstance(outcome, MoEngageError) and not isinstance(outcome, MoEngageStopped):
             self._stop(outcome)
-
-    def _deliver_halves(self, batch: Batch, *, unknown: bool = False) -> None:
-        for half in batch.halves(unknown=unknown):
-            self._deliver(half)
+        return ()
 
     def _refuse_unknown(self, batch: Batch) -> None:
         for entry in batch.entries:
@@ -257,14 +264,15 @@ class Delivery:
         while self._operation.receive is not None and not self._answers.empty():
             self._operation.receive(*self._answers.get())
 
-    def _narrow_down(self, batch: Batch, exchange: Exchange, refused: MoEngageRecordRefused) -> None:
+    def _narrow_down(
+        self, batch: Batch, exchange: Exchange, refused: MoEngageRecordRefused
+    ) -> Sequence[Batch]:
         """Halve a refused batch until the bad row stands alone, and refuse that one."""
-        if len(batch.entries) > 1:
-            self._deliver_halves(batch, unknown=exchange.unanswered)
-            return
-        self._ledger.refuse(batch.entries[0], refused)
+        if len(batch) > 1:
+            return batch.cut(len(batch) // 2, unknown=exchange.unanswered)
+        self._ledger.refuse(next(batch.entries), refused)
         if self._operation.receive is not None:
-            self._refused[batch.items[0].user] = refused
+            self._refused[batch.users[0]] = refused
         hopeless = self._ledger.hopeless
         if hopeless:
             self._stop(
@@ -273,6 +281,7 @@ class Delivery:
                     "the rows'; look at the refused rows, the workspace's settings and the connection"
                 )
             )
+        return ()
 
     def _stop(self, error: BaseException) -> None:
         """Take no new row and begin no new request; the first cause is the one to report."""
@@ -280,7 +289,7 @@ class Delivery:
             self._stopped_by = error
         self._halt.set()
         if self._client is not None:
-            self._client.wake()
+            self._client.windows.wake()
 
     def _finish(self) -> None:
         if self._workers is not None:

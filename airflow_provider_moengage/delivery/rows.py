@@ -8,16 +8,21 @@ from datetime import tzinfo
 from typing import Any, Literal, Protocol
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.api.records import Record, Terms, User
-from airflow_provider_moengage.delivery.batches import Item
+from airflow_provider_moengage.api.names import check_customer_id
+from airflow_provider_moengage.api.records import Terms, UnsetRule, User, check_user_id, user_json
+from airflow_provider_moengage.api.values import check_attributes
+from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.columns import Columns
 from airflow_provider_moengage.delivery.conversion import customer_id_text
+from airflow_provider_moengage.delivery.watch import Watch
 
 NULL_POLICIES = ("skip", "unset", "send")
 #: An Identity Resolution workspace has at most so many active identifiers.
 MAX_IDENTIFIERS = 5
 #: What a row in the API's own shape may hold beside its attributes.
 USER_KEYS = frozenset({"type", "customer_id", "attributes", "update_existing_only", "unset_attributes"})
+USER = Form({"users": 1})
+BULK_USER = in_bulk({"bulk_users": 1})
 
 
 class RowMapping(Protocol):
@@ -36,10 +41,11 @@ class RowMapping(Protocol):
         """
         ...
 
-    def item(self, row: object) -> tuple[Record, Item | None]:
+    def item(self, row: object, watch: Watch) -> Item:
         """
-        Build the record of one row, and what is sent of it; nothing where an earlier row asks for the same.
+        Give what is sent of one row; its content is empty where an earlier row asks for the same.
 
+        :param watch: shown what is about to be sent of a user.
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         ...
@@ -64,6 +70,7 @@ class UserMapping:
         that holds one of them needs no id.
     :param add_to_arrays: array attribute → the column that holds what is added to it.
     :param remove_from_arrays: array attribute → the column that holds what is removed from it.
+    :param bulk: the users are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
@@ -76,16 +83,21 @@ class UserMapping:
     identifiers: Sequence[str] = ()
     add_to_arrays: Mapping[str, str] | None = None
     remove_from_arrays: Mapping[str, str] | None = None
+    bulk: bool = False
     _columns: Columns = field(init=False, repr=False, compare=False)
     _terms: Terms = field(init=False, repr=False, compare=False)
     _operators: Mapping[str, Columns] = field(init=False, repr=False, compare=False)
     _array_columns: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _kept_out: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _has_more: bool = field(init=False, repr=False, compare=False)
+    _form: Form = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
         if self.nulls not in NULL_POLICIES:
             raise MoEngageParameterError(f"nulls is {self.nulls!r}; use one of {', '.join(NULL_POLICIES)}")
         check_switch("update_existing_only", self.update_existing_only)
+        check_switch("bulk", self.bulk)
         arrays = {
             **_dict("add_to_arrays", self.add_to_arrays),
             **_dict("remove_from_arrays", self.remove_from_arrays),
@@ -96,6 +108,9 @@ class UserMapping:
         object.__setattr__(self, "_operators", self._checked_operators())
         array_columns = (*(self.add_to_arrays or {}).values(), *(self.remove_from_arrays or {}).values())
         object.__setattr__(self, "_array_columns", array_columns)
+        object.__setattr__(self, "_kept_out", (self.id_column, *array_columns))
+        object.__setattr__(self, "_has_more", bool(array_columns or self.identifiers))
+        object.__setattr__(self, "_form", BULK_USER if self.bulk else USER)
 
     @property
     def zone(self) -> tzinfo | None:
@@ -113,71 +128,81 @@ class UserMapping:
                 needed[f"{parameter}[{attribute!r}]"] = column
         self._columns.check(columns, needed)
 
-    def item(self, row: object) -> tuple[User, Item]:
-        """Build the record of one row, and what is sent of it; see :class:`RowMapping`."""
-        record = self.record(row)
-        return record, Item(record.to_json(), self._user(record), {"users": 1})
-
-    def _user(self, record: User) -> str:
-        """Tell whose rows must keep their order."""
-        if record.customer_id is not None:
-            return record.customer_id
-        return next(
-            f"{name}={record.attributes[name]}" for name in self.identifiers if name in record.attributes
-        )
-
-    def record(self, row: object) -> User:
-        """
-        Build the record of one row.
-
-        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
-        """
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row; see :class:`RowMapping`."""
         row = as_row(row)
-        own_shape = isinstance(row.get("attributes"), Mapping)
-        fields = own_fields(row, USER_KEYS, self.id_column) if own_shape else {}
-        id_column = self.id_column if self.id_column in row or not own_shape else "customer_id"
-        fields["customer_id"] = customer_id_text(row.get(id_column))
-        fields.setdefault("update_existing_only", self.update_existing_only)
-        nulls: list[str] = []
-        fields["attributes"] = self._attributes(
-            row["attributes"] if own_shape else row,
-            self._array_columns if own_shape else (self.id_column, *self._array_columns),
-            nulls,
-        )
-        if nulls and isinstance(rules := fields.get("unset_attributes", []), list):
-            unset = [{"type": "equals", "attr": name, "case_sensitive": True} for name in nulls]
-            fields["unset_attributes"] = [*rules, *unset]
-        return User.check(fields, self._terms)
+        own = row.get("attributes")
+        if own is None or not isinstance(own, Mapping):
+            values, kept_out, fields = row, self._kept_out, {}
+        else:
+            values, kept_out, fields = own, self._array_columns, own_fields(row, USER_KEYS, self.id_column)
+        id_column = self.id_column if self.id_column in row or values is row else "customer_id"
+        customer_id = customer_id_text(row.get(id_column))
+        attributes = self._columns.good_values(values, kept_out)
+        if attributes is None or fields or customer_id is None or self._has_more:
+            return self._item_of(customer_id, values, kept_out, fields, watch)
+        check_customer_id(customer_id)
+        watch.look_at(customer_id, attributes)
+        return Item(user_json(customer_id, attributes, self.update_existing_only), customer_id, self._form)
 
-    def _attributes(
-        self, values: Mapping[Any, Any], kept_out: tuple[str, ...], nulls: list[str]
-    ) -> dict[str, Any]:
-        attributes: dict[str, Any] = {}
-        for attribute, value in self._columns.values(values, kept_out):
-            if attribute in self.identifiers:
-                value = identifier_text(attribute, value)
-            if value is not None or self.nulls == "send":
-                attributes[attribute] = value
-            elif self.nulls == "unset":
-                nulls.append(attribute)
+    def _item_of(
+        self,
+        customer_id: str | None,
+        values: Mapping[Any, Any],
+        kept_out: tuple[str, ...],
+        fields: dict[str, Any],
+        watch: Watch,
+    ) -> Item:
+        """Convert and check a row's values one by one, and build the whole record of it."""
+        attributes, nulls = self._columns.values(values, kept_out)
+        for name in self.identifiers:
+            if name in attributes:
+                attributes[name] = identifier_text(name, attributes[name])
         for operator, columns in self._operators.items():
-            changes = {
-                attribute: value if isinstance(value, list) else [value]
-                for attribute, value in columns.values(values, ())
-                if value is not None
-            }
-            own = attributes.get(operator)
-            if isinstance(own, dict):
-                both = sorted(own.keys() & changes.keys())
-                if both:
-                    raise MoEngageRecordInvalid(
-                        "array_operator_clash",
-                        f"the row has {both[0]!r} under {operator} itself; send one of them",
-                    )
-                changes = {**own, **changes}
-            if changes:
-                attributes[operator] = changes
-        return attributes
+            self._operate(attributes, operator, columns.values(values, ())[0])
+        rules = fields.get("unset_attributes", [])
+        if nulls and self.nulls == "send":
+            attributes.update(dict.fromkeys(nulls))
+        elif nulls and self.nulls == "unset" and isinstance(rules, list):
+            more = [{"type": "equals", "attr": name, "case_sensitive": True} for name in nulls]
+            fields["unset_attributes"] = [*rules, *more]
+        unset: Sequence[UnsetRule] = ()
+        if fields:
+            record = {"update_existing_only": self.update_existing_only, **fields}
+            record |= {"customer_id": customer_id, "attributes": attributes}
+            user = User.check(record, self._terms)
+            content, unset = user.to_json(), user.unset_attributes
+        else:
+            check_attributes(attributes, self._terms.texts)
+            check_user_id(customer_id, attributes, self._terms)
+            content = user_json(customer_id, attributes, self.update_existing_only)
+        whose = customer_id or self._identified_by(attributes)
+        watch.look_at(whose, attributes, unset)
+        return Item(content, whose, self._form)
+
+    def _identified_by(self, attributes: Mapping[str, Any]) -> str:
+        """Tell whose rows must keep their order, where there is no id."""
+        return next(f"{name}={attributes[name]}" for name in self.identifiers if name in attributes)
+
+    @staticmethod
+    def _operate(attributes: dict[str, Any], operator: str, values: Mapping[str, Any]) -> None:
+        """Put what is added to arrays, or removed from them, where the API has it."""
+        changes = {
+            attribute: value if isinstance(value, list) else [value]
+            for attribute, value in values.items()
+            if value is not None
+        }
+        own = attributes.get(operator)
+        if isinstance(own, dict):
+            both = sorted(own.keys() & changes.keys())
+            if both:
+                raise MoEngageRecordInvalid(
+                    "array_operator_clash",
+                    f"the row has {both[0]!r} under {operator} itself; send one of them",
+                )
+            changes = {**own, **changes}
+        if changes:
+            attributes[operator] = changes
 
     def _checked_operators(self) -> Mapping[str, Columns]:
         operators = {}
@@ -213,7 +238,7 @@ def as_row(row: object) -> Mapping[Any, Any]:
 
     :raises MoEngageRecordInvalid: it is no dict.
     """
-    if isinstance(row, Mapping):
+    if type(row) is dict or isinstance(row, Mapping):
         return row
     raise MoEngageRecordInvalid(
         "row_type", f"a row is of type {type(row).__name__}; it must be a dict of column and value"

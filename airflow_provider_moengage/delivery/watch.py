@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES
-from airflow_provider_moengage.api.records import User
+from airflow_provider_moengage.api.records import UnsetRule
 from airflow_provider_moengage.api.values import is_documented_date
 
 log = logging.getLogger(__name__)
@@ -19,28 +21,39 @@ LATEST_USERS = 10_000
 
 
 class Watch:
-    """Looks at the records of one run and warns, once a run and kind."""
+    """
+    Looks at the users of one run and warns, once a run and kind.
 
-    def __init__(self) -> None:
-        self._latest: Counter[str] = Counter()
+    :param learn_types: remember what the attributes are, for :meth:`close`.
+    """
+
+    def __init__(self, *, learn_types: bool = False) -> None:
+        self._learn_types = learn_types
+        self._latest: dict[str, int] = {}
         self._warned_of_many = False
         self._warned_of_create_only = False
         self._types: defaultdict[str, set[str]] = defaultdict(set)
 
-    def look_at(self, record: User, user: str) -> None:
-        """Look at a record of a user that is about to be sent."""
-        if not self._warned_of_create_only and not CREATE_ONLY_NAMES.isdisjoint(record.attributes):
+    def look_at(self, user: str, attributes: Mapping[str, Any], unset: Sequence[UnsetRule] = ()) -> None:
+        """Look at what is about to be sent of a user."""
+        if self._learn_types:
+            for name, value in attributes.items():
+                self._types[name].add(_type_of(value))
+            for rule in unset:
+                self._types[rule.attr].add("unset")
+        if not self._warned_of_create_only and not CREATE_ONLY_NAMES.isdisjoint(attributes):
             self._warned_of_create_only = True
             log.warning(
                 "Attributes %s are taken when MoEngage creates a user; updates will not change them",
-                ", ".join(sorted(CREATE_ONLY_NAMES & record.attributes.keys())),
+                ", ".join(sorted(CREATE_ONLY_NAMES & attributes.keys())),
             )
         if self._warned_of_many:
             return
         if len(self._latest) >= LATEST_USERS:
             self._latest.clear()
-        self._latest[user] += 1
-        if self._latest[user] >= MANY_ROWS_OF_A_USER:
+        rows = self._latest.get(user, 0) + 1
+        self._latest[user] = rows
+        if rows >= MANY_ROWS_OF_A_USER:
             self._warned_of_many = True
             self._latest.clear()
             log.warning(
@@ -48,13 +61,6 @@ class Watch:
                 "each user's last state and not every change",
                 MANY_ROWS_OF_A_USER,
             )
-
-    def learn_types(self, record: User) -> None:
-        """Remember what the attributes of a record are, for :meth:`close`."""
-        for name, value in record.attributes.items():
-            self._types[name].add(_type_of(value))
-        for rule in record.unset_attributes:
-            self._types[rule.attr].add("unset")
 
     def close(self) -> None:
         """Log the attributes and types that were learned."""

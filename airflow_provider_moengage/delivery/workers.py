@@ -45,12 +45,12 @@ class Workers:
             return
         with self._changed:
             while not self._error and (
-                self._on_the_way >= self._most or not self._users.isdisjoint(batch.users)
+                self._on_the_way >= self._most or not self._users.isdisjoint(batch.ids)
             ):
                 self._changed.wait()
             if self._error:
                 raise self._error
-            self._users |= batch.users
+            self._users |= batch.ids
             self._on_the_way += 1
         self._queue.put(batch)
 
@@ -78,6 +78,6 @@ class Workers:
                 self._error = error
             finally:
                 with self._changed:
-                    self._users -= batch.users
+                    self._users -= batch.ids
                     self._on_the_way -= 1
                     self._changed.notify()

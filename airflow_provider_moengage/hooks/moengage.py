@@ -20,6 +20,7 @@ from airflow_provider_moengage.api.endpoints import (
     OPT_OUT_DEVICES,
     TRACK_DEVICE,
     TRACK_USER,
+    Endpoint,
 )
 from airflow_provider_moengage.api.errors import (
     MoEngageAuthError,
@@ -49,6 +50,7 @@ from airflow_provider_moengage.hooks.connection import rate_limit_conn_id_of, wo
 from airflow_provider_moengage.hooks.outcome import (
     MAX_CONCURRENCY,
     check_concurrency,
+    check_max_bytes,
     check_max_rejected,
     conclude,
 )
@@ -80,6 +82,16 @@ class DeliveryOptions(TypedDict, total=False):
 def as_source(parameter: str, rows: object) -> Source:
     """Give a list of rows as a source; a source is one already."""
     return rows if isinstance(rows, (Rows, SqlSource, FileSource, Guarded)) else Rows(rows, parameter)
+
+
+def _single_or_bulk(single: Endpoint, bulk: bool, max_bytes: int) -> Endpoint:
+    """
+    Give where rows of one kind go.
+
+    :raises MoEngageParameterError: ``max_bytes`` is more than a call may have.
+    """
+    check_max_bytes(max_bytes)
+    return replace(BULK_IMPORT, max_bytes=max_bytes) if bulk else single
 
 
 class MoEngageHook(BaseHook):
@@ -139,7 +151,7 @@ class MoEngageHook(BaseHook):
 
     @cached_property
     def _client(self) -> MoEngageClient:
-        return MoEngageClient(self.workspace, connections=MAX_CONCURRENCY)
+        return MoEngageClient(self.workspace, connections=MAX_CONCURRENCY, shared=self.shared_windows)
 
     def get_conn(self) -> MoEngageClient:
         """
@@ -150,14 +162,21 @@ class MoEngageHook(BaseHook):
         return self._client
 
     def track_users(
-        self, users: object, *, mapping: UserMapping | None = None, **options: Unpack[DeliveryOptions]
+        self,
+        users: object,
+        *,
+        mapping: UserMapping | None = None,
+        max_bytes: int = BULK_IMPORT.max_bytes,
+        **options: Unpack[DeliveryOptions],
     ) -> dict[str, Any]:
         """
-        Create and update users, one Track User call each.
+        Create and update users, one Track User call each, or many in a call of Bulk Import.
 
         :param users: a list of rows, or a source from :mod:`airflow_provider_moengage.delivery.sources`. A row is
             flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape.
-        :param mapping: how rows become users; None: ``customer_id`` and every other column under its own name.
+        :param mapping: how rows become users; None: ``customer_id`` and every other column under its own name. With
+            ``bulk=True`` they go to Bulk Import.
+        :param max_bytes: the largest body of one call of Bulk Import.
         :param options: see :class:`DeliveryOptions`.
         :return: the report: ``read``, ``accepted``, ``rejected``, ``unsent``, ``unknown``, ``requests``, ``retried``,
             ``throttled_seconds``, ``duration_seconds``, ``source_exhausted``, ``rejected_path``, ``reasons``.
@@ -166,18 +185,26 @@ class MoEngageHook(BaseHook):
             are wrong; its ``report`` says what was done.
         :raises MoEngageIncompleteRun: rows were left unsent or unread.
         """
-        return self._deliver("users", users, mapping or UserMapping(), Operation(TRACK_USER), options)
+        mapping = mapping or UserMapping()
+        operation = Operation(_single_or_bulk(TRACK_USER, mapping.bulk, max_bytes))
+        return self._deliver("users", users, mapping, operation, options)
 
     def unset_attributes(
-        self, users: object, *, mapping: UnsetMapping, **options: Unpack[DeliveryOptions]
+        self,
+        users: object,
+        *,
+        mapping: UnsetMapping,
+        max_bytes: int = BULK_IMPORT.max_bytes,
+        **options: Unpack[DeliveryOptions],
     ) -> dict[str, Any]:
         """
-        Unset attributes of users, one Track User call each; parameters, result and errors as :meth:`track_users`.
+        Unset attributes of users; parameters, result and errors as :meth:`track_users`.
 
         :param users: rows, or bare ids.
         :param mapping: what is unset; an early-access feature that MoEngage enables per workspace.
         """
-        return self._deliver("users", users, mapping, Operation(TRACK_USER), options)
+        operation = Operation(_single_or_bulk(TRACK_USER, mapping.bulk, max_bytes))
+        return self._deliver("users", users, mapping, operation, options)
 
     def get_users(
         self,
@@ -232,10 +259,12 @@ class MoEngageHook(BaseHook):
         *,
         mapping: EventMapping | None = None,
         on_unknown: Literal["resend", "reject"] = "resend",
+        max_bytes: int = BULK_IMPORT.max_bytes,
         **options: Unpack[DeliveryOptions],
     ) -> dict[str, Any]:
         """
-        Send events; rows of one user that stand together share a call. Result and errors as :meth:`track_users`.
+        Send events; rows of one user that stand together share a call, unless they go to Bulk Import with those of
+        others. Parameters, result and errors as :meth:`track_users`.
 
         :param events: rows, flat or in the API's own shape.
         :param mapping: how rows become events.
@@ -243,8 +272,10 @@ class MoEngageHook(BaseHook):
             repeated event is a duplicate. ``resend`` sends them again, ``reject`` refuses them. The report's
             ``unknown`` counts them either way, in events.
         """
-        operation = Operation(CREATE_EVENT, repeatable=on_unknown == "resend")
-        return self._deliver("events", events, mapping or EventMapping(), operation, options)
+        mapping = mapping or EventMapping()
+        endpoint = _single_or_bulk(CREATE_EVENT, mapping.bulk, max_bytes)
+        operation = Operation(endpoint, repeatable=on_unknown == "resend")
+        return self._deliver("events", events, mapping, operation, options)
 
     def track_devices(
         self, devices: object, *, mapping: DeviceMapping | None = None, **options: Unpack[DeliveryOptions]
@@ -275,8 +306,8 @@ class MoEngageHook(BaseHook):
         :param elements: rows in the API's own shape, told apart by their ``type``.
         :param max_bytes: the largest body of one call; one page of the documentation allows 128 KB.
         """
-        endpoint = replace(BULK_IMPORT, max_bytes=max_bytes)
-        return self._deliver("elements", elements, mapping or ElementMapping(), Operation(endpoint), options)
+        operation = Operation(_single_or_bulk(BULK_IMPORT, True, max_bytes))
+        return self._deliver("elements", elements, mapping or ElementMapping(), operation, options)
 
     def merge_users(self, pairs: object, **options: Unpack[DeliveryOptions]) -> dict[str, Any]:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_moengage.api.endpoints import MAX_BODY_BYTES
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageParameterError,
@@ -39,6 +40,16 @@ def check_concurrency(value: object) -> None:
         raise MoEngageParameterError(
             f"concurrency is {value!r}; use a whole number from 1 to {MAX_CONCURRENCY}"
         )
+
+
+def check_max_bytes(value: object) -> None:
+    """
+    Check the size of a call of Bulk Import.
+
+    :raises MoEngageParameterError: it is no number of bytes, or more than MoEngage takes.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BODY_BYTES:
+        raise MoEngageParameterError(f"max_bytes is {value!r}; use a number of bytes up to {MAX_BODY_BYTES}")
 
 
 def conclude(run: Run, max_rejected: float) -> dict[str, Any]:

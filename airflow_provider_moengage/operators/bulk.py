@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_moengage.api.endpoints import BULK_IMPORT, MAX_BODY_BYTES
-from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.elements import ElementMapping
 from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.hooks.outcome import check_max_bytes
 from airflow_provider_moengage.operators.base import MoEngageSendOperator, RowsParameter, template_fields
 
 
@@ -55,14 +55,7 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
         self.add_to_arrays = add_to_arrays
         self.remove_from_arrays = remove_from_arrays
         self.max_bytes = max_bytes
-        if (
-            isinstance(max_bytes, bool)
-            or not isinstance(max_bytes, int)
-            or not 1 <= max_bytes <= MAX_BODY_BYTES
-        ):
-            raise MoEngageParameterError(
-                f"max_bytes is {max_bytes!r}; use a number of bytes up to {MAX_BODY_BYTES}"
-            )
+        check_max_bytes(max_bytes)
         self._mapping()
 
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:

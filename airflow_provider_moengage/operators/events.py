@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.hooks.outcome import check_max_bytes
 from airflow_provider_moengage.operators.base import MoEngageSendOperator, RowsParameter, template_fields
 
 
@@ -29,6 +31,8 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param identifiers: the active identifiers of an Identity Resolution workspace.
     :param on_unknown: what becomes of events whose request got no answer: ``resend`` or ``reject``.
+    :param bulk: pack the events of many users into calls of Bulk Import.
+    :param max_bytes: the largest body of one such call.
     """
 
     rows_parameter = "events"
@@ -47,6 +51,8 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         timezone: str | None = None,
         identifiers: Sequence[str] = (),
         on_unknown: Literal["resend", "reject"] = "resend",
+        bulk: bool = False,
+        max_bytes: int = BULK_IMPORT.max_bytes,
         **kwargs: Any,
     ) -> None:
         self.events = events
@@ -59,12 +65,21 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         self.timezone = timezone
         self.identifiers = identifiers
         self.on_unknown = on_unknown
+        self.bulk = bulk
+        self.max_bytes = max_bytes
+        check_max_bytes(max_bytes)
         if on_unknown not in ("resend", "reject"):
             raise MoEngageParameterError(f"on_unknown is {on_unknown!r}; use 'resend' or 'reject'")
         self._mapping()
 
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
-        return hook.track_events(source, mapping=self._mapping(), on_unknown=self.on_unknown, **delivery)
+        return hook.track_events(
+            source,
+            mapping=self._mapping(),
+            on_unknown=self.on_unknown,
+            max_bytes=self.max_bytes,
+            **delivery,
+        )
 
     def _mapping(self) -> EventMapping:
         return EventMapping(
@@ -75,4 +90,5 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
             types=self.types,
             timezone=self.timezone,
             identifiers=self.identifiers,
+            bulk=self.bulk,
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.ids import DeletionMapping, UnsetMapping
 from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.hooks.outcome import check_max_bytes
 from airflow_provider_moengage.operators.base import (
     MoEngageSendOperator,
     RowsParameter,
@@ -21,7 +23,8 @@ from airflow_provider_moengage.operators.get_users import MoEngageGetUsersOperat
 
 class MoEngageTrackUsersOperator(MoEngageSendOperator):
     """
-    Creates and updates users, one Track User call each, in the source's order for every user.
+    Creates and updates users, one Track User call each or many in a call of Bulk Import, in the source's order for
+    every user.
 
     Attributes that a row does not name stay as they are at MoEngage.
 
@@ -41,6 +44,9 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         that holds one of them needs no id.
     :param add_to_arrays: array attribute → the column that holds what is added to it.
     :param remove_from_arrays: array attribute → the column that holds what is removed from it.
+    :param bulk: pack the users into calls of Bulk Import, in place of one call each.
+    :param max_bytes: the largest body of one such call: MoEngage's OpenAPI document says 100 KB, its general text
+        128 KB.
     """
 
     rows_parameter = "users"
@@ -60,6 +66,8 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         identifiers: Sequence[str] = (),
         add_to_arrays: Mapping[str, str] | None = None,
         remove_from_arrays: Mapping[str, str] | None = None,
+        bulk: bool = False,
+        max_bytes: int = BULK_IMPORT.max_bytes,
         **kwargs: Any,
     ) -> None:
         self.users = users
@@ -73,10 +81,13 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         self.identifiers = identifiers
         self.add_to_arrays = add_to_arrays
         self.remove_from_arrays = remove_from_arrays
+        self.bulk = bulk
+        self.max_bytes = max_bytes
+        check_max_bytes(max_bytes)
         self._mapping()
 
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
-        return hook.track_users(source, mapping=self._mapping(), **delivery)
+        return hook.track_users(source, mapping=self._mapping(), max_bytes=self.max_bytes, **delivery)
 
     def _mapping(self) -> UserMapping:
         return UserMapping(
@@ -89,12 +100,14 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
             identifiers=self.identifiers,
             add_to_arrays=self.add_to_arrays,
             remove_from_arrays=self.remove_from_arrays,
+            bulk=self.bulk,
         )
 
 
 class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
     """
-    Unsets attributes of users, one Track User call each; MoEngage must have enabled that early-access feature.
+    Unsets attributes of users, one Track User call each or many in a call of Bulk Import; MoEngage must have enabled
+    that early-access feature.
 
     :param users: rows, or bare ids.
     :param unset: what to unset of every user: attribute names, and rules ``{"type": "prefix", "attr": "tmp_"}`` with a
@@ -102,6 +115,8 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
     :param unset_column: in place of ``unset``: the column that holds a row's own list of the same.
     :param id_column: the column that identifies the user.
     :param update_existing_only: do not create users that MoEngage does not know.
+    :param bulk: pack the users into calls of Bulk Import, in place of one call each.
+    :param max_bytes: the largest body of one such call.
     """
 
     rows_parameter = "users"
@@ -116,6 +131,8 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
         unset_column: str | None = None,
         id_column: str = "customer_id",
         update_existing_only: bool = False,
+        bulk: bool = False,
+        max_bytes: int = BULK_IMPORT.max_bytes,
         **kwargs: Any,
     ) -> None:
         self.users = users
@@ -124,13 +141,18 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
         self.unset_column = unset_column
         self.id_column = id_column
         self.update_existing_only = update_existing_only
+        self.bulk = bulk
+        self.max_bytes = max_bytes
+        check_max_bytes(max_bytes)
         self._mapping()
 
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
-        return hook.unset_attributes(source, mapping=self._mapping(), **delivery)
+        return hook.unset_attributes(source, mapping=self._mapping(), max_bytes=self.max_bytes, **delivery)
 
     def _mapping(self) -> UnsetMapping:
-        return UnsetMapping(self.unset, self.unset_column, self.id_column, self.update_existing_only)
+        return UnsetMapping(
+            self.unset, self.unset_column, self.id_column, self.update_existing_only, self.bulk
+        )
 
 
 class MoEngageMergeUsersOperator(MoEngageSendOperator):

@@ -337,7 +337,7 @@ def test_the_connection_test_sends_the_documented_body_and_is_not_repeated(reque
 
 def test_a_client_closes_its_connections():
     with client() as sender:
-        assert sender.throttled_seconds == 0
+        assert sender.windows.throttled_seconds == 0
 
 
 def test_only_retry_after_and_not_the_windows_reset_lengthens_the_pause(requests_mock, pauses):
@@ -355,8 +355,8 @@ def test_a_request_that_no_window_can_hold_is_given_back(requests_mock):
     small = {"x-ratelimit-limit": "10; w=1", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "0"}
     requests_mock.post(URL, [{"status_code": 429, "headers": small}])
     sender = client()
-    assert not sender.exceeds({"bulk_users": 11})
+    assert not sender.windows.exceeds({"bulk_users": 11})
     exchange = sender.send(TRACK_USER, b"{}", {"bulk_users": 11})
     assert type(exchange.outcome) is MoEngageRateLimited
     assert exchange.requests == 1
-    assert sender.exceeds({"bulk_users": 11})
+    assert sender.windows.exceeds({"bulk_users": 11})

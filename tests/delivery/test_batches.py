@@ -8,16 +8,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.endpoints import Endpoint
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.batches import Batch, Entry, Item, Packer
+from airflow_provider_moengage.delivery.batches import Batch, Form, Item, Packer
 
 items = st.lists(
     st.builds(
         Item,
         st.binary(min_size=1, max_size=30),
         st.just("u"),
-        st.just({"users": 1}),
-        st.sampled_from([b"[", b"{{["]),
-        st.just(b"]"),
+        st.sampled_from([Form({"users": 1}, b"[", b"]"), Form({"users": 1}, b"{{[", b"]")]),
     ),
     max_size=60,
 )
@@ -28,28 +26,49 @@ def test_every_item_is_in_one_call_in_its_order_and_within_the_limits(
     drawn: list[Item], most: int, most_bytes: int
 ):
     packer = Packer(Endpoint("Any", "/any", "path", max_records=most, max_bytes=most_bytes))
-    batches = [batch for n, item in enumerate(drawn) for batch in packer.add(item, Entry(n, None))]
+    batches = [batch for n, item in enumerate(drawn) for batch in packer.add(item, n, None)]
     batches += packer.rest()
-    assert [item for batch in batches for item in batch.items] == drawn
+    assert [
+        item for batch in batches for item in zip(batch.contents, batch.users, batch.forms, strict=True)
+    ] == drawn
     assert [entry.position for batch in batches for entry in batch.entries] == list(range(len(drawn)))
     for batch in batches:
-        assert len(batch.items) <= most
+        assert len(batch) <= most
         assert len(batch.body) <= most_bytes
-        assert len({item.opening for item in batch.items}) == 1
-        assert batch.units == {"users": len(batch.items)}
-    assert packer.rest() == []
+        assert len({form.opening for form in batch.forms}) == 1
+        assert batch.units == {"users": len(batch)}
+    assert not packer.rest()
 
 
 def test_an_item_that_fits_nowhere_is_not_taken():
     packer = Packer(Endpoint("Any", "/any", "path", max_records=9, max_bytes=10))
     with pytest.raises(MoEngageRecordInvalid, match="over the 10 bytes"):
-        packer.add(Item(b"12345678901", "u", {}), Entry(0, None))
-    assert packer.rest() == []
+        packer.add(Item(b"12345678901", "u", Form({})), 0, None)
+    assert not packer.rest()
 
 
-def test_halves_keep_the_order_and_what_is_unknown():
-    batch = Batch(tuple(Item(bytes([n]), "u", {}) for n in range(5)), tuple(Entry(n, None) for n in range(5)))
-    first, second = batch.halves(unknown=True)
-    assert [e.position for e in (*first.entries, *second.entries)] == list(range(5))
-    assert first.unknown
-    assert all(half.unknown for half in second.halves(unknown=False))
+def batch_of(*forms: Form) -> Batch:
+    batch = Batch()
+    for n, form in enumerate(forms):
+        batch.add(Item(bytes([n]), f"user {n}", form), n, None)
+    return batch
+
+
+@given(st.integers(0, 5), st.booleans())
+def test_what_is_cut_keeps_the_order_and_what_is_unknown(place: int, unknown: bool):
+    first, second = batch_of(*[Form({"users": 1})] * 5).cut(place, unknown=unknown)
+    assert [entry.position for entry in first.entries] == list(range(place))
+    assert [entry.position for entry in second.entries] == list(range(place, 5))
+    assert first.contents + second.contents == [bytes([n]) for n in range(5)]
+    assert all(part.unknown is unknown for part in (first, second, *first.cut(place), *second.cut(0)))
+
+
+def test_a_batch_is_cut_to_what_is_granted_of_every_quota():
+    user, event = Form({"bulk_users": 1}), Form({"bulk_events": 3})
+    batch = batch_of(user, event, user, event)
+    assert batch.units == {"bulk_users": 2, "bulk_events": 6}
+    assert batch.least == {"bulk_users": 1, "bulk_events": 1}
+    assert batch.fitting({"bulk_users": 2, "bulk_events": 6}) == 4
+    assert batch.fitting({"bulk_users": 2, "bulk_events": 5}) == 3
+    assert batch.fitting({"bulk_users": 1, "bulk_events": 6}) == 2
+    assert batch.fitting({"bulk_users": 1, "bulk_events": 2}) == 1

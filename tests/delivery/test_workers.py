@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.batches import Batch, Entry, Item
+from airflow_provider_moengage.delivery.batches import Batch, Form, Item
 from airflow_provider_moengage.delivery.workers import Workers
 
 
 def batch(position: int, *users: str) -> Batch:
-    return Batch(tuple(Item(b"", user, {"users": 1}) for user in users), (Entry(position, {}),))
+    batch = Batch()
+    for user in users:
+        batch.add(Item(b"", user, Form({"users": 1})), position, {})
+    return batch
 
 
 @settings(deadline=None, max_examples=25)
@@ -24,14 +27,14 @@ def test_two_rows_of_one_user_never_overtake_one_another(users, concurrency):
     lock = threading.Lock()
 
     def deliver(one: Batch) -> None:
-        (user,) = one.users
+        (user,) = one.ids
         with lock:
             assert user not in running
             running.add(user)
         time.sleep(random.choice((0, 0.001)))
         with lock:
             running.discard(user)
-            done.setdefault(user, []).append(one.entries[0].position)
+            done.setdefault(user, []).append(one.positions[0])
 
     workers = Workers(deliver, concurrency)
     for position, user in enumerate(users):

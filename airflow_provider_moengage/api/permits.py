@@ -1,0 +1,146 @@
+"""What a call may cost: grants of every quota that it draws from, taken together or not at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from airflow_provider_moengage.api.errors import MoEngageStopped
+from airflow_provider_moengage.api.rate_headers import RateHeaders
+from airflow_provider_moengage.api.shared_windows import SharedWindows
+from airflow_provider_moengage.api.windows import Grant, Window
+from airflow_provider_moengage.api.workspace import Workspace
+
+
+class Permit:
+    """
+    Units of one or more quotas that may be sent now; settled by its answer, or by :meth:`lost`.
+
+    :param grants: the window and its grant, by quota.
+    """
+
+    def __init__(self, grants: dict[str, tuple[Window, Grant]]) -> None:
+        self._grants = grants
+
+    @property
+    def units(self) -> Mapping[str, int]:
+        """What was granted, by quota."""
+        return {quota: grant.units for quota, (_, grant) in self._grants.items()}
+
+    def keep(self, units: Mapping[str, int]) -> None:
+        """Give back all but so many units."""
+        for quota, (window, grant) in list(self._grants.items()):
+            surplus = grant.units - units.get(quota, 0)
+            left = window.give_back(grant, surplus) if surplus else grant
+            if left is None:
+                del self._grants[quota]
+            else:
+                self._grants[quota] = (window, left)
+
+    def answered(self, rate: RateHeaders, status: int) -> None:
+        """Settle it by its answer."""
+        if len(self._grants) > 1:
+            # Which of several windows the headers speak of is not documented: only of a 429, which closes all of
+            # them, is the wait believed.
+            rate = (
+                RateHeaders(reset=rate.reset, retry_after=rate.retry_after, by_clock=rate.by_clock)
+                if status == 429
+                else RateHeaders()
+            )
+        for window, grant in self._taken():
+            window.answered(grant, rate, refused=status == 429)
+
+    def lost(self) -> None:
+        """Settle it where no answer came; nothing happens if it is settled."""
+        for window, grant in self._taken():
+            window.lost(grant)
+
+    def _taken(self) -> list[tuple[Window, Grant]]:
+        taken = list(self._grants.values())
+        self._grants.clear()
+        return taken
+
+
+class Windows:
+    """
+    The rate windows of a workspace's quotas.
+
+    :param shared: the same windows as all tasks of the workspace draw from them; None: each follows the headers.
+    """
+
+    def __init__(self, workspace: Workspace, shared: SharedWindows | None = None) -> None:
+        self._workspace = workspace
+        self._shared = shared
+        self._windows: dict[str, Window] = {}
+        self._lock = threading.Lock()
+
+    def acquire(
+        self, units: Mapping[str, int], halt: threading.Event, least: Mapping[str, int] | None = None
+    ) -> Permit:
+        """
+        Wait until units may be sent.
+
+        :param units: wanted, by quota.
+        :param halt: ends the wait once it is set; :meth:`wake` lets waiting threads see it.
+        :param least: fewer are no use; None: all or nothing.
+        :return: a permit for ``least`` to ``units``.
+        :raises MoEngageStopped: ``halt`` was set; nothing was granted.
+        """
+        while not halt.is_set():
+            grants: dict[str, tuple[Window, Grant]] = {}
+            for quota, wanted in units.items():
+                window = self._window(quota)
+                changes = window.changes
+                offer = window.offer(wanted, wanted if least is None else least[quota])
+                if not isinstance(offer, Grant):
+                    # Nothing is held while waiting, so that two calls never wait for each other.
+                    Permit(grants).keep({})
+                    window.wait(offer, changes)
+                    break
+                grants[quota] = (window, offer)
+            else:
+                return Permit(grants)
+        raise MoEngageStopped("the run was stopped before this request was sent")
+
+    def exceeds(self, units: Mapping[str, int]) -> bool:
+        """Whether a request costs more than a whole window of its quota holds, as far as is known."""
+        return any(count > self._window(quota).capacity for quota, count in units.items())
+
+    def starved(self, units: Mapping[str, int]) -> bool:
+        """Whether one of these quotas has granted nothing for five whole windows."""
+        return any(self._window(quota).starved for quota in units)
+
+    @property
+    def throttled_seconds(self) -> float:
+        """Seconds spent waiting for rate windows to reset."""
+        return sum(window.throttled_seconds for window in self._all())
+
+    def wake(self) -> None:
+        """Let whoever waits for a window look at its ``halt`` again."""
+        for window in self._all():
+            window.wake()
+
+    def close(self) -> None:
+        """Return what was drawn from shared windows and not used, and let go of them."""
+        for window in self._all():
+            window.close()
+        if self._shared is not None:
+            self._shared.close()
+
+    def _all(self) -> list[Window]:
+        with self._lock:
+            return list(self._windows.values())
+
+    def _window(self, quota: str) -> Window:
+        window = self._windows.get(quota)
+        if window is None:
+            with self._lock:
+                window = self._windows.setdefault(
+                    quota,
+                    Window(
+                        self._workspace.limit(quota),
+                        share=self._workspace.rate_limit_share,
+                        shared=self._shared.window(quota) if self._shared else None,
+                    ),
+                )
+        return window
