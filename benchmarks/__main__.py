@@ -1,0 +1,122 @@
+"""
+Measures the figures, all or those that are named, and says which are reached.
+
+``python -m benchmarks [--list] [--write] [--repetitions N] [--windows N] [NAME...]``; a name is a figure's, or how
+some begin: ``bulk``, ``finish.single-up``. Every figure is one line of JSON, and at the end there is a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from benchmarks import contenders, memory, results, speed, windows
+from benchmarks.figures import FIGURES, Figure, Sample, Unavailable, chosen
+from benchmarks.processes import contender
+
+#: Runs of finish times at once: of those that hardly need the processor, and of those that need a core now and then.
+LIGHT, HEAVY = 12, 9
+
+Samples = dict[str, Sample]
+#: Takes what of a group is wanted.
+Measure = Callable[[Sequence[str]], Samples]
+
+
+def main() -> int:
+    options = _options()
+    if options.list:
+        print("\n".join(f"{figure.name:<27}{figure.must:<11}{figure.what}" for figure in options.figures))
+        return 0
+    began = time.monotonic()
+    outcomes: dict[Figure, results.Outcome] = {}
+    with tempfile.TemporaryDirectory() as home:
+        # Airflow writes its configuration somewhere: not into the caller's own home.
+        os.environ.setdefault("AIRFLOW_HOME", home)
+        with contender(contenders.nothing):
+            pass
+        for figure, outcome in _measure(options):
+            outcomes[figure] = outcome
+            print(results.line(figure, outcome), flush=True)
+    outcomes = {figure: outcomes[figure] for figure in options.figures}
+    print(f"\n{results.table(outcomes)}\n\n{time.monotonic() - began:.0f} s")
+    if options.write:
+        results.PATH.write_text(results.markdown(outcomes, options.windows), encoding="utf-8")
+    return int(any(isinstance(outcome, str) for outcome in outcomes.values()))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[1])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a figure, or how some begin; none: all")
+    parser.add_argument(
+        "--list", action="store_true", help="say which figures there are, and measure nothing"
+    )
+    parser.add_argument("--write", action="store_true", help=f"write {results.PATH.name}; needs every figure")
+    parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="runs of each side; 3")
+    parser.add_argument("--windows", type=int, default=10, metavar="N", help="windows that are shared; 10")
+    options = parser.parse_args()
+    try:
+        options.figures = chosen(options.names)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.write and len(options.figures) < len(FIGURES):
+        parser.error("--write needs every figure; name none")
+    return options
+
+
+def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, results.Outcome]]:
+    """Measure one thing after the other, but together what sleeps nearly all the time."""
+    times, count = options.repetitions, options.windows
+    turns: list[dict[str, Measure]] = [
+        {"plain": lambda names: speed.plain(times)},
+        {"bulk": lambda names: speed.bulk(times, names)},
+        {"latency": lambda names: speed.latency(times)},
+        {"memory": lambda names: memory.memory(times)},
+        {
+            "finish": lambda names: _finish(names, times),
+            "shared.bulk": lambda names: windows.shared("bulk", count),
+        },
+        {"shared.redis": lambda names: windows.shared("redis", count)},
+        {"shared.headers": lambda names: windows.shared("headers", count)},
+    ]
+    for turn in turns:
+        wanted = {group: [one for one in options.figures if one.is_below(group)] for group in turn}
+        with ThreadPoolExecutor() as pool:
+            under_way = {
+                pool.submit(_attempt, turn[group], figures): figures
+                for group, figures in wanted.items()
+                if figures
+            }
+            for done in as_completed(under_way):
+                outcomes = done.result()
+                yield from (
+                    (figure, outcomes if isinstance(outcomes, str) else outcomes[figure.name])
+                    for figure in under_way[done]
+                )
+
+
+def _attempt(measure: Measure, figures: Sequence[Figure]) -> Samples | str:
+    """Measure, or say why it cannot be done: the other figures are still wanted."""
+    try:
+        # What a group compares is the second part of its figures' names.
+        return measure(list(dict.fromkeys(figure.name.split(".")[1] for figure in figures)))
+    except Unavailable as error:
+        return str(error)
+    except Exception as error:
+        traceback.print_exc()
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"
+
+
+def _finish(names: Sequence[str], times: int) -> Samples:
+    light = [name for name in names if not name.startswith("single")]
+    heavy = [name for name in names if name.startswith("single")]
+    return {**windows.finish(times, light, LIGHT), **windows.finish(times, heavy, HEAVY)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
