@@ -16,16 +16,15 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from benchmarks import contenders, memory, results, speed, windows
-from benchmarks.figures import FIGURES, Figure, Sample, Unavailable, chosen
+from benchmarks import contenders, memory, results, speed
+from benchmarks.figures import FIGURES, HEAVY, LIGHT, Figure, Outcome, Unavailable, chosen
+from benchmarks.finish import finish
 from benchmarks.processes import contender
+from benchmarks.shared import shared
 
-#: Runs of finish times at once: of those that hardly need the processor, and of those that need a core now and then.
-LIGHT, HEAVY = 12, 9
-
-Samples = dict[str, Sample]
+Outcomes = dict[str, Outcome]
 #: Takes what of a group is wanted.
-Measure = Callable[[Sequence[str]], Samples]
+Measure = Callable[[Sequence[str]], Outcomes]
 
 
 def main() -> int:
@@ -34,7 +33,7 @@ def main() -> int:
         print("\n".join(f"{figure.name:<27}{figure.must:<11}{figure.what}" for figure in options.figures))
         return 0
     began = time.monotonic()
-    outcomes: dict[Figure, results.Outcome] = {}
+    outcomes: dict[Figure, Outcome] = {}
     with tempfile.TemporaryDirectory() as home:
         # Airflow writes its configuration somewhere: not into the caller's own home.
         os.environ.setdefault("AIRFLOW_HOME", home)
@@ -69,7 +68,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, results.Outcome]]:
+def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
     """Measure one thing after the other, but together what sleeps nearly all the time."""
     times, count = options.repetitions, options.windows
     turns: list[dict[str, Measure]] = [
@@ -79,13 +78,15 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, results.Outc
         {"memory": lambda names: memory.memory(times)},
         {
             "finish": lambda names: _finish(names, times),
-            "shared.bulk": lambda names: windows.shared("bulk", count),
+            "shared.bulk": lambda names: shared(names, count),
         },
-        {"shared.redis": lambda names: windows.shared("redis", count)},
-        {"shared.headers": lambda names: windows.shared("headers", count)},
+        # Their bursts come by turns, too: see shared().
+        {"shared": lambda names: shared(names, count)},
     ]
+    left = list(options.figures)
     for turn in turns:
-        wanted = {group: [one for one in options.figures if one.is_below(group)] for group in turn}
+        wanted = {group: [one for one in left if one.is_below(group)] for group in turn}
+        left = [figure for figure in left if not any(figure in figures for figures in wanted.values())]
         with ThreadPoolExecutor() as pool:
             under_way = {
                 pool.submit(_attempt, turn[group], figures): figures
@@ -100,7 +101,7 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, results.Outc
                 )
 
 
-def _attempt(measure: Measure, figures: Sequence[Figure]) -> Samples | str:
+def _attempt(measure: Measure, figures: Sequence[Figure]) -> Outcomes | str:
     """Measure, or say why it cannot be done: the other figures are still wanted."""
     try:
         # What a group compares is the second part of its figures' names.
@@ -112,10 +113,10 @@ def _attempt(measure: Measure, figures: Sequence[Figure]) -> Samples | str:
         return f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"
 
 
-def _finish(names: Sequence[str], times: int) -> Samples:
+def _finish(names: Sequence[str], times: int) -> Outcomes:
     light = [name for name in names if not name.startswith("single")]
     heavy = [name for name in names if name.startswith("single")]
-    return {**windows.finish(times, light, LIGHT), **windows.finish(times, heavy, HEAVY)}
+    return {**finish(times, light, LIGHT), **finish(times, heavy, HEAVY)}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ RESETS = {"up": "ceil", "down": "floor", "epoch": "epoch"}
 SPELLINGS = {"up": "reset rounded up", "down": "reset rounded down", "epoch": "reset as epoch time"}
 #: Processes that share one window.
 PROCESSES = 8
+#: Runs of finish times at once: of those that hardly need the processor, and of single calls, which need a core for
+#: a second a window.
+LIGHT, HEAVY = 12, 9
 
 
 class Unavailable(Exception):
@@ -56,6 +59,10 @@ class Sample:
     value: float
     runs: list[float]
     detail: dict[str, Any] = field(default_factory=dict)
+
+
+#: A sample, or why there is none.
+Outcome = Sample | str
 
 
 def _finish(name: str, what: str, bound: float) -> list[Figure]:

@@ -1,4 +1,4 @@
-"""What is measured runs in a process of its own, started afresh, with everything it needs ready before the clock starts."""
+"""What is measured runs in a fresh process of its own, with everything it needs ready before the clock starts."""
 
 from __future__ import annotations
 
