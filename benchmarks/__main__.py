@@ -1,8 +1,8 @@
 """
 Measures the figures, all or those that are named, and says which are reached.
 
-``python -m benchmarks [--list] [--write] [--repetitions N] [--windows N] [NAME...]``; a name is a figure's, or how
-some begin: ``bulk``, ``finish.single-up``. Every figure is one line of JSON, and at the end there is a table.
+``python -m benchmarks [--list] [--write] [--apart] [--repetitions N] [--windows N] [NAME...]``; a name is a
+figure's, or how some begin: ``bulk``, ``finish.single-up``. Every figure is one line of JSON, and at the end there is a table.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def main() -> int:
     outcomes = {figure: outcomes[figure] for figure in options.figures}
     print(f"\n{results.table(outcomes)}\n\n{time.monotonic() - began:.0f} s")
     if options.write:
-        results.PATH.write_text(results.markdown(outcomes, options.windows), encoding="utf-8")
+        results.PATH.write_text(
+            results.markdown(outcomes, windows=options.windows, apart=options.apart), encoding="utf-8"
+        )
     return int(any(isinstance(outcome, str) for outcome in outcomes.values()))
 
 
@@ -58,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help=f"write {results.PATH.name}; needs every figure")
     parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="runs of each side; 3")
     parser.add_argument("--windows", type=int, default=10, metavar="N", help="windows that are shared; 10")
+    parser.add_argument("--apart", action="store_true", help="let nothing run beside something else; slower")
     options = parser.parse_args()
     try:
         options.figures = chosen(options.names)
@@ -83,6 +86,9 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
         # Their bursts come by turns, too: see shared().
         {"shared": lambda names: shared(names, count)},
     ]
+    if options.apart:
+        one_by_one = turns[-2], {"shared.redis": turns[-1]["shared"]}, {"shared.headers": turns[-1]["shared"]}
+        turns[-2:] = [{group: measure} for turn in one_by_one for group, measure in turn.items()]
     left = list(options.figures)
     for turn in turns:
         wanted = {group: [one for one in left if one.is_below(group)] for group in turn}

@@ -47,13 +47,18 @@ class Finished:
     :param took: from the sink's first call to the end of the task.
     :param optimum: the rest of the first window, two whole ones, and half a window's users without a limit.
     :param burst: those half a window's users alone.
-    :param refused: the most 429s in one window.
+    :param windows: units and 429s of every window.
     """
 
     took: float
     optimum: float
     burst: float
-    refused: int
+    windows: list[tuple[int, int]]
+
+    @property
+    def refused(self) -> int:
+        """The most 429s in one window."""
+        return max(refused for _, refused in self.windows)
 
 
 def variants() -> dict[str, Variant]:
@@ -86,6 +91,7 @@ def finish(repetitions: int, names: Sequence[str], at_once: int) -> dict[str, Sa
             "seconds": [run.took for run in each],
             "optimum": [run.optimum for run in each],
             "burst": [run.burst for run in each],
+            "windows": [run.windows for run in each],
         }
         samples[f"finish.{name}.time"] = Sample(statistics.median(ratios), ratios, detail)
         refused = [float(run.refused) for run in each]
@@ -119,7 +125,7 @@ def _run(variant: Variant, place: int, places: int, all_ready: threading.Barrier
         took=measured.ended - counters["first"],
         optimum=first_window_left + 2 * WINDOW + burst,
         burst=burst,
-        refused=max(window[2] for window in counters["windows"]),
+        windows=[(window[1], window[2]) for window in counters["windows"]],
     )
 
 

@@ -72,10 +72,6 @@ class Contender:
         """Tell whether a task that was started has ended by itself."""
         return self._pipe.poll() or not self._process.is_alive()
 
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.join()
-
     def _answer(self) -> Any:
         try:
             answer = self._pipe.recv()

@@ -64,20 +64,23 @@ that the first window can be filled. Its time is from the first call that the si
 optimum is what was left of the first window, two whole windows, and half a window's users as timed in the same
 process just before, alone and without a limit; a client that prepares rows while it waits may be a little faster.
 What a window holds is learned from the answers: the connection has no `limits`. As a run sleeps nearly all of the
-time, {light} runs of bulk imports and Get Users go on at once, and then {heavy} of single calls, each with a sink of
-its own. Their windows end one after the other, spread over the ten seconds, so that their bursts hardly meet. Where
+time, {light} runs of bulk imports and Get Users go on at once, and then {heavy} of single calls, each with a sink
+of its own. Their windows end one after the other, spread over the ten seconds, so that their bursts hardly meet. Where
 they meet, the run gets longer and not its optimum.
 
 **Shared windows** (`shared`). {processes} processes and one sink with 10,000 units in 10 seconds, single calls with
-`concurrency=16`, or `bulk=True`. They start in the last part of a window, which is left out; {windows} whole
-windows are counted, and then the processes are ended. `redis` has a `redis-server` of its own, to which the
-connection's `rate_limit_conn_id` leads; it is asked at the end whether anybody came. `shared.bulk` runs beside the finish times,
-for it hardly needs the processor. `redis` and `headers` run at the same time, with nothing beside them, and the
-windows of one begin in the middle of the other's: what one needs of the processor, it needs while the other sleeps.
+`concurrency=16`, or `bulk=True`. They start in the last part of a window, which is left out; {windows} whole windows
+are counted, and then the processes are ended. `redis` has a `redis-server` of its own, to which the connection's
+`rate_limit_conn_id` leads; it is asked at the end whether anybody came. {beside}
 
 **Memory** (`memory`). PostgreSQL on the same machine, a table made by `generate_series`, read through `sql=` with
 `bulk=True`. The peak is `ru_maxrss` of the process, Airflow included.
 """
+
+TOGETHER = """`shared.bulk` runs beside the finish times, for
+it hardly needs the processor. `redis` and `headers` run at the same time, with nothing beside them, and the windows
+of one begin in the middle of the other's: what one needs of the processor, it needs while the other sleeps."""
+APART = "Nothing runs beside them."
 
 
 def line(figure: Figure, outcome: Outcome) -> str:
@@ -112,11 +115,12 @@ def table(outcomes: Mapping[Figure, Outcome]) -> str:
     )
 
 
-def markdown(outcomes: Mapping[Figure, Outcome], windows: int) -> str:
+def markdown(outcomes: Mapping[Figure, Outcome], *, windows: int, apart: bool) -> str:
     """Give RESULTS.md."""
     about = {
         "processes": PROCESSES,
         "windows": windows,
+        "beside": APART if apart else TOGETHER,
         "light": LIGHT,
         "heavy": HEAVY,
         **machine(),

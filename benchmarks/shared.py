@@ -74,8 +74,9 @@ def _run(sink: RunningSink, prepared: Sequence[Contender], windows: int, place: 
     ends = sink.counters()["began"] + (windows + 1) * WINDOW
     time.sleep(max(0.0, ends + 0.2 - time.time()))
     counters = sink.counters()
-    if any(ready.ended_early() for ready in prepared):
-        raise RuntimeError("a process came to the end of its users, or failed")
+    for ready in prepared:
+        if ready.ended_early():
+            raise RuntimeError(f"a process came to the end of its users: {ready.result()}")
     return counters
 
 

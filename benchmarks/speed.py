@@ -12,8 +12,6 @@ from benchmarks.processes import NO_LIMITS, Measured, Tasks, connection, contend
 from benchmarks.sink import RunningSink, running_sink
 
 LATENCY = 0.05
-#: Name, users, how the process is prepared, and with what.
-Rival = tuple[str, int, Callable[..., Tasks], tuple[Any, ...]]
 
 
 def latency(repetitions: int) -> dict[str, Sample]:
