@@ -15,6 +15,7 @@ PYTHON_2_11 ?= $(shell for python in "$(PYTHON)" python3.12 python3.11 python3.1
 
 UV := .venv-tools/bin/uv
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 # Nothing here may download an interpreter, report usage or show Airflow's own examples.
 export UV_PYTHON_DOWNLOADS := never
@@ -27,7 +28,7 @@ unexport AIRFLOW_CONFIG AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEM
 # Every run has an Airflow home of its own, removed at the end: never ~/airflow.
 IN_NEW_AIRFLOW_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home"
 
-.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel lock clean
+.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /  \1\t/' | expand -t 18
@@ -72,6 +73,10 @@ endif
 test-wheel: .venv/.made ## Build the wheel, install it into an empty environment, ask Airflow what it sees
 	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m pytest tests/packaging/test_wheel.py $(PYTEST_ARGS)
 
+# Never part of the tests: what it measures is worth something on a machine that does nothing else.
+bench: .venv-bench/.made ## Measure every figure against its rival; BENCH_ARGS names some, or has --write
+	$(IN_NEW_AIRFLOW_HOME) .venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
+
 # Compiled for every platform and every supported Python at once, so that one file serves them all.
 COMPILE := pip compile --quiet --universal --python-version 3.10 --upgrade --custom-compile-command "make lock"
 
@@ -79,10 +84,12 @@ lock: $(UV) ## Refresh the pins in requirements/ from the .in files
 	$(UV) $(COMPILE) requirements/tools.in --output-file requirements/tools.txt
 	$(UV) $(COMPILE) requirements/docs.in --output-file requirements/docs.txt
 	$(UV) $(COMPILE) requirements/airflow-3.3.in --output-file requirements/airflow-3.3.txt
+	# The rivals meet the very versions that the tests run with.
+	$(UV) $(COMPILE) --constraint requirements/airflow-3.3.txt requirements/bench.in --output-file requirements/bench.txt
 	$(UV) $(COMPILE) requirements/airflow-2.11.in --output-file requirements/airflow-2.11.txt
 
 clean: ## Remove environments, builds, caches and the demo's state
-	rm -rf .venv .venv-2.11 .venv-docs .venv-tools build dist site demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-2.11 .venv-bench .venv-docs .venv-tools build dist site demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --target works where a distribution ships Python without venv or marks it as externally managed.
@@ -103,6 +110,12 @@ $(UV): requirements/tools.txt
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON_2_11)" .venv-2.11
 	$(UV) pip sync --quiet --compile-bytecode --python .venv-2.11 requirements/airflow-2.11.txt
 	$(UV) pip install --quiet --python .venv-2.11 --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-bench/.made: requirements/bench.txt pyproject.toml $(UV)
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv-bench
+	$(UV) pip sync --quiet --compile-bytecode --python .venv-bench requirements/bench.txt
+	$(UV) pip install --quiet --python .venv-bench --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv-docs/.made: requirements/docs.txt $(UV)

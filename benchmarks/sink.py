@@ -13,9 +13,11 @@ import json
 import math
 import multiprocessing
 import random
+import re
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,8 +62,9 @@ class Counters:
         self.first: float | None = None
         self.last: float | None = None
         self.windows: dict[int, list[int]] = {}
+        self.refusals: Counter[tuple[int, bytes]] = Counter()
 
-    def spend(self, units: int) -> tuple[bool, bytes]:
+    def spend(self, units: int, head: bytes) -> tuple[bool, bytes]:
         """Take so many units; gives whether there were so many, and the rate headers."""
         now = time.time()
         self.calls += 1
@@ -82,6 +85,7 @@ class Counters:
         else:
             window[1] += 1
             self.refused += 1
+            self.refusals[number, caller(head)] += 1
         reset = {
             "ceil": math.ceil(ends - now),
             "floor": math.floor(ends - now),
@@ -95,9 +99,13 @@ class Counters:
 
     def as_json(self) -> dict[str, Any]:
         """
-        Give the counters; ``windows`` is a list of [number, units, refused calls], ``first`` and ``last`` are the epoch
-        seconds of the first call and of the last accepted one.
+        Give the counters; ``first`` and ``last`` are the epoch seconds of the first call and of the last accepted one.
+
+        ``windows`` is a list of [number, units, refused calls, the most refused calls of one caller].
         """
+        most: dict[int, int] = {}
+        for (number, _), refused in self.refusals.items():
+            most[number] = max(refused, most.get(number, 0))
         return {
             "calls": self.calls,
             "units": self.units,
@@ -105,8 +113,16 @@ class Counters:
             "first": self.first,
             "last": self.last,
             "began": self.began,
-            "windows": [[number, *counts] for number, counts in sorted(self.windows.items())],
+            "windows": [
+                [number, *counts, most.get(number, 0)] for number, counts in sorted(self.windows.items())
+            ],
         }
+
+
+def caller(head: bytes) -> bytes:
+    """Tell callers apart, by their credentials."""
+    found = re.search(rb"\r\nauthorization: *([^\r]*)", head, re.IGNORECASE)
+    return found[1] if found else b""
 
 
 class Sink(asyncio.Protocol):
@@ -147,11 +163,11 @@ class Sink(asyncio.Protocol):
         latency = Sink.counters.settings.latency
         if latency:
             # The request takes half of the time to arrive, the answer the other half.
-            asyncio.get_running_loop().call_later(latency / 2, self.work, path, body, latency / 2)
+            asyncio.get_running_loop().call_later(latency / 2, self.work, path, head, body, latency / 2)
         else:
-            self.work(path, body, 0.0)
+            self.work(path, head, body, 0.0)
 
-    def work(self, path: bytes, body: bytes, later: float) -> None:
+    def work(self, path: bytes, head: bytes, body: bytes, later: float) -> None:
         if b"/transition/" in path:
             units, content = body.count(b'"type":"customer"') + body.count(b'"action":'), ACCEPTED
         elif b"/customers/export" in path:
@@ -163,7 +179,7 @@ class Sink(asyncio.Protocol):
             units, content = body.count(b'"action":'), ACCEPTED
         else:
             units, content = 1, ACCEPTED
-        granted, headers = Sink.counters.spend(units)
+        granted, headers = Sink.counters.spend(units, head)
         answer = (b"200 OK", headers, content) if granted else (b"429 Too Many Requests", headers, REFUSED)
         if later:
             asyncio.get_running_loop().call_later(later, self.answer, *answer)

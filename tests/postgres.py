@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,14 +90,24 @@ def _free_port() -> int:
         return port
 
 
+NO_PROGRAMS = (
+    "no PostgreSQL server here: initdb, pg_ctl and postgres are neither in PATH nor below /usr/lib/postgresql "
+    "(on Debian: apt-get install postgresql)"
+)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     programs = find_programs()
     if programs is None:
-        pytest.skip(
-            "no PostgreSQL server here: initdb, pg_ctl and postgres are neither in PATH nor below "
-            "/usr/lib/postgresql (on Debian: apt-get install postgresql)"
-        )
+        pytest.skip(NO_PROGRAMS)
+    with running_postgres(programs) as server:
+        yield server
+
+
+@contextmanager
+def running_postgres(programs: Path) -> Iterator[PostgresServer]:
+    """Start a server from the programs of :func:`find_programs`, and end it."""
     account = _unprivileged_account()
     # Not pytest's own folder: that is closed to other users, and a socket's path has to be short.
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))

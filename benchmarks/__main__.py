@@ -1,0 +1,129 @@
+"""
+Measures the figures, all or those that are named, and says which are reached.
+
+``python -m benchmarks [--list] [--write] [--apart] [--repetitions N] [--windows N] [NAME...]``; a name is a
+figure's, or how some begin: ``bulk``, ``finish.single-up``. Every figure is one line of JSON, and at the end there is a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from benchmarks import contenders, memory, results, speed
+from benchmarks.figures import FIGURES, HEAVY, LIGHT, Figure, Outcome, Unavailable, chosen
+from benchmarks.finish import finish
+from benchmarks.processes import contender
+from benchmarks.shared import shared
+
+Outcomes = dict[str, Outcome]
+#: Takes what of a group is wanted.
+Measure = Callable[[Sequence[str]], Outcomes]
+
+
+def main() -> int:
+    options = _options()
+    if options.list:
+        print("\n".join(f"{figure.name:<27}{figure.must:<11}{figure.what}" for figure in options.figures))
+        return 0
+    began = time.monotonic()
+    outcomes: dict[Figure, Outcome] = {}
+    with tempfile.TemporaryDirectory() as home:
+        # Airflow writes its configuration somewhere: not into the caller's own home.
+        os.environ.setdefault("AIRFLOW_HOME", home)
+        with contender(contenders.nothing):
+            pass
+        for figure, outcome in _measure(options):
+            outcomes[figure] = outcome
+            print(results.line(figure, outcome), flush=True)
+    outcomes = {figure: outcomes[figure] for figure in options.figures}
+    print(f"\n{results.table(outcomes)}\n\n{time.monotonic() - began:.0f} s")
+    if options.write:
+        results.PATH.write_text(
+            results.markdown(outcomes, windows=options.windows, apart=options.apart), encoding="utf-8"
+        )
+    return int(any(isinstance(outcome, str) for outcome in outcomes.values()))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[1])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a figure, or how some begin; none: all")
+    parser.add_argument(
+        "--list", action="store_true", help="say which figures there are, and measure nothing"
+    )
+    parser.add_argument("--write", action="store_true", help=f"write {results.PATH.name}; needs every figure")
+    parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="runs of each side; 3")
+    parser.add_argument("--windows", type=int, default=10, metavar="N", help="windows that are shared; 10")
+    parser.add_argument("--apart", action="store_true", help="let nothing run beside something else; slower")
+    options = parser.parse_args()
+    try:
+        options.figures = chosen(options.names)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.write and len(options.figures) < len(FIGURES):
+        parser.error("--write needs every figure; name none")
+    return options
+
+
+def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
+    """Measure one thing after the other, but together what sleeps nearly all the time."""
+    times, count = options.repetitions, options.windows
+    turns: list[dict[str, Measure]] = [
+        {"plain": lambda names: speed.plain(times)},
+        {"bulk": lambda names: speed.bulk(times, names)},
+        {"latency": lambda names: speed.latency(times)},
+        {"memory": lambda names: memory.memory(times)},
+        {
+            "finish": lambda names: _finish(names, times),
+            "shared.bulk": lambda names: shared(names, count),
+        },
+        # Their bursts come by turns, too: see shared().
+        {"shared": lambda names: shared(names, count)},
+    ]
+    if options.apart:
+        one_by_one = turns[-2], {"shared.redis": turns[-1]["shared"]}, {"shared.headers": turns[-1]["shared"]}
+        turns[-2:] = [{group: measure} for turn in one_by_one for group, measure in turn.items()]
+    left = list(options.figures)
+    for turn in turns:
+        wanted = {group: [one for one in left if one.is_below(group)] for group in turn}
+        left = [figure for figure in left if not any(figure in figures for figures in wanted.values())]
+        with ThreadPoolExecutor() as pool:
+            under_way = {
+                pool.submit(_attempt, turn[group], figures): figures
+                for group, figures in wanted.items()
+                if figures
+            }
+            for done in as_completed(under_way):
+                outcomes = done.result()
+                yield from (
+                    (figure, outcomes if isinstance(outcomes, str) else outcomes[figure.name])
+                    for figure in under_way[done]
+                )
+
+
+def _attempt(measure: Measure, figures: Sequence[Figure]) -> Outcomes | str:
+    """Measure, or say why it cannot be done: the other figures are still wanted."""
+    try:
+        # What a group compares is the second part of its figures' names.
+        return measure(list(dict.fromkeys(figure.name.split(".")[1] for figure in figures)))
+    except Unavailable as error:
+        return str(error)
+    except Exception as error:
+        traceback.print_exc()
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"
+
+
+def _finish(names: Sequence[str], times: int) -> Outcomes:
+    light = [name for name in names if not name.startswith("single")]
+    heavy = [name for name in names if name.startswith("single")]
+    return {**finish(times, light, LIGHT), **finish(times, heavy, HEAVY)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

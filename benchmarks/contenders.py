@@ -1,0 +1,190 @@
+"""Who is measured: the operators, and what else people push customers with. Each is prepared in its own process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.data import SELECT, customers
+from benchmarks.processes import KEY, WORKSPACE, Tasks
+
+#: Users that everybody sends before the clock starts, so that nobody's first import or look-up is measured.
+WARM_UP = 20
+#: A body of Bulk Import stays below this.
+BULK_BYTES = 100_000
+OPENING, CLOSING = b'{"type":"transition","elements":[', b"]}"
+
+#: The connection that is measured, and one to a sink that has no window.
+LIMITED, UNLIMITED = "moengage_default", "unlimited"
+
+Rows = list[dict[str, Any]]
+Send = Callable[[Rows], None]
+
+
+def loop(url: str, count: int) -> Tasks:
+    """``requests.post`` a row, without a session: the loop that people write."""
+    import requests
+
+    def send(rows: Rows) -> None:
+        for row in rows:
+            answer = requests.post(
+                f"{url}/v1/customer/{WORKSPACE}",
+                json=element(row),
+                auth=(WORKSPACE, KEY),
+                headers={"MOE-APPKEY": WORKSPACE},
+            )
+            answer.raise_for_status()
+
+    return _warmed(send, count)
+
+
+def session(url: str, count: int) -> Tasks:
+    """``Session.post`` a row: the loop of who knows that connections can be kept."""
+    import requests
+
+    kept = requests.Session()
+    kept.auth = (WORKSPACE, KEY)
+    kept.headers["MOE-APPKEY"] = WORKSPACE
+
+    def send(rows: Rows) -> None:
+        for row in rows:
+            kept.post(f"{url}/v1/customer/{WORKSPACE}", json=element(row)).raise_for_status()
+
+    return _warmed(send, count)
+
+
+def pypi(url: str, count: int) -> Tasks:
+    """The client that PyPI has under ``moengage``."""
+    from moengage.wrapper import Moengage
+
+    client = Moengage(url, WORKSPACE, KEY)
+
+    def send(rows: Rows) -> None:
+        for row in rows:
+            attributes = dict(row)
+            client.create_or_update_user(attributes.pop("customer_id"), **attributes)
+
+    return _warmed(send, count)
+
+
+def floor(url: str, count: int) -> Tasks:
+    """The least that a bulk import costs: serialise, pack, post; nothing is checked, nothing is accounted for."""
+    import requests
+    from pydantic_core import to_json
+
+    kept = requests.Session()
+    kept.auth = (WORKSPACE, KEY)
+    kept.headers.update({"MOE-APPKEY": WORKSPACE, "Content-Type": "application/json"})
+
+    def post(elements: list[bytes]) -> None:
+        body = OPENING + b",".join(elements) + CLOSING
+        kept.post(f"{url}/v1/transition/{WORKSPACE}", data=body).raise_for_status()
+
+    def send(rows: Rows) -> None:
+        elements: list[bytes] = []
+        size = empty = len(OPENING) + len(CLOSING)
+        for row in rows:
+            content = to_json(element(row))
+            if elements and size + len(content) + 1 >= BULK_BYTES:
+                post(elements)
+                elements, size = [], empty
+            elements.append(content)
+            size += len(content) + 1
+        if elements:
+            post(elements)
+
+    return _warmed(send, count)
+
+
+def element(row: dict[str, Any]) -> dict[str, Any]:
+    """Bring a flat row into the API's shape."""
+    attributes = dict(row)
+    return {"type": "customer", "customer_id": attributes.pop("customer_id"), "attributes": attributes}
+
+
+def track_users(count: int, parameters: dict[str, Any]) -> Tasks:
+    """``MoEngageTrackUsersOperator`` with a list of rows."""
+    track = _sender(parameters)
+
+    def send(rows: Rows) -> None:
+        accepted = track(rows, LIMITED)
+        if accepted != len(rows):
+            raise RuntimeError(f"of {len(rows)} users {accepted} were accepted")
+
+    return _warmed(send, count)
+
+
+def finish_tracking(count: int, half: int, parameters: dict[str, Any]) -> Tasks:
+    """The operator with users for several windows; half a window's users, without a limit, are a task beside it."""
+    rows = customers(count)
+    send = _sender(parameters)
+    send(rows[:WARM_UP], UNLIMITED)
+    return {"burst": lambda: send(rows[:half], UNLIMITED), "run": lambda: send(rows, LIMITED)}
+
+
+def finish_reading(count: int, half: int) -> Tasks:
+    """``MoEngageGetUsersOperator`` with ids for several windows, and with half a window's ids as a task beside it."""
+    from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator
+
+    ids = [row["customer_id"] for row in customers(count)]
+
+    def read(users: list[str], moengage_conn_id: str) -> int:
+        operator = MoEngageGetUsersOperator(
+            task_id="read", users=users, moengage_conn_id=moengage_conn_id, xcom_limit=count
+        )
+        return len(operator.execute({})["users"])
+
+    read(ids[:WARM_UP], UNLIMITED)
+    return {"burst": lambda: read(ids[:half], UNLIMITED), "run": lambda: read(ids, LIMITED)}
+
+
+def track_without_end(start: int, count: int, times: int, parameters: dict[str, Any]) -> Tasks:
+    """The operator with more users than it will ever come to: the same ones, again and again."""
+    rows = customers(count, start) * times
+    send = _sender(parameters)
+    send(rows[:WARM_UP], UNLIMITED)
+    return {"run": lambda: send(rows, LIMITED)}
+
+
+def track_sql(count: int) -> Tasks:
+    """The operator with ``sql=`` and ``bulk=True``."""
+    from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+
+    def send(most: int) -> int:
+        operator = MoEngageTrackUsersOperator(
+            task_id="push", sql=SELECT.format(count=most), sql_conn_id="warehouse", bulk=True
+        )
+        return int(operator.execute({})["accepted"])
+
+    send(WARM_UP)
+    return {"run": lambda: send(count)}
+
+
+def nothing() -> Tasks:
+    """Import Airflow once: the first process that does so writes its configuration and the bytecode."""
+    import airflow_provider_moengage.operators.users  # noqa: F401
+
+    return {}
+
+
+def _sender(parameters: dict[str, Any]) -> Callable[[Rows, str], int]:
+    from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+
+    def send(users: Rows, moengage_conn_id: str) -> int:
+        operator = MoEngageTrackUsersOperator(
+            task_id="push", users=users, moengage_conn_id=moengage_conn_id, **parameters
+        )
+        return int(operator.execute({})["accepted"])
+
+    return send
+
+
+def _warmed(send: Send, count: int) -> Tasks:
+    rows = customers(count)
+    send(customers(WARM_UP))
+
+    def run() -> int:
+        send(rows)
+        return len(rows)
+
+    return {"run": run}

@@ -1,0 +1,49 @@
+"""The rows of every benchmark: flat customers, as a warehouse gives them, the same ones in every process."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+FIRST_NAMES = ("Asha", "Lukas", "Zoë", "Mohammed", "Siobhán", "Yuki", "José", "Ananya", "Nguyễn", "Kwame")
+LAST_NAMES = ("O'Brien", "Müller", "Patel", "García-López", "Kowalska", "Tanaka", "Okafor", "Smith", "Łuczak")
+CITIES = ("Bengaluru", "São Paulo", "Kraków", "New York", "London", "Ho Chi Minh City", "Lagos", "Zürich")
+PLANS = ("free", "silver", "gold", "platinum (annual)")
+
+#: The same columns out of PostgreSQL, in the types that a warehouse keeps them in.
+CREATE = """
+create unlogged table customers as
+select 'C' || lpad(n::text, 8, '0') as customer_id,
+       (array['Asha', 'Lukas', 'Zoë', 'Mohammed', 'José'])[1 + n % 5] as given_name,
+       'customer.' || n || '@example.com' as contact,
+       (array['Bengaluru', 'São Paulo', 'Kraków', 'New York'])[1 + n % 4] as city,
+       (array['free', 'silver', 'gold'])[1 + n % 3] as plan,
+       (n::bigint * 7919 % 1000000) / 100.0 as lifetime_value,
+       n % 40 as orders,
+       n % 3 = 0 as newsletter,
+       timestamptz '2024-01-01 00:00:00+00' + n * interval '37 seconds' as last_order_at
+from generate_series(1, {count}) as n
+"""
+SELECT = "select * from customers limit {count}"
+
+
+def customers(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """Make customers number ``start`` and those that follow."""
+    chance = random.Random(start)
+    return [customer(number, chance) for number in range(start, start + count)]
+
+
+def customer(number: int, chance: random.Random) -> dict[str, Any]:
+    first, last = chance.choice(FIRST_NAMES), chance.choice(LAST_NAMES)
+    month, day, hour, second = (chance.randrange(*span) for span in ((1, 13), (1, 29), (0, 24), (0, 60)))
+    return {
+        "customer_id": f"C{number:08d}",
+        "given_name": f"{first} {last}",
+        "contact": f"{first.lower()}.{number}@example.com",
+        "city": chance.choice(CITIES),
+        "plan": chance.choice(PLANS),
+        "lifetime_value": round(chance.expovariate(1 / 400), 2),
+        "orders": chance.randrange(0, 60),
+        "newsletter": chance.random() < 0.4,
+        "last_order_at": f"2025-{month:02d}-{day:02d}T{hour:02d}:{chance.randrange(60):02d}:{second:02d}Z",
+    }

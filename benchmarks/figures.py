@@ -1,0 +1,115 @@
+"""The figures: what each compares, and what it must reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+RESETS = {"up": "ceil", "down": "floor", "epoch": "epoch"}
+SPELLINGS = {"up": "reset rounded up", "down": "reset rounded down", "epoch": "reset as epoch time"}
+#: Processes that share one window.
+PROCESSES = 8
+#: Runs of finish times at once: of those that hardly need the processor, and of single calls, which need a core for
+#: a second a window.
+LIGHT, HEAVY = 12, 9
+
+
+class Unavailable(Exception):
+    """A figure cannot be measured here; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """
+    One figure.
+
+    :param name: its group and what of it, with dots between.
+    :param what: what is divided by what.
+    :param bound: what it must reach.
+    :param at_least: the bound is the least and not the most.
+    """
+
+    name: str
+    what: str
+    bound: float
+    at_least: bool = False
+
+    @property
+    def must(self) -> str:
+        return f"{'>=' if self.at_least else '<='} {self.bound:.4g}"
+
+    def is_below(self, name: str) -> bool:
+        """Tell whether a name stands for this figure: its own, or that of a group."""
+        return self.name == name or self.name.startswith(f"{name}.")
+
+    def reached(self, value: float) -> bool:
+        return value >= self.bound if self.at_least else value <= self.bound
+
+
+@dataclass(frozen=True)
+class Sample:
+    """
+    What was measured of a figure.
+
+    :param value: what is held against the bound.
+    :param runs: the same of every single run.
+    :param detail: what it was made from, by name.
+    """
+
+    value: float
+    runs: list[float]
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+#: A sample, or why there is none.
+Outcome = Sample | str
+
+
+def _finish(name: str, what: str, bound: float) -> list[Figure]:
+    return [
+        Figure(f"finish.{name}.time", f"finish of 3.5 windows, {what}, against the optimum", bound),
+        Figure(f"finish.{name}.refused", f"most 429s in one window, {what}", 1),
+    ]
+
+
+def _shared(name: str, what: str, used: float, refused: float, refusals: str) -> list[Figure]:
+    return [
+        Figure(
+            f"shared.{name}.used", f"{PROCESSES} processes, {what}: units used of units allowed", used, True
+        ),
+        Figure(f"shared.{name}.refused", f"{PROCESSES} processes, {what}: {refusals}", refused),
+    ]
+
+
+FIGURES = (
+    Figure("latency.cpu", "CPU a user, single calls, concurrency=16, 50 ms, against session", 0.70),
+    Figure("latency.wall", "time a user, single calls, concurrency=16, 50 ms, against session", 1 / 13),
+    Figure("plain.cpu", "CPU a user, single calls, concurrency=1, no latency, against session", 0.70),
+    Figure("bulk.floor", "CPU a user, bulk=True, against floor", 2.5),
+    Figure("bulk.loop", "users a CPU second, bulk=True, against loop", 100, True),
+    Figure("bulk.pypi", "users a CPU second, bulk=True, against pypi", 100, True),
+    *(
+        figure
+        for kind, what in (("bulk", "bulk=True"), ("single", "single calls"))
+        for spelling, says in SPELLINGS.items()
+        for figure in _finish(f"{kind}-{spelling}", f"{what}, {says}", 1.03)
+    ),
+    *_finish("get-up", f"Get Users, {SPELLINGS['up']}", 1.05),
+    *_shared("redis", "single calls, Redis", 0.97, 0.005, "429s of calls"),
+    *_shared("headers", "single calls, headers alone", 0.95, 0.02, "429s of calls"),
+    *_shared("bulk", "bulk=True, headers alone", 0.95, 1, "most 429s of one process in one window"),
+    Figure("memory.peak", "peak memory, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.05),
+    Figure("memory.cpu", "CPU a row, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.1),
+)
+
+
+def chosen(names: list[str]) -> list[Figure]:
+    """
+    Give the figures of some names or groups; of no names, all.
+
+    :raises ValueError: a name stands for none.
+    """
+    for name in names:
+        if not any(figure.is_below(name) for figure in FIGURES):
+            raise ValueError(f"{name!r} is no figure; use any of {', '.join(f.name for f in FIGURES)}")
+    return [figure for figure in FIGURES if not names or any(figure.is_below(name) for name in names)]

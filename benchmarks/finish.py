@@ -1,0 +1,139 @@
+"""How long several windows' worth of users take, against what the windows allow."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from benchmarks import contenders
+from benchmarks.figures import RESETS, Sample
+from benchmarks.processes import Contender, Tasks, contender
+from benchmarks.sink import RunningSink, running_sink
+from benchmarks.together import STARTING, WINDOW, begin_windows, connections, together
+
+#: Windows' worth of users that are to be finished.
+WINDOWS = 3.5
+#: Held while half a window's users are timed without a limit.
+ALONE = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """
+    Users for several windows.
+
+    :param limit: units a window; what a client can spend within a small part of it.
+    :param reset: how the sink spells it, see :class:`benchmarks.sink.Settings`.
+    """
+
+    name: str
+    limit: int
+    reset: str
+    prepare: Callable[..., Tasks]
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """
+    How one run went, in seconds.
+
+    :param took: from the sink's first call to the end of the task.
+    :param optimum: the rest of the first window, two whole ones, and half a window's users without a limit.
+    :param burst: those half a window's users alone.
+    :param windows: units and 429s of every window.
+    """
+
+    took: float
+    optimum: float
+    burst: float
+    windows: list[tuple[int, int]]
+
+    @property
+    def refused(self) -> int:
+        """The most 429s in one window."""
+        return max(refused for _, refused in self.windows)
+
+
+def variants() -> dict[str, Variant]:
+    found = {}
+    for spelling, reset in RESETS.items():
+        for kind, limit, parameters in (("bulk", 10_000, {"bulk": True}), ("single", 2_000, {})):
+            name = f"{kind}-{spelling}"
+            found[name] = Variant(name, limit, reset, contenders.finish_tracking, (parameters,))
+    return {**found, "get-up": Variant("get-up", 1_000, "ceil", contenders.finish_reading)}
+
+
+def finish(repetitions: int, names: Sequence[str], at_once: int) -> dict[str, Sample]:
+    """
+    Run variants next to each other, for they sleep nearly all the time.
+
+    :param at_once: runs at a time; their windows end one after the other, so that their bursts hardly meet.
+    """
+    known = variants()
+    runs = [known[name] for _ in range(repetitions) for name in names]
+    done: dict[str, list[Finished]] = {name: [] for name in names}
+    for start in range(0, len(runs), at_once):
+        some = runs[start : start + at_once]
+        tasks = [partial(_run, variant, place, len(some)) for place, variant in enumerate(some)]
+        for variant, finished in zip(some, together(tasks), strict=True):
+            done[variant.name].append(finished)
+    samples = {}
+    for name, each in done.items():
+        ratios = [run.took / run.optimum for run in each]
+        detail = {
+            "seconds": [run.took for run in each],
+            "optimum": [run.optimum for run in each],
+            "burst": [run.burst for run in each],
+            "windows": [run.windows for run in each],
+        }
+        samples[f"finish.{name}.time"] = Sample(statistics.median(ratios), ratios, detail)
+        refused = [float(run.refused) for run in each]
+        samples[f"finish.{name}.refused"] = Sample(max(refused), refused)
+    return samples
+
+
+def _run(variant: Variant, place: int, places: int, all_ready: threading.Barrier) -> Finished:
+    half, count = variant.limit // 2, int(variant.limit * WINDOWS)
+    with ExitStack() as stack:
+        with STARTING:
+            sink = stack.enter_context(running_sink())
+            prepared = contender(
+                variant.prepare, count, half, *variant.arguments, environment=connections(sink)
+            )
+            ready = stack.enter_context(prepared)
+        all_ready.wait()
+        with ALONE:
+            burst = _burst(sink, ready, half)
+        all_ready.wait()
+        # At least half of the first window is left, so that it can be filled.
+        begin_windows(
+            sink, (place + random.random()) / places, (0, 0.5), limit=variant.limit, reset=variant.reset
+        )
+        measured = ready.run()
+        counters = sink.counters()
+    if counters["units"] != measured.count:
+        raise RuntimeError(f"{measured.count} users were accepted, {counters['units']} counted by the sink")
+    first_window_left = counters["began"] + WINDOW - counters["first"]
+    return Finished(
+        took=measured.ended - counters["first"],
+        optimum=first_window_left + 2 * WINDOW + burst,
+        burst=burst,
+        windows=[(window[1], window[2]) for window in counters["windows"]],
+    )
+
+
+def _burst(sink: RunningSink, ready: Contender, half: int) -> float:
+    """Time half a window's users without a limit, from the first call on."""
+    sink.settings()
+    ended = ready.run("burst").ended
+    counters = sink.counters()
+    if counters["units"] != half:
+        raise RuntimeError(f"the sink counted {counters['units']} of {half} users")
+    return float(ended - counters["first"])

@@ -1,0 +1,99 @@
+"""CPU and time a user, against who does the same work otherwise."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks import contenders
+from benchmarks.figures import Sample
+from benchmarks.processes import NO_LIMITS, Measured, Tasks, connection, contender
+from benchmarks.sink import RunningSink, running_sink
+
+LATENCY = 0.05
+
+
+def latency(repetitions: int) -> dict[str, Sample]:
+    """Single calls to a server that takes 50 ms to answer."""
+    runs = _by_turns(
+        repetitions,
+        LATENCY,
+        ours=(1_600, {"concurrency": 16}),
+        rivals={"session": (150, contenders.session)},
+    )
+    return {
+        "latency.cpu": _ratio(runs["ours"], runs["session"], lambda run: run.cpu / run.count, "session"),
+        "latency.wall": _ratio(runs["ours"], runs["session"], lambda run: run.wall / run.count, "session"),
+    }
+
+
+def plain(repetitions: int) -> dict[str, Sample]:
+    """Single calls, one after the other, to a server that answers at once."""
+    runs = _by_turns(
+        repetitions,
+        0.0,
+        ours=(3_000, {"concurrency": 1}),
+        rivals={"session": (3_000, contenders.session)},
+    )
+    return {"plain.cpu": _ratio(runs["ours"], runs["session"], lambda run: run.cpu / run.count, "session")}
+
+
+def bulk(repetitions: int, rivals: Sequence[str]) -> dict[str, Sample]:
+    """Bulk Import."""
+    known = {
+        "floor": (60_000, contenders.floor),
+        "loop": (2_000, contenders.loop),
+        "pypi": (2_000, contenders.pypi),
+    }
+    runs = _by_turns(
+        repetitions, 0.0, ours=(60_000, {"bulk": True}), rivals={name: known[name] for name in rivals}
+    )
+    figures = {}
+    for name in rivals:
+        if name == "floor":
+            figures["bulk.floor"] = _ratio(runs["ours"], runs[name], lambda run: run.cpu / run.count, name)
+        else:
+            figures[f"bulk.{name}"] = _ratio(runs["ours"], runs[name], lambda run: run.count / run.cpu, name)
+    return figures
+
+
+def _by_turns(
+    repetitions: int,
+    latency: float,
+    *,
+    ours: tuple[int, dict[str, Any]],
+    rivals: dict[str, tuple[int, Callable[..., Tasks]]],
+) -> dict[str, list[Measured]]:
+    """Run everybody once, in the same order again and again, on one sink."""
+    runs: dict[str, list[Measured]] = {name: [] for name in (*rivals, "ours")}
+    with running_sink() as sink:
+        for _ in range(repetitions):
+            for name, (count, prepare) in rivals.items():
+                runs[name].append(_run(sink, latency, prepare, sink.url, count))
+            runs["ours"].append(_run(sink, latency, contenders.track_users, *ours))
+    return runs
+
+
+def _run(sink: RunningSink, latency: float, prepare: Callable[..., Tasks], *arguments: Any) -> Measured:
+    sink.settings()
+    environment = {"AIRFLOW_CONN_MOENGAGE_DEFAULT": connection(sink.url, limits=NO_LIMITS)}
+    with contender(prepare, *arguments, environment=environment) as ready:
+        sink.settings(latency=latency)
+        measured = ready.run()
+    units = sink.counters()["units"]
+    if units != measured.count:
+        raise RuntimeError(f"{prepare.__name__} says {measured.count} users, the sink counted {units}")
+    return measured
+
+
+def _ratio(
+    ours: list[Measured], rivals: list[Measured], of: Callable[[Measured], float], rival: str
+) -> Sample:
+    """Divide our median by theirs; a run is divided by the rival's run just before it."""
+    own, others = [of(run) for run in ours], [of(run) for run in rivals]
+    return Sample(
+        statistics.median(own) / statistics.median(others),
+        [one / other for one, other in zip(own, others, strict=True)],
+        {"ours": own, rival: others},
+    )
