@@ -115,6 +115,13 @@ class MoEngageClient:
         with self._lock:
             return sum(window.throttled_seconds for window in self._windows.values())
 
+    @property
+    def resets_in(self) -> float | None:
+        """Seconds until the last of the rate windows resets that are waited for; None while none is."""
+        with self._lock:
+            waits = [window.resets_in for window in self._windows.values()]
+        return max((seconds for seconds in waits if seconds is not None), default=None)
+
     def exceeds(self, units: Mapping[str, int]) -> bool:
         """Whether a request costs more than a whole window of its quota holds, as far as is known."""
         return any(count > self._window(quota).capacity for quota, count in units.items())

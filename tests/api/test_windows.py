@@ -3,6 +3,7 @@ from __future__ import annotations
 import heapq
 import math
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -49,6 +50,24 @@ class Clock:
 )
 def test_every_spelling_of_the_headers_is_read_and_nonsense_counts_as_absent(headers, expected):
     assert RateHeaders.parse(headers, now=1_700_000_000.0) == expected
+
+
+def test_a_wait_that_lasts_is_counted_and_its_end_is_known():
+    clock = Clock()
+    window = Window(1, clock=clock)
+    window.answered(window.acquire(1, threading.Event()), RateHeaders(), refused=False)
+    assert window.resets_in is None
+    waiting = threading.Thread(target=window.acquire, args=(1, threading.Event()))
+    waiting.start()
+    while window.resets_in is None:
+        time.sleep(0.001)
+    assert (window.resets_in, window.throttled_seconds) == (60.0, 0.0)
+    clock.now += 20
+    assert (window.resets_in, window.throttled_seconds) == (40.0, 20.0)
+    clock.now += 40
+    window.wake()
+    waiting.join()
+    assert (window.resets_in, window.throttled_seconds) == (None, 60.0)
 
 
 @given(
