@@ -69,7 +69,7 @@ class Delivery:
     :param concurrency: requests in flight at most.
     :param parts: where refused rows are written; None: nowhere.
     :param validate_only: do everything but sending.
-    :param observe: called with the progress every few seconds and at the end, from another thread.
+    :param observe: called with the progress every few seconds, from another thread, and once at the end.
     """
 
     def __init__(
