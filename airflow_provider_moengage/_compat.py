@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
     class AirflowSkipException(AirflowException): ...
 
+    class Stats:
+        @staticmethod
+        def incr(stat: str, count: int = 1, *, tags: dict[str, str] | None = None) -> None: ...
+
     mask_secret: Callable[[str], None]
 else:
     try:
@@ -66,6 +70,10 @@ else:
     except ImportError:
         from airflow.exceptions import AirflowSkipException
     try:
+        from airflow.sdk.observability.stats import Stats
+    except ImportError:
+        from airflow.stats import Stats
+    try:
         from airflow.sdk.log import mask_secret
     except ImportError:
         from airflow.utils.log.secrets_masker import mask_secret
@@ -88,6 +96,7 @@ __all__ = [
     "BaseHook",
     "BaseOperator",
     "Context",
+    "Stats",
     "mask_secret",
     "object_storage_path",
 ]

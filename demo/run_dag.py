@@ -22,9 +22,11 @@ def main(dag_file: str, result_file: str, conf: str = "{}") -> None:
     for ti in run.get_task_instances():
         mapped = ti.map_index >= 0
         report = ti.xcom_pull(task_ids=ti.task_id, key="report", map_indexes=ti.map_index if mapped else None)
+        returned = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index if mapped else None)
         tasks[f"{ti.task_id}[{ti.map_index}]" if mapped else ti.task_id] = {
             "state": ti.state,
             "report": report,
+            "returned": returned,
         }
     Path(result_file).write_text(json.dumps({"state": run.state, "tasks": tasks}))
 

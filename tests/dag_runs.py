@@ -55,7 +55,8 @@ def run_dag(migrated_database: Path, tmp_path: Path) -> Callable[..., dict[str, 
     """
     Run the DAG of a file with ``dag.test()``.
 
-    The result is the run's ``state`` and its ``tasks``: for each ``state`` and ``report``. Connections and
+    The result is the run's ``state`` and its ``tasks``: for each ``state``, ``report`` and what it
+    ``returned``. Connections and
     other settings are given as environment variables, the run's configuration as `conf`.
     """
 

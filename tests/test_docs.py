@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_moengage.api import endpoints
 from airflow_provider_moengage.api.endpoints import QUOTAS
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
+from airflow_provider_moengage.hooks import metrics
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.devices import (
@@ -166,6 +168,16 @@ def test_the_limits_and_fields_of_a_connection_are_documented():
     assert set(limits) == set(QUOTAS)
     (named,) = tables(DOCS / "connection.md", "field")
     assert set(FORM_FIELDS) <= set(named)
+
+
+def test_metrics_and_their_operations_are_documented():
+    page = (DOCS / "rows.md").read_text()
+    documented = re.findall(r"^\| `(moengage\.\w+)` \|", page, re.MULTILINE)
+    assert documented == [metrics.ROWS_ACCEPTED, metrics.ROWS_REJECTED, metrics.THROTTLED_SECONDS]
+    (operations,) = re.findall(r"Their one tag is `operation`, (.*?)\. With", page, re.DOTALL)
+    sent = {one for one in vars(endpoints).values() if isinstance(one, endpoints.Endpoint)}
+    sent.remove(endpoints.TEST_CONNECTION)
+    assert set(re.findall(r"`(\w+)`", operations)) == {metrics.operation_of(one) for one in sent}
 
 
 def test_what_a_report_holds_is_documented(moengage_sandbox_connection):

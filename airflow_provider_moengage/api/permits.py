@@ -115,6 +115,12 @@ class Windows:
         """Seconds spent waiting for rate windows to reset."""
         return sum(window.throttled_seconds for window in self._all())
 
+    @property
+    def resets_in(self) -> float | None:
+        """Seconds until the last of the rate windows resets that are waited for; None while none is."""
+        waits = [window.resets_in for window in self._all()]
+        return max((seconds for seconds in waits if seconds is not None), default=None)
+
     def wake(self) -> None:
         """Let whoever waits for a window look at its ``halt`` again."""
         for window in self._all():

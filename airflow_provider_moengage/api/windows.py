@@ -139,10 +139,18 @@ class Window:
 
     @property
     def throttled_seconds(self) -> float:
-        """Seconds during which at least one thread waited for this window to reset."""
+        """Seconds during which at least one thread waited for this window to reset, until now."""
         with self._changed:
             waiting = self._clock() - self._waiting_since if self._waiting else 0.0
             return self._throttled_seconds + waiting
+
+    @property
+    def resets_in(self) -> float | None:
+        """Seconds until the reset that at least one thread waits for; None while none waits."""
+        with self._changed:
+            if not self._waiting or self._reset.ends is None:
+                return None
+            return max(0.0, self._wake_at() - self._clock())
 
     @property
     def changes(self) -> int:

@@ -25,6 +25,7 @@ from airflow_provider_moengage.delivery.batches import Batch, Entry, Packer
 from airflow_provider_moengage.delivery.formats import Unreadable
 from airflow_provider_moengage.delivery.ledger import HOPELESS_REFUSALS, Ledger
 from airflow_provider_moengage.delivery.operations import Operation
+from airflow_provider_moengage.delivery.progress import Observe, Progress, ProgressReporter
 from airflow_provider_moengage.delivery.rejected import RejectedParts
 from airflow_provider_moengage.delivery.rows import RowMapping
 from airflow_provider_moengage.delivery.sources import Source
@@ -68,6 +69,7 @@ class Delivery:
     :param concurrency: requests in flight at most.
     :param parts: where refused rows are written; None: nowhere.
     :param validate_only: do everything but sending.
+    :param observe: called with the progress every few seconds, from another thread, and once at the end.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Delivery:
         concurrency: int,
         parts: RejectedParts | None = None,
         validate_only: bool = False,
+        observe: Observe | None = None,
     ) -> None:
         self._source = source
         self._mapping = mapping
@@ -96,6 +99,7 @@ class Delivery:
         self._validate_only = validate_only
         self._ledger = Ledger(parts, mapping.zone)
         self._watch = Watch(learn_types=validate_only)
+        self._progress = ProgressReporter(self._look, observe)
         self._workers: Workers | None = None
         self._halt = threading.Event()
         self._stopped_by: BaseException | None = None
@@ -105,8 +109,8 @@ class Delivery:
         # A time-out may interrupt the wait for what is in flight, which is settled before the report all the same:
         # so there is a second one, which has nothing to do otherwise.
         wait_twice = (self._finish, self._finish)
-        steps = (self._open, self._read, self._send_rest, *wait_twice, self._receive)
-        for step in (*steps, self._settle_repeated, self._ledger.flush):
+        steps = (self._progress.begin, self._open, self._read, self._send_rest, *wait_twice, self._receive)
+        for step in (*steps, self._settle_repeated, self._ledger.flush, self._progress.end):
             # Errors are kept and not raised: the report of what was done is owed in every exit.
             try:
                 step()
@@ -127,13 +131,22 @@ class Delivery:
         with suppress(TypeError):
             self._ledger.read = len(self._source)
             self._ledger.source_exhausted = True
-        self._client = self._connect()
-        self._throttled_before = self._client.windows.throttled_seconds
+        client = self._connect()
+        self._throttled_before = client.windows.throttled_seconds
+        self._client = client
         if self._parts is not None:
             self._parts.open()
 
     def _throttled_seconds(self) -> float:
         return self._client.windows.throttled_seconds - self._throttled_before if self._client else 0.0
+
+    def _look(self, seconds: float) -> Progress:
+        return Progress.of(
+            self._ledger,
+            seconds=seconds,
+            throttled_seconds=self._throttled_seconds(),
+            resets_in=self._client.windows.resets_in if self._client else None,
+        )
 
     def _read(self) -> None:
         if self._halt.is_set():

@@ -47,6 +47,7 @@ from airflow_provider_moengage.delivery.sources import FileSource, Guarded, Rows
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR, FORM_FIELDS
 from airflow_provider_moengage.hooks.connection import rate_limit_conn_id_of, workspace_of
+from airflow_provider_moengage.hooks.metrics import RunMetrics
 from airflow_provider_moengage.hooks.outcome import (
     MAX_CONCURRENCY,
     check_concurrency,
@@ -358,6 +359,7 @@ class MoEngageHook(BaseHook):
         concurrency = options.get("concurrency", DEFAULT_CONCURRENCY)
         max_rejected = options.get("max_rejected", 0)
         rejected_path = options.get("rejected_path")
+        validate_only = options.get("validate_only", False)
         check_max_rejected(max_rejected)
         check_concurrency(concurrency)
         run = Delivery(
@@ -369,7 +371,9 @@ class MoEngageHook(BaseHook):
             parts=RejectedParts(rejected_path, replace=options.get("replace_rejected", False))
             if rejected_path
             else None,
-            validate_only=options.get("validate_only", False),
+            validate_only=validate_only,
+            # A dashboard shows what MoEngage got and refused: of a rehearsal, nothing.
+            observe=None if validate_only else RunMetrics(operation.endpoint),
         ).run()
         if complete is not None:
             run = complete(run)

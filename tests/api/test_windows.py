@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 
 import pytest
 
@@ -18,6 +19,24 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_a_wait_that_lasts_is_counted_and_its_end_is_known():
+    clock = Clock()
+    window = Window(1, clock=clock)
+    window.answered(window.offer(1), RateHeaders(), refused=False)
+    assert window.resets_in is None
+    waiting = threading.Thread(target=window.wait, args=(60.0, window.changes))
+    waiting.start()
+    while window.resets_in is None:
+        time.sleep(0.001)
+    assert (window.resets_in, window.throttled_seconds) == (60.0, 0.0)
+    clock.now += 20
+    assert (window.resets_in, window.throttled_seconds) == (40.0, 20.0)
+    clock.now += 40
+    window.wake()
+    waiting.join()
+    assert (window.resets_in, window.throttled_seconds) == (None, 60.0)
 
 
 def test_the_first_grant_of_a_window_goes_alone():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import sqlite3
 import sys
@@ -101,6 +102,67 @@ def test_users_from_sql_with_too_many_refused(push_from_sql, moengage_sandbox, w
     refused = json.loads(part.read_text())
     assert refused["position"] == 2
     assert refused["row"]["customer_id"] == "unknown"
+
+
+def test_users_in_shards(run_dag, moengage_sandbox, warehouse, tmp_path):
+    # Every last digit, and what ends in none.
+    ids = [f"customer-{number:02x}" for number in range(32)] + ["CUSTOMER-0F", "somebody", "a-z"]
+    with warehouse:
+        warehouse.execute("delete from customers")
+        warehouse.executemany("insert into customers values (?, 'Ada')", [[one] for one in ids])
+    outcome = run_dag(
+        EXAMPLES / "moengage_users_in_shards.py",
+        conf={"rejected_path": (tmp_path / "rejected").as_uri()},
+        AIRFLOW_CONN_MOENGAGE_DEFAULT=moengage_sandbox.connection_json,
+        AIRFLOW_CONN_WAREHOUSE=json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "warehouse.db")}),
+    )
+    assert outcome["state"] == "success"
+    shards = [outcome["tasks"][f"push_customers[{number}]"]["report"] for number in range(8)]
+    assert [report["accepted"] for report in shards] == [6, 4, 4, 4, 4, 4, 4, 5]
+    assert sorted(call["body"]["customer_id"] for call in moengage_sandbox.requests()) == sorted(ids)
+    assert attributes(moengage_sandbox) == {one: {"name": "Ada"} for one in ids}
+    assert outcome["tasks"]["sum_up"]["returned"] == {
+        "read": len(ids),
+        "accepted": len(ids),
+        "rejected": 0,
+        "unsent": 0,
+    }
+
+
+def test_users_in_shards_with_a_row_without_id(run_dag, moengage_sandbox, warehouse, tmp_path):
+    with warehouse:
+        warehouse.execute("insert into customers values (null, 'walk-in')")
+    outcome = run_dag(
+        EXAMPLES / "moengage_users_in_shards.py",
+        conf={"rejected_path": (tmp_path / "rejected").as_uri()},
+        AIRFLOW_CONN_MOENGAGE_DEFAULT=moengage_sandbox.connection_json,
+        AIRFLOW_CONN_WAREHOUSE=json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "warehouse.db")}),
+    )
+    # It is no shard's by its id, and yet one has read and refused it; the others have delivered.
+    assert outcome["state"] == "failed"
+    assert outcome["tasks"]["push_customers[0]"]["report"]["reasons"] == {"customer_id is missing": 1}
+    assert outcome["tasks"]["sum_up"]["state"] == "upstream_failed"
+    assert sorted(attributes(moengage_sandbox)) == ["c-1", "c-2"]
+    (part,) = (path for path in (tmp_path / "rejected").rglob("*") if path.is_file())
+    assert part.parent.name == "0"
+
+
+def test_a_customers_shard_is_the_same_on_postgresql(postgres_server):
+    psycopg2 = pytest.importorskip("psycopg2")
+    shard = runpy.run_path(str(EXAMPLES / "moengage_users_in_shards.py"))["SHARD"]
+    ids = [None, "", "7", "0A", "0f", "c-1", "somebody", "ende-é"]
+    query = f"select coalesce(id, 'none'), {shard} from ids order by 1"
+    make = "create table ids (id text); insert into ids values "
+    sqlite = sqlite3.connect(":memory:")
+    sqlite.executescript(f"{make} (null), " + ", ".join(f"('{one}')" for one in ids[1:]))
+    with psycopg2.connect(postgres_server.uri) as connection, connection.cursor() as cursor:
+        cursor.execute("drop table if exists ids; " + make + "(null)" + ", (%s)" * len(ids[1:]), ids[1:])
+        cursor.execute(query)
+        shards = dict(cursor.fetchall())
+    connection.close()
+    assert shards == dict(sqlite.execute(query).fetchall())
+    assert shards == {"none": 0, "": 0, "7": 7, "0A": 2, "0f": 7, "c-1": 1, "somebody": 0, "ende-é": 0}
+    sqlite.close()
 
 
 def test_users_from_file(run_dag, moengage_sandbox):
