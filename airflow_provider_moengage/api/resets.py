@@ -153,6 +153,9 @@ class Reset:
         self._tried = True
 
     def _read(self, headers: RateHeaders, sent: float, received: float, period: float) -> Bracket | None:
+        if self.ends is not None and self.ends.latest > received + period + 1:
+            # Windows are shorter than was believed.
+            self.assume(received + period)
         reset = headers.reset
         if reset is None:
             return None

@@ -9,7 +9,6 @@ Source: Data API overview, "Rate Limits".
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from math import inf
 
 from airflow_provider_moengage.api.endpoints import WINDOW_SECONDS
+from airflow_provider_moengage.api.neighbours import Neighbours
 from airflow_provider_moengage.api.rate_headers import RateHeaders
 from airflow_provider_moengage.api.resets import Reset
 from airflow_provider_moengage.api.shared_windows import SharedWindow, SharedWindowGone
@@ -26,15 +26,8 @@ log = logging.getLogger(__name__)
 
 #: Windows without one unit granted after which a run ends.
 STARVED_WINDOWS = 5
-#: Of a window that others draw from without a word: the part of what is left that is taken at a time, and the part
-#: of our part that they are left at first.
-REST = 8
-GIVE_WAY = 4
 #: Units taken from a shared window at a time, so that not every call asks for its own.
 SHARED_UNITS = 16
-#: The part of a window by which tasks that share it wake apart, and the most seconds.
-JITTER = 0.01
-LONGEST_JITTER = 0.25
 
 
 @dataclass(frozen=True)
@@ -51,43 +44,6 @@ class Grant:
     window: int
     first: bool
     at: float
-
-
-class Neighbours:
-    """Others that draw from the same window, told by the units that are gone and were not ours."""
-
-    def __init__(self) -> None:
-        self.own = 0
-        self._others = 0
-        self._last = (0, 0)
-
-    @property
-    def seen(self) -> bool:
-        """Whether anybody else drew from this window or the last one."""
-        return self._others > 0 or self._last[1] > 0
-
-    def own_units(self, capacity: int) -> int:
-        """
-        As much of a window as we had of the last one, less what lets the others catch up with us.
-
-        The more of it was ours, the more we give way: so parts even out from window to window.
-        """
-        own, others = self._last
-        part = own / (own + others) if own else 0.0
-        return int(capacity * part * (1 - part / GIVE_WAY))
-
-    def look(self, spent: int, in_flight: int) -> None:
-        """Compare what is spent with what is ours; what is in flight may be counted already."""
-        self._others = max(self._others, spent - self.own - in_flight)
-
-    def next_window(self) -> None:
-        """Begin to count anew; the last window is remembered."""
-        self._last = (self.own, self._others)
-        self.own = self._others = 0
-
-    def same_window(self) -> None:
-        """Go on where it was: the next window has not begun after all."""
-        self.own, self._others = self._last
 
 
 class Window:
@@ -122,8 +78,6 @@ class Window:
         self._changes = 0
         self._number = 0
         self._reset = Reset()
-        self._jitter = 0.0
-        self._others_first_until = 0.0
         self._remaining: int | None = None
         self._used = 0
         self._in_flight = 0
@@ -265,8 +219,8 @@ class Window:
             return inf
         room = min(units, self._room(units, least, now))
         if room < least:
-            yields = now < self._others_first_until and self._remaining != 0
-            return self._wait_for((self._others_first_until if yields else self._wake_at()) - now)
+            turn = self._neighbours.turn_until(now) if self._remaining != 0 else None
+            return self._wait_for((turn or self._wake_at()) - now)
         if self._shared is not None:
             room = self._draw(room, least, now)
             if room < least:
@@ -275,10 +229,10 @@ class Window:
 
     def _wake_at(self) -> float:
         # Of many that try, nearly all would come too early or too late: nobody gains anything.
-        return self._reset.wake_at(patient=self._neighbours.seen) + self._jitter
+        return self._reset.wake_at(patient=self._neighbours.seen) + self._neighbours.jitter
 
     def _wait_for(self, seconds: float) -> float:
-        return min(max(0.001, seconds), self._period + self._jitter)
+        return min(max(0.001, seconds), self._period + self._neighbours.jitter)
 
     def _room(self, units: int, least: int, now: float) -> int:
         """Units that may be sent now."""
@@ -291,22 +245,11 @@ class Window:
             # More than a whole window holds can only go into a fresh one.
             room = max(room, least)
         if self._neighbours.seen and self._shared is None:
-            room = min(room, self._part(units, least, now))
+            left = self.capacity if self._remaining is None else self._remaining
+            beside = self._neighbours.room(units, now, self.capacity, self._used, left, self._in_flight)
+            # A call that cannot be cut goes alone.
+            room = min(room, beside if beside >= least or self._in_flight or not beside else least)
         return room
-
-    def _part(self, wanted: int, least: int, now: float) -> int:
-        """What is ours of a window that others draw from: as much as last time, then a part of what they leave."""
-        units = self._neighbours.own_units(self.capacity) - self._used
-        if units >= least:
-            return units
-        if self._used and now < self._others_first_until:
-            return 0
-        rest = self.capacity if self._remaining is None else self._remaining
-        units = rest // REST - self._in_flight
-        if units >= wanted:
-            return units
-        # Towards the end of the window one call at a time: several would be refused together.
-        return 0 if self._in_flight else max(units, least)
 
     def _draw(self, units: int, least: int, now: float) -> int:
         """Draw from the window that all tasks share; gives how many of the units may be sent."""
@@ -343,26 +286,22 @@ class Window:
     def _begin(self, now: float) -> None:
         """Begin a new window; what is still in flight may be counted in it."""
         self._reset.carry(now, self._period)
-        self._neighbours.next_window()
-        if self._neighbours.seen:
-            longest = min(JITTER * self._period, LONGEST_JITTER)
-            self._jitter = random.uniform(0, longest)
-            self._others_first_until = now + longest
-        self._number += 1
-        self._remaining = None
-        self._used = self._in_flight
+        self._enter_next(now, self._in_flight)
         self._drawn = 0
         self._draw_again_at = now
         self._proven = False
+
+    def _enter_next(self, now: float, used: int) -> None:
+        self._neighbours.next_window(now, self._period)
+        self._number += 1
+        self._remaining = None
+        self._used = used
 
     def _learn(self, grant: Grant, headers: RateHeaders, now: float) -> None:
         rolled = self._reset.learn(headers, grant.at, now, self._period, first=grant.first)
         if rolled:
             # MoEngage's window has ended before we thought it would.
-            self._number += 1
-            self._neighbours.next_window()
-            self._remaining = None
-            self._used = self._in_flight + grant.units
+            self._enter_next(now, self._in_flight + grant.units)
         self._neighbours.own += grant.units
         self._look_around(headers)
         if headers.remaining is not None:

@@ -94,7 +94,8 @@ class Simulation:
     seed: int = 0
     senders: list[Sender] = field(default_factory=list)
     now: float = BEGAN
-    idle_with_units_left: Counter[int] = field(default_factory=Counter)
+    idle_before: Counter[int] = field(default_factory=Counter)
+    idle_inside: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -136,13 +137,18 @@ class Simulation:
         return self.now - BEGAN
 
     def _watch_idleness(self, until: float) -> None:
-        """Add up, by window, the seconds in which nobody does anything though the server has units left."""
+        """
+        Add up, by window, the seconds in which nobody has a call in flight though the server has units left: before
+        a window's first call, and after it.
+        """
         if any(sender.in_flight for sender in self.senders):
             return
-        if self.server.left(self.now) > 0:
-            self.idle_with_units_left[self.server.number + (self.now >= self.server.ends)] += until - self.now
-        elif until > self.server.ends:
-            self.idle_with_units_left[self.server.number + 1] += until - max(self.now, self.server.ends)
+        server = self.server
+        if self.now < server.ends and server.left(self.now) > 0:
+            idle = self.idle_inside if server.used[server.number] else self.idle_before
+            idle[server.number] += min(until, server.ends) - self.now
+        if until > server.ends:
+            self.idle_before[server.number + 1] += until - max(self.now, server.ends)
 
 
 @dataclass
@@ -167,7 +173,8 @@ class Sender:
             now = self.simulation.now
             offer = self.window.offer(min(self._pending, self.simulation.call), 1)
             if not isinstance(offer, Grant):
-                assert offer > 0
+                assert offer > 0, "a busy loop"
+                assert offer == math.inf or offer <= self.simulation.server.period + 0.25, "a sleep too long"
                 if offer < math.inf and not now < self._wakes_at <= now + offer:
                     self._wakes_at = now + offer
                     self.simulation.at(self._wakes_at, lambda: None)

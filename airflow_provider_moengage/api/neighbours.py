@@ -1,0 +1,85 @@
+"""
+Others that draw from the same rate window without a word: other tasks, other senders of the workspace.
+
+All that is known of them is how many units are gone that were not ours. So each task takes as much of a window as it
+had of the last one, then a part of what is left, and parts even out from window to window.
+"""
+
+from __future__ import annotations
+
+import random
+
+#: What was ours of the last window is taken at once, less this part of our part of it, so that others can catch up.
+GIVE_WAY = 4
+#: The part of what is left that is taken at a time after that.
+REST = 8
+#: The part of a window by which tasks wake apart, and the most seconds.
+JITTER = 0.01
+LONGEST_JITTER = 0.25
+
+
+class Neighbours:
+    """
+    What one window's others take, and what they leave to us; moments are of the caller's monotonic clock, in seconds.
+
+    :ivar own: units of the current window that were ours.
+    """
+
+    def __init__(self) -> None:
+        self.own = 0
+        self._others = 0
+        self._last = (0, 0)
+        self._jitter = 0.0
+        self._turn_until = 0.0
+
+    @property
+    def seen(self) -> bool:
+        """Whether anybody else drew from this window or the last one."""
+        return self._others > 0 or self._last[1] > 0
+
+    @property
+    def jitter(self) -> float:
+        """Seconds to wake after the reset, so that not all wake at once."""
+        return self._jitter
+
+    def look(self, spent: int, in_flight: int) -> None:
+        """Compare what is spent of the window with what is ours; what is in flight may be counted already."""
+        self._others = max(self._others, spent - self.own - in_flight)
+
+    def next_window(self, now: float, period: float) -> None:
+        """Begin to count anew; the last window is remembered."""
+        self._last = (self.own, self._others)
+        self.own = self._others = 0
+        longest = min(JITTER * period, LONGEST_JITTER) if self.seen else 0.0
+        self._jitter = random.uniform(0, longest)
+        self._turn_until = now + longest
+
+    def same_window(self) -> None:
+        """Go on where it was: the next window has not begun after all."""
+        self.own, self._others = self._last
+
+    def turn_until(self, now: float) -> float | None:
+        """The moment until which the others take their parts, before anybody takes more; None when it has passed."""
+        return self._turn_until if self.seen and now < self._turn_until else None
+
+    def room(self, wanted: int, now: float, capacity: int, used: int, left: int, in_flight: int) -> int:
+        """
+        Units that may be sent beside the others.
+
+        :param wanted: units of a whole call.
+        :param capacity: units that we may use of a whole window.
+        :param used: those of this window that we have used.
+        :param left: units that this window has left, what is in flight included.
+        """
+        own, others = self._last
+        part = own / (own + others) if own else 0.0
+        units = int(capacity * part * (1 - part / GIVE_WAY)) - used
+        if units > 0:
+            return units
+        if used and self.turn_until(now) is not None:
+            return 0
+        units = left // REST - in_flight
+        if units >= wanted:
+            return units
+        # Towards the end of the window one call at a time: several would be refused together.
+        return 0 if in_flight else max(units, 1)
