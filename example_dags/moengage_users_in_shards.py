@@ -37,6 +37,7 @@ def moengage_users_in_shards():
     push = MoEngageTrackUsersOperator.partial(
         task_id="push_customers",
         sql_conn_id="warehouse",
+        bulk=True,
         # Of each shard; every shard has a folder of its own below the path.
         max_rejected=0.01,
         rejected_path="{{ params.rejected_path }}",

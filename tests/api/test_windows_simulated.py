@@ -7,6 +7,7 @@ Never over the limit by more than what was in flight, never idle while units are
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -149,5 +150,5 @@ def test_whatever_the_headers_say_no_wait_is_longer_than_a_window_and_refusals_a
         period = told.period or period
         refused_at = [*refused_at, now] if refused else []
     # After the second refusal in a row each try is further from the last, up to a window.
-    pauses = [later - earlier for earlier, later in zip(refused_at[2:], refused_at[3:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(refused_at[2:])]
     assert all(pause >= min(0.25, period) - 1e-6 for pause in pauses)
