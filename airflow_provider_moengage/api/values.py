@@ -201,15 +201,17 @@ def _good_values() -> SchemaValidator:
     """
     Compile what nearly all values are: numbers, and texts that are short enough and do not begin like a date.
 
-    It stands for the rules of :func:`check_value` where it says yes, and for none where it says no: a date late in a
-    month is such a no, because no pattern knows how many days February has.
+    It stands for the rules of :func:`check_value` where it says yes, and for none where it says no: the 29th of
+    February is such a no, because no pattern knows leap years.
     """
     other = ""
     for expected in reversed(("[0-9]",) * 4 + ("-",) + ("[0-9]",) * 2 + ("-",) + ("[0-9]",) * 2):
         unexpected = r"\P{Nd}" if expected == "[0-9]" else "[^-]"
         other = f"(?:$|{unexpected}|{expected}{other})" if other else f"(?:$|{unexpected})"
     moment = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
-    date_ = r"(?:[1-9][0-9]{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    days = "0[1-9]|1[0-9]|2[0-8]"
+    day = rf"02-(?:{days})|(?:0[469]|11)-(?:{days}|29|30)|(?:0[13578]|1[02])-(?:{days}|29|3[01])"
+    date_ = rf"[1-9][0-9]{{3}}-(?:{day})"
     pattern = rf"(?s)\A(?:{other}|{date_}(?:{moment})?\z)"
     texts = core_schema.str_schema(strict=True, max_length=MAX_VALUE_LENGTH, pattern=pattern)
     numbers = [
