@@ -16,7 +16,7 @@ from typing import Any
 from pydantic_core import SchemaValidator, core_schema, to_json
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import MAX_VALUE_LENGTH, name_fault
+from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES, MAX_VALUE_LENGTH, name_fault
 
 #: Shorter texts cannot begin like a date, nor be too long.
 DATE_LENGTH = 10
@@ -240,8 +240,9 @@ def are_good(attributes: Mapping[str, Any]) -> bool:
 
 
 def are_plain(names: Iterable[object]) -> bool:
-    """Whether attributes may have these names, and none has rules of its own."""
-    return not any(name_fault(name) or name in _SHAPES or name in ARRAY_OPERATORS for name in names)
+    """Whether attributes may have these names, and there is nothing else to be said of any."""
+    special = {*_SHAPES, *ARRAY_OPERATORS, *CREATE_ONLY_NAMES}
+    return not any(name_fault(name) or name in special for name in names)
 
 
 def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> None:
