@@ -207,9 +207,7 @@ class Window:
     def close(self) -> None:
         """Return what was drawn from a shared window and not used."""
         with self._changed:
-            if self._shared is not None and self._drawn:
-                self._shared.give_back(self._drawn)
-            self._drawn = 0
+            self._return_drawn()
 
     def _offer(self, units: int, least: int) -> Grant | float:
         now = self._clock()
@@ -246,9 +244,10 @@ class Window:
             room = max(room, least)
         if self._neighbours.seen and self._shared is None:
             left = self.capacity if self._remaining is None else self._remaining
-            beside = self._neighbours.room(units, now, self.capacity, self._used, left, self._in_flight)
-            # A call that cannot be cut goes alone.
-            room = min(room, beside if beside >= least or self._in_flight or not beside else least)
+            beside = self._neighbours.room(
+                units, least, now, self.capacity, self._used, left, self._in_flight
+            )
+            room = min(room, beside)
         return room
 
     def _draw(self, units: int, least: int, now: float) -> int:
@@ -272,6 +271,11 @@ class Window:
                 self._draw_again_at = now + taken.wait
         return min(units, self._drawn)
 
+    def _return_drawn(self, unused: int = 0) -> None:
+        if self._shared is not None and self._drawn + unused:
+            self._shared.give_back(self._drawn + unused)
+        self._drawn = 0
+
     def _grant(self, units: int, now: float) -> Grant:
         if self._reset.ends is None:
             self._reset.assume(now + self._period)
@@ -287,7 +291,7 @@ class Window:
         """Begin a new window; what is still in flight may be counted in it."""
         self._reset.carry(now, self._period)
         self._enter_next(now, self._in_flight)
-        self._drawn = 0
+        self._return_drawn()
         self._draw_again_at = now
         self._proven = False
 
@@ -312,6 +316,7 @@ class Window:
         early = self._reset.refused(headers, grant.at, now, self._period, first=grant.first)
         if early:
             self._neighbours.same_window()
+            self._return_drawn(grant.units)
         else:
             self._look_around(headers)
         left = headers.remaining or 0
