@@ -11,9 +11,11 @@ import random
 
 #: The part of what is left of a window that is taken at a time.
 REST = 8
+#: Calls that take more than this part of a window go one at a time.
+LARGE = 100
 #: The part of a window by which tasks wake apart, and the most seconds.
-JITTER = 0.01
-LONGEST_JITTER = 0.25
+JITTER = 0.02
+LONGEST_JITTER = 0.5
 
 
 class Neighbours:
@@ -29,6 +31,7 @@ class Neighbours:
         self._last = (0, 0)
         self._jitter = 0.0
         self._turn_until = 0.0
+        self._looked_at = 0.0
 
     @property
     def seen(self) -> bool:
@@ -40,8 +43,9 @@ class Neighbours:
         """Seconds to wake after the reset, so that not all wake at once."""
         return self._jitter
 
-    def look(self, spent: int, in_flight: int) -> None:
+    def look(self, now: float, spent: int, in_flight: int) -> None:
         """Compare what is spent of the window with what is ours; what is in flight may be counted already."""
+        self._looked_at = now
         self._others = max(self._others, spent - self.own - in_flight)
 
     def next_window(self, now: float, period: float) -> None:
@@ -72,6 +76,10 @@ class Neighbours:
         :param used: those of this window that we have used.
         :param left: units that this window has left, what is in flight included.
         """
+        large = wanted * LARGE > capacity
+        if large and in_flight:
+            # What is left changes from answer to answer: several such calls would be refused together.
+            return 0
         if self.turn_until(now) is not None:
             own, others = self._last
             part = own / (own + others) if own else 0.0
@@ -79,7 +87,9 @@ class Neighbours:
             units = int(capacity * part * (1 - part)) - used
             if used or units >= least:
                 return max(units, 0)
-        if wanted == least:
+        if in_flight and self._looked_at <= self._turn_until:
+            # What was left before the others' turn is long gone: one call asks anew.
+            return 0
+        if not large:
             return max(left // REST - in_flight, 0 if in_flight else least)
-        # One at a time, since what is left changes from answer to answer: several would be refused together.
-        return 0 if in_flight else max(left // REST, min(left, wanted // REST), least)
+        return max(left // REST, min(left, wanted // REST), least)

@@ -307,7 +307,7 @@ class Window:
             # MoEngage's window has ended before we thought it would.
             self._enter_next(now, self._in_flight + grant.units)
         self._neighbours.own += grant.units
-        self._look_around(headers)
+        self._look_around(headers, now)
         if headers.remaining is not None:
             self._see(headers.remaining)
 
@@ -318,14 +318,14 @@ class Window:
             self._neighbours.same_window()
             self._return_drawn(grant.units)
         else:
-            self._look_around(headers)
+            self._look_around(headers, now)
         left = headers.remaining or 0
         # Others are after the same rest: the next call would most likely meet them again.
         self._see(left if left < grant.units and not self._neighbours.seen else 0)
 
-    def _look_around(self, headers: RateHeaders) -> None:
+    def _look_around(self, headers: RateHeaders, now: float) -> None:
         if headers.limit is not None and headers.remaining is not None:
-            self._neighbours.look(headers.limit - headers.remaining, self._in_flight)
+            self._neighbours.look(now, headers.limit - headers.remaining, self._in_flight)
 
     def _see(self, remaining: int) -> None:
         self._remaining = remaining if self._remaining is None else min(self._remaining, remaining)

@@ -174,7 +174,7 @@ class Sender:
             offer = self.window.offer(min(self._pending, self.simulation.call), 1)
             if not isinstance(offer, Grant):
                 assert offer > 0, "a busy loop"
-                assert offer == math.inf or offer <= self.simulation.server.period + 0.25, "a sleep too long"
+                assert offer == math.inf or offer <= self.simulation.server.period + 0.5, "a sleep too long"
                 if offer < math.inf and not now < self._wakes_at <= now + offer:
                     self._wakes_at = now + offer
                     self.simulation.at(self._wakes_at, lambda: None)
