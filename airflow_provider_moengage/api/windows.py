@@ -207,9 +207,7 @@ class Window:
     def close(self) -> None:
         """Return what was drawn from a shared window and not used."""
         with self._changed:
-            if self._shared is not None and self._drawn:
-                self._shared.give_back(self._drawn)
-            self._drawn = 0
+            self._put_back()
 
     def _offer(self, units: int, least: int) -> Grant | float:
         now = self._clock()
@@ -267,10 +265,15 @@ class Window:
                 log.warning("%s; from now on the rate headers alone are followed", gone)
                 self._shared = None
                 return units
-            self._drawn += taken.units
+            self._drawn = taken.units + (0 if taken.fresh else self._drawn)
             if self._drawn < least:
                 self._draw_again_at = now + taken.wait
         return min(units, self._drawn)
+
+    def _put_back(self) -> None:
+        if self._shared is not None and self._drawn:
+            self._shared.give_back(self._drawn)
+        self._drawn = 0
 
     def _grant(self, units: int, now: float) -> Grant:
         if self._reset.ends is None:
@@ -287,7 +290,8 @@ class Window:
         """Begin a new window; what is still in flight may be counted in it."""
         self._reset.carry(now, self._period)
         self._enter_next(now, self._in_flight)
-        self._drawn = 0
+        # The shared window may have begun before this one, and some of it may be drawn already.
+        self._put_back()
         self._draw_again_at = now
         self._proven = False
 
