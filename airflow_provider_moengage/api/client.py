@@ -15,11 +15,12 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 from pydantic_core import to_json
-from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from typing_extensions import Self
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError
 
 from airflow_provider_moengage import __version__
+from airflow_provider_moengage.api.adapter import OneHostAdapter
 from airflow_provider_moengage.api.answers import Answer, judge
 from airflow_provider_moengage.api.endpoints import TEST_CONNECTION, Endpoint
 from airflow_provider_moengage.api.errors import (
@@ -85,7 +86,7 @@ class MoEngageClient:
         self.workspace = workspace
         self.windows = Windows(workspace, shared)
         self._session = requests.Session()
-        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
+        adapter = OneHostAdapter(connections)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._session.headers.clear()
@@ -189,9 +190,9 @@ class MoEngageClient:
         return judge(status, content, rate.retry_after)
 
     def _post(self, template: _Template, body: bytes) -> tuple[int, bytes, RateHeaders]:
-        request = template.request.copy()
-        request.body = body
-        request.headers["Content-Length"] = str(len(body))
+        request = requests.PreparedRequest()
+        request.method, request.url, request.body = "POST", template.url, body
+        request.headers = CaseInsensitiveDict(template.headers, **{"Content-Length": str(len(body))})
         try:
             # The adapter and not the session: redirects are not followed, cookies not kept, settings merged
             # once.
@@ -202,8 +203,8 @@ class MoEngageClient:
                 cert=template.settings["cert"],
                 proxies=template.settings["proxies"],
             )
-            content = response.content
-        except requests.RequestException as error:
+            content = response.raw.read(decode_content=True)
+        except (requests.RequestException, HTTPError) as error:
             raise _network_error(error, template.url) from error
         return response.status_code, content, RateHeaders.parse(response.headers, time.time())
 
@@ -218,7 +219,7 @@ class MoEngageClient:
             url = f"{workspace.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
             request = self._session.prepare_request(requests.Request("POST", url))
             settings = self._session.merge_environment_settings(url, {}, False, None, None)
-            self._templates[endpoint] = _Template(url, request, settings)
+            self._templates[endpoint] = _Template(str(request.url), dict(request.headers), settings)
         return self._templates[endpoint]
 
     def _headers(self) -> dict[str, str]:
@@ -239,7 +240,7 @@ class MoEngageClient:
 @dataclass(frozen=True)
 class _Template:
     url: str
-    request: requests.PreparedRequest
+    headers: Mapping[str, str]
     settings: Mapping[str, Any]
 
 
@@ -259,7 +260,7 @@ def _backoff(failures: int, retry_after: float | None) -> float:
     return max(pause * random.uniform(0.75, 1.25), min(retry_after or 0.0, 2 * LONGEST_BACKOFF))
 
 
-def _network_error(error: requests.RequestException, url: str) -> MoEngageNetworkError:
+def _network_error(error: requests.RequestException | HTTPError, url: str) -> MoEngageNetworkError:
     cause = error.args[0] if error.args else None
     never_connected = isinstance(error, requests.ConnectTimeout) or isinstance(
         getattr(cause, "reason", None), NewConnectionError

@@ -1,17 +1,15 @@
 """
 Others that draw from the same rate window without a word: other tasks, other senders of the workspace.
 
-All that is known of them is how many units are gone that were not ours. So each task takes as much of a window as it
-had of the last one, then a part of what is left, and parts even out from window to window.
+All that is known of them is how many units are gone that were not ours. So each task takes about as much of a window
+as it had of the last one, then a part of what is left, and parts even out from window to window.
 """
 
 from __future__ import annotations
 
 import random
 
-#: What was ours of the last window is taken at once, less this part of our part of it, so that others can catch up.
-GIVE_WAY = 4
-#: The part of what is left that is taken at a time after that.
+#: The part of what is left of a window that is taken at a time.
 REST = 8
 #: The part of a window by which tasks wake apart, and the most seconds.
 JITTER = 0.01
@@ -62,24 +60,26 @@ class Neighbours:
         """The moment until which the others take their parts, before anybody takes more; None when it has passed."""
         return self._turn_until if self.seen and now < self._turn_until else None
 
-    def room(self, wanted: int, now: float, capacity: int, used: int, left: int, in_flight: int) -> int:
+    def room(
+        self, wanted: int, least: int, now: float, capacity: int, used: int, left: int, in_flight: int
+    ) -> int:
         """
         Units that may be sent beside the others.
 
         :param wanted: units of a whole call.
+        :param least: units that it can be cut to.
         :param capacity: units that we may use of a whole window.
         :param used: those of this window that we have used.
         :param left: units that this window has left, what is in flight included.
         """
-        own, others = self._last
-        part = own / (own + others) if own else 0.0
-        units = int(capacity * part * (1 - part / GIVE_WAY)) - used
-        if units > 0:
-            return units
-        if used and self.turn_until(now) is not None:
-            return 0
-        units = left // REST - in_flight
-        if units >= wanted:
-            return units
-        # Towards the end of the window one call at a time: several would be refused together.
-        return 0 if in_flight else max(units, 1)
+        if self.turn_until(now) is not None:
+            own, others = self._last
+            part = own / (own + others) if own else 0.0
+            # The more was ours, the more is left to the others at first: so the parts even out.
+            units = int(capacity * part * (1 - part)) - used
+            if used or units >= least:
+                return max(units, 0)
+        if wanted == least:
+            return max(left // REST - in_flight, 0 if in_flight else least)
+        # One at a time, since what is left changes from answer to answer: several would be refused together.
+        return 0 if in_flight else max(left // REST, min(left, wanted // REST), least)

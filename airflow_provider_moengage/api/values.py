@@ -17,7 +17,7 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, SchemaValidator, core_schema, to_json
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import MAX_VALUE_LENGTH, name_fault
+from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES, MAX_VALUE_LENGTH, name_fault
 
 #: Shorter texts cannot begin like a date, nor be too long.
 DATE_LENGTH = 10
@@ -216,15 +216,17 @@ def _good_values() -> SchemaValidator:
     """
     Compile what nearly all values are: numbers, and texts that are short enough and do not begin like a date.
 
-    It stands for the rules of :func:`check_value` where it says yes, and for none where it says no: a date late in a
-    month is such a no, because no pattern knows how many days February has.
+    It stands for the rules of :func:`check_value` where it says yes, and for none where it says no: the 29th of
+    February is such a no, because no pattern knows leap years.
     """
     other = ""
     for expected in reversed(("[0-9]",) * 4 + ("-",) + ("[0-9]",) * 2 + ("-",) + ("[0-9]",) * 2):
         unexpected = r"\P{Nd}" if expected == "[0-9]" else "[^-]"
         other = f"(?:$|{unexpected}|{expected}{other})" if other else f"(?:$|{unexpected})"
     moment = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
-    date_ = r"(?:[1-9][0-9]{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+    days = "0[1-9]|1[0-9]|2[0-8]"
+    day = rf"02-(?:{days})|(?:0[469]|11)-(?:{days}|29|30)|(?:0[13578]|1[02])-(?:{days}|29|3[01])"
+    date_ = rf"[1-9][0-9]{{3}}-(?:{day})"
     pattern = rf"(?s)\A(?:{other}|{date_}(?:{moment})?\z)"
     texts = core_schema.str_schema(strict=True, max_length=MAX_VALUE_LENGTH, pattern=pattern)
     # An int is a float too, unless it is too large to be one.
@@ -250,8 +252,9 @@ def are_good(attributes: Mapping[str, Any]) -> bool:
 
 
 def are_plain(names: Iterable[object]) -> bool:
-    """Whether attributes may have these names, and none has rules of its own."""
-    return not any(name_fault(name) or name in _SHAPES or name in ARRAY_OPERATORS for name in names)
+    """Whether attributes may have these names, and there is nothing else to be said of any."""
+    special = {*_SHAPES, *ARRAY_OPERATORS, *CREATE_ONLY_NAMES}
+    return not any(name_fault(name) or name in special for name in names)
 
 
 def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> None:

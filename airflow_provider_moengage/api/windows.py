@@ -207,7 +207,7 @@ class Window:
     def close(self) -> None:
         """Return what was drawn from a shared window and not used."""
         with self._changed:
-            self._put_back()
+            self._return_drawn()
 
     def _offer(self, units: int, least: int) -> Grant | float:
         now = self._clock()
@@ -244,9 +244,10 @@ class Window:
             room = max(room, least)
         if self._neighbours.seen and self._shared is None:
             left = self.capacity if self._remaining is None else self._remaining
-            beside = self._neighbours.room(units, now, self.capacity, self._used, left, self._in_flight)
-            # A call that cannot be cut goes alone.
-            room = min(room, beside if beside >= least or self._in_flight or not beside else least)
+            beside = self._neighbours.room(
+                units, least, now, self.capacity, self._used, left, self._in_flight
+            )
+            room = min(room, beside)
         return room
 
     def _draw(self, units: int, least: int, now: float) -> int:
@@ -270,9 +271,9 @@ class Window:
                 self._draw_again_at = now + taken.wait
         return min(units, self._drawn)
 
-    def _put_back(self) -> None:
-        if self._shared is not None and self._drawn:
-            self._shared.give_back(self._drawn)
+    def _return_drawn(self, unused: int = 0) -> None:
+        if self._shared is not None and self._drawn + unused:
+            self._shared.give_back(self._drawn + unused)
         self._drawn = 0
 
     def _grant(self, units: int, now: float) -> Grant:
@@ -290,8 +291,7 @@ class Window:
         """Begin a new window; what is still in flight may be counted in it."""
         self._reset.carry(now, self._period)
         self._enter_next(now, self._in_flight)
-        # The shared window may have begun before this one, and some of it may be drawn already.
-        self._put_back()
+        self._return_drawn()
         self._draw_again_at = now
         self._proven = False
 
@@ -316,6 +316,7 @@ class Window:
         early = self._reset.refused(headers, grant.at, now, self._period, first=grant.first)
         if early:
             self._neighbours.same_window()
+            self._return_drawn(grant.units)
         else:
             self._look_around(headers)
         left = headers.remaining or 0

@@ -118,7 +118,8 @@ class Batch:
     @cached_property
     def ids(self) -> frozenset[str]:
         """The users in it: while it is on its way, no other batch with one of them may leave."""
-        return frozenset(self.users) - {""}
+        ids = frozenset(self.users)
+        return ids - {""} if "" in ids else ids
 
     @property
     def entries(self) -> Iterator[Entry]:

@@ -130,7 +130,7 @@ class UserMapping:
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`RowMapping`."""
-        row = as_row(row)
+        row = row if type(row) is dict else as_row(row)
         own = row.get("attributes")
         if own is None or not isinstance(own, Mapping):
             values, kept_out, fields = row, self._kept_out, {}
@@ -142,7 +142,10 @@ class UserMapping:
         if attributes is None or fields or customer_id is None or self._has_more:
             return self._item_of(customer_id, values, kept_out, fields, watch)
         check_customer_id(customer_id)
-        watch.look_at(customer_id, attributes)
+        if watch.learns_types:
+            watch.look_at(customer_id, attributes)
+        else:
+            watch.count(customer_id)
         return Item(user_json(customer_id, attributes, self.update_existing_only), customer_id, self._form)
 
     def _item_of(
@@ -238,7 +241,7 @@ def as_row(row: object) -> Mapping[Any, Any]:
 
     :raises MoEngageRecordInvalid: it is no dict.
     """
-    if type(row) is dict or isinstance(row, Mapping):
+    if isinstance(row, Mapping):
         return row
     raise MoEngageRecordInvalid(
         "row_type", f"a row is of type {type(row).__name__}; it must be a dict of column and value"

@@ -28,25 +28,14 @@ class Watch:
     """
 
     def __init__(self, *, learn_types: bool = False) -> None:
-        self._learn_types = learn_types
+        self.learns_types = learn_types
         self._latest: dict[str, int] = {}
         self._warned_of_many = False
         self._warned_of_create_only = False
         self._types: defaultdict[str, set[str]] = defaultdict(set)
 
-    def look_at(self, user: str, attributes: Mapping[str, Any], unset: Sequence[UnsetRule] = ()) -> None:
-        """Look at what is about to be sent of a user."""
-        if self._learn_types:
-            for name, value in attributes.items():
-                self._types[name].add(_type_of(value))
-            for rule in unset:
-                self._types[rule.attr].add("unset")
-        if not self._warned_of_create_only and not CREATE_ONLY_NAMES.isdisjoint(attributes):
-            self._warned_of_create_only = True
-            log.warning(
-                "Attributes %s are taken when MoEngage creates a user; updates will not change them",
-                ", ".join(sorted(CREATE_ONLY_NAMES & attributes.keys())),
-            )
+    def count(self, user: str) -> None:
+        """Count a row of a user."""
         if self._warned_of_many:
             return
         if len(self._latest) >= LATEST_USERS:
@@ -61,6 +50,21 @@ class Watch:
                 "each user's last state and not every change",
                 MANY_ROWS_OF_A_USER,
             )
+
+    def look_at(self, user: str, attributes: Mapping[str, Any], unset: Sequence[UnsetRule] = ()) -> None:
+        """Look at what is about to be sent of a user."""
+        if self.learns_types:
+            for name, value in attributes.items():
+                self._types[name].add(_type_of(value))
+            for rule in unset:
+                self._types[rule.attr].add("unset")
+        if not self._warned_of_create_only and not CREATE_ONLY_NAMES.isdisjoint(attributes):
+            self._warned_of_create_only = True
+            log.warning(
+                "Attributes %s are taken when MoEngage creates a user; updates will not change them",
+                ", ".join(sorted(CREATE_ONLY_NAMES & attributes.keys())),
+            )
+        self.count(user)
 
     def close(self) -> None:
         """Log the attributes and types that were learned."""

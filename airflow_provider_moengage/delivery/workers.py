@@ -27,12 +27,8 @@ class Workers:
         # One more batch waits beside each that runs, so that no worker idles while the next row is read.
         self._most = 2 * concurrency
         self._error: BaseException | None = None
-        self._threads = [
-            threading.Thread(target=self._work, name=f"moengage-{number}", daemon=True)
-            for number in range(concurrency if concurrency > 1 else 0)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._concurrency = concurrency
+        self._threads: list[threading.Thread] = []
 
     def submit(self, batch: Batch) -> None:
         """
@@ -40,7 +36,7 @@ class Workers:
 
         :raises BaseException: whatever ``deliver`` raised for an earlier batch.
         """
-        if not self._threads:
+        if self._concurrency == 1:
             self._deliver(batch)
             return
         with self._changed:
@@ -52,6 +48,13 @@ class Workers:
                 raise self._error
             self._users |= batch.ids
             self._on_the_way += 1
+            busy = self._on_the_way > len(self._threads)
+        # No more threads than it takes to keep up: where MoEngage answers fast, few do.
+        if busy and len(self._threads) < self._concurrency:
+            self._threads.append(
+                threading.Thread(target=self._work, name=f"moengage-{len(self._threads)}", daemon=True)
+            )
+            self._threads[-1].start()
         self._queue.put(batch)
 
     def finish(self) -> None:

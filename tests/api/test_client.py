@@ -56,7 +56,7 @@ class Answers(Adapter):
 @pytest.fixture
 def requests_mock(monkeypatch):
     answers = Answers()
-    monkeypatch.setattr(client_module, "HTTPAdapter", lambda **_: answers)
+    monkeypatch.setattr(client_module, "OneHostAdapter", lambda connections: answers)
     return answers
 
 

@@ -88,7 +88,7 @@ def test_the_first_grant_beside_others_is_no_more_than_what_was_ours_of_the_last
     clock.now += 5.3
     first = window.offer(1_000, 1)
     assert isinstance(first, Grant)
-    assert 180 < first.units <= 200
+    assert first.units == 160
 
 
 def test_beside_others_one_does_not_try_early_and_not_at_the_same_moment():
