@@ -10,7 +10,7 @@ its effects from there on.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
@@ -93,10 +93,12 @@ class Taken:
 
     :param units: 0 up to what was asked for.
     :param wait: seconds until the shared window resets; 0.0 where units were granted.
+    :param fresh: they are the first ones of their window: what was taken before is of one that is over.
     """
 
     units: int
     wait: float
+    fresh: bool = field(default=False, compare=False)
 
 
 class SharedWindow:
@@ -136,9 +138,10 @@ class SharedWindow:
         granted, wait, began = self._run(
             units, limit, round(period * 1000), earliest, latest, "" if remaining is None else remaining, ""
         )
-        if granted:
+        fresh = granted > 0 and began != self._began
+        if fresh:
             self._began = began
-        return Taken(granted, wait / 1000)
+        return Taken(granted, wait / 1000, fresh)
 
     def give_back(self, units: int) -> None:
         """

@@ -7,13 +7,14 @@ is of a wrong type, so everything is checked here. Sources: Track User ("attribu
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from math import isfinite
 from typing import Any
 
-from pydantic_core import SchemaValidator, core_schema, to_json
+from pydantic_core import PydanticSerializationError, SchemaValidator, core_schema, to_json
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES, MAX_VALUE_LENGTH, name_fault
@@ -43,9 +44,9 @@ def check_value(name: str, value: object, *, as_text: bool = False) -> None:
     if kind is str:
         if len(value) >= DATE_LENGTH:  # type: ignore[arg-type]
             _check_text(name, value, as_text)  # type: ignore[arg-type]
-    elif kind is int or kind is bool:
+    elif kind is bool:
         return
-    elif kind is float:
+    elif kind is int or kind is float:
         _check_number(name, value)  # type: ignore[arg-type]
     elif kind is list:
         _check_array(name, value, as_text)  # type: ignore[arg-type]
@@ -96,7 +97,13 @@ def is_documented_date(text: str) -> bool:
 
 
 def _check_number(name: str, value: float) -> None:
-    if not isfinite(value):
+    try:
+        finite = isfinite(value)
+    except OverflowError:
+        raise MoEngageRecordInvalid(
+            "number_range", f"attribute {name!r} has an integer that no JSON number can hold"
+        ) from None
+    if not finite:
         raise MoEngageRecordInvalid("value_type", f"attribute {name!r} has a number that is not finite")
 
 
@@ -152,8 +159,16 @@ def _check_object(name: str, value: dict[Any, Any]) -> None:
         raise MoEngageRecordInvalid(
             "object_keys", f"attribute {name!r} has an object of more than {MAX_OBJECT_KEYS} keys"
         )
-    if len(to_json(value)) > MAX_OBJECT_BYTES:
+    if _json_bytes(value) > MAX_OBJECT_BYTES:
         raise MoEngageRecordInvalid("object_size", f"attribute {name!r} has an object over 25 KB")
+
+
+def _json_bytes(value: dict[Any, Any]) -> int:
+    try:
+        return len(to_json(value))
+    except PydanticSerializationError:
+        # A text holds surrogates, of which only the whole record tells whether they can be sent.
+        return len(json.dumps(value, separators=(",", ":")))
 
 
 def _check_level(name: str, value: dict[Any, Any], level: int) -> int:
@@ -214,12 +229,9 @@ def _good_values() -> SchemaValidator:
     date_ = rf"[1-9][0-9]{{3}}-(?:{day})"
     pattern = rf"(?s)\A(?:{other}|{date_}(?:{moment})?\z)"
     texts = core_schema.str_schema(strict=True, max_length=MAX_VALUE_LENGTH, pattern=pattern)
-    numbers = [
-        core_schema.int_schema(strict=True),
-        core_schema.bool_schema(strict=True),
-        core_schema.float_schema(strict=True, allow_inf_nan=False),
-    ]
-    value = core_schema.union_schema([texts, *numbers], mode="left_to_right")
+    # An int is a float too, unless it is too large to be one.
+    numbers = core_schema.float_schema(strict=True, allow_inf_nan=False)
+    value = core_schema.union_schema([texts, numbers, core_schema.bool_schema()], mode="left_to_right")
     return SchemaValidator(core_schema.dict_schema(core_schema.any_schema(), value))
 
 

@@ -266,10 +266,11 @@ class Window:
                 log.warning("%s; from now on the rate headers alone are followed", gone)
                 self._shared = None
                 return units
-            self._drawn += taken.units
+            self._drawn = taken.units + (0 if taken.fresh else self._drawn)
             if self._drawn < least:
                 self._draw_again_at = now + taken.wait
-        return min(units, self._drawn)
+        # What costs more than a whole window is sent with one: MoEngage's refusal ends the wait.
+        return units if least > self.capacity <= self._drawn else min(units, self._drawn)
 
     def _return_drawn(self, unused: int = 0) -> None:
         if self._shared is not None and self._drawn + unused:

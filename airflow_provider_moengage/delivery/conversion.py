@@ -25,6 +25,8 @@ TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1"})
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "0"})
 #: Integers above this are not exact as binary floating point, so a float cannot stand for an id.
 MAX_EXACT_FLOAT = 2**53
+#: Python does not write integers of thousands of digits.
+MAX_READABLE_BITS = 1_024
 
 _NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d+)?|[+-]?(\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DATETIME = re.compile(
@@ -277,7 +279,7 @@ def customer_id_text(value: object) -> str | None:
     if isinstance(value, bool):
         pass
     elif isinstance(value, Integral):
-        return str(int(value))
+        return _digits(int(value))
     elif isinstance(value, Decimal):
         if value.is_finite() and value.adjusted() < 300 and value == value.to_integral_value():
             return str(int(value))
@@ -289,6 +291,16 @@ def customer_id_text(value: object) -> str | None:
     )
 
 
+def _digits(number: int) -> str:
+    try:
+        return str(number)
+    except ValueError:
+        # Python does not write integers of thousands of digits.
+        raise MoEngageRecordInvalid(
+            "customer_id_length", "customer_id has thousands of digits, which MoEngage would cut"
+        ) from None
+
+
 def readable(value: object, zone: tzinfo | None = None) -> Any:
     """
     Give any value a JSON form for a file of refused rows: as it would be sent where it could be, a naive
@@ -298,6 +310,8 @@ def readable(value: object, zone: tzinfo | None = None) -> Any:
         return {str(key): readable(inner, zone) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [readable(element, zone) for element in value]
+    if isinstance(value, int) and value.bit_length() > MAX_READABLE_BITS:
+        return type(value).__name__
     try:
         return json_value("", value, zone)
     except MoEngageRecordInvalid:

@@ -9,7 +9,8 @@ import pytest
 from airflow_provider_moengage.api.errors import MoEngageStopped
 from airflow_provider_moengage.api.permits import Windows
 from airflow_provider_moengage.api.rate_headers import RateHeaders
-from airflow_provider_moengage.api.windows import Grant, Window
+from airflow_provider_moengage.api.shared_windows import Taken
+from airflow_provider_moengage.api.windows import SHARED_UNITS, Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
 
 
@@ -273,3 +274,39 @@ def test_a_call_of_two_quotas_is_cut_to_the_one_that_has_less_left():
     wanted = {"bulk_users": 6, "bulk_events": 6}
     permit = windows.acquire(wanted, halt, {"bulk_users": 1, "bulk_events": 1})
     assert permit.units == {"bulk_users": 6, "bulk_events": 3}
+
+
+class Shared:
+    """A shared window that gives all that is asked for, each time of the window it is told to be in."""
+
+    def __init__(self) -> None:
+        self.fresh = False
+        self.given_back: list[int] = []
+
+    def take(self, units: int, **known: object) -> Taken:
+        return Taken(units, 0.0, self.fresh)
+
+    def give_back(self, units: int) -> None:
+        self.given_back.append(units)
+
+
+def test_what_was_drawn_before_a_window_began_is_not_lost_to_the_others():
+    clock, shared = Clock(), Shared()
+    window = Window(100, shared=shared, clock=clock)
+    window.answered(
+        window.offer(1), RateHeaders(limit=100, period=60.0, remaining=99, reset=30.0), refused=False
+    )
+    clock.now += 31.0
+    assert isinstance(window.offer(1), Grant)
+    window.close()
+    assert shared.given_back == [SHARED_UNITS - 1] * 2
+
+
+def test_what_was_drawn_of_a_shared_window_that_is_over_is_not_spent_in_the_next():
+    shared = Shared()
+    window = Window(100, shared=shared, clock=Clock())
+    window.answered(
+        window.offer(1), RateHeaders(limit=100, period=60.0, remaining=99, reset=30.0), refused=False
+    )
+    shared.fresh = True
+    assert window.offer(SHARED_UNITS + 4, least=1).units == 5

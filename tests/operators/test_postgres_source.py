@@ -173,7 +173,7 @@ import psycopg2
 from airflow_provider_moengage.delivery.sources import SqlSource
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
-uri, rows = sys.argv[1], int(sys.argv[2])
+uri, rows, sent = sys.argv[1], int(sys.argv[2]), bool(sys.argv[3])
 seen = {}
 plain = SqlSource.rows
 
@@ -197,7 +197,8 @@ report = MoEngageTrackUsersOperator(
     sql="select 'user-' || n as customer_id, repeat('x', 200) as bio, n as number, now() as seen "
         f"from generate_series(1, {rows}) n",
     sql_conn_id="warehouse",
-    validate_only=True,
+    validate_only=not sent,
+    bulk=sent,
 ).execute({})
 print("RESULT " + json.dumps({"report": report, "seen": seen}))
 """
@@ -205,10 +206,13 @@ print("RESULT " + json.dumps({"report": report, "seen": seen}))
 
 @pytest.mark.volume
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is measured through /proc")
-def test_memory_does_not_grow_with_the_rows(track: Tracker, postgres_server: PostgresServer):
-    rows = 200_000
+@pytest.mark.parametrize(("rows", "sent"), [(150_000, ""), (60_000, "in bulk")])
+def test_memory_does_not_grow_with_the_rows(
+    track: Tracker, postgres_server: PostgresServer, rows: int, sent: str
+):
+    track.sandbox.settings(bulk_users_per_minute=10_000_000, requests_kept=0)
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, postgres_server.uri, str(rows)],
+        [sys.executable, "-c", MEASURE, postgres_server.uri, str(rows), sent],
         env={**os.environ},
         capture_output=True,
         text=True,
@@ -218,6 +222,7 @@ def test_memory_does_not_grow_with_the_rows(track: Tracker, postgres_server: Pos
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("RESULT "))
     result = json.loads(line.removeprefix("RESULT "))
     report, seen = result["report"], result["seen"]
-    assert (report["read"], report["valid"], report["source_exhausted"]) == (rows, rows, True)
+    good = report["accepted" if sent else "valid"]
+    assert (report["read"], good, report["source_exhausted"]) == (rows, rows, True)
     assert any(query.startswith("FETCH ") for query in seen["queries"])
     assert (seen[str(rows)] - seen["10000"]) / MEGABYTE < 20

@@ -148,3 +148,22 @@ def test_a_folder_that_cannot_be_written_stops_the_run_before_the_first_request(
         track(users=users(5), rejected_path=str(tmp_path / "file"))
     assert caught.value.report["unsent"] == 5
     assert track.requests == 0
+
+
+def test_an_integer_of_thousands_of_digits_is_refused_alone(track: Tracker, tmp_path: Any):
+    huge = 10**5_000
+    rows = [{"customer_id": huge}, {"customer_id": "user-1", "n": huge}, {"customer_id": "user-2", "n": 1}]
+    report = track(users=rows, max_rejected=2, rejected_path=str(tmp_path))
+    assert outcome(report) == (1, 2, 0)
+    assert [line["code"] for line in refused(report["rejected_path"])] == [
+        "customer_id_length",
+        "number_range",
+    ]
+
+
+def test_half_a_character_inside_an_object_is_refused_alone(track: Tracker):
+    boxes = [{"a": "half \ud83d"}, {"a": "\ud83d\ude00"}, {"a": {"\ud83d": 1}}]
+    rows = [{"customer_id": f"user-{n}", "box": box} for n, box in enumerate(boxes)]
+    report = track(users=rows, max_rejected=2)
+    assert outcome(report) == (1, 2, 0)
+    assert track.attributes() == {"user-1": {"box": {"a": "😀"}}}

@@ -1,0 +1,214 @@
+"""The quick path of nearly all rows does what the careful one would: the same bytes, or the same refusal."""
+
+from __future__ import annotations
+
+import enum
+import math
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any
+
+import numpy
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.api.records import Terms, User
+from airflow_provider_moengage.api.values import are_good, check_attributes
+from airflow_provider_moengage.delivery.conversion import CONVERTERS, customer_id_text, json_value
+from airflow_provider_moengage.delivery.rows import UserMapping
+from airflow_provider_moengage.delivery.watch import Watch
+
+ZONE = timezone.utc
+
+
+class Text(str):
+    """A text of a driver's own."""
+
+
+class Number(int):
+    """A number of a driver's own."""
+
+
+class Plan(str, enum.Enum):
+    GOLD = "gold"
+    BORN = "2021-02-30"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+#: What may stand at each place of a text that looks like a date, and what a careless pattern takes for it.
+likely = st.sampled_from(list("0123-T:Z ²\nx\u0663\uff19\u2013"))
+dates = (
+    st.builds("{:04}-{:02}-{:02}{}".format, st.integers(0, 9999), st.integers(0, 13), st.integers(0, 32),
+              st.sampled_from(["", "T10:00:00Z", "T24:00:00Z", "T10:60:00Z", "T10:00:00", " 10:00", "Z", "\n", "0", " "]))
+    | st.text(likely, min_size=9, max_size=21)
+    | st.dates().map(str)
+    | st.datetimes().map(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    | st.from_regex(r"\A\d{4}-\d{2}-\d{2}")
+)  # fmt: skip
+texts = dates | st.text(max_size=15) | st.text(st.characters(), max_size=12)
+longs = st.integers(510, 514).flatmap(lambda size: st.sampled_from(["x" * size, "☃" * size, "😀" * size]))
+surrogates = st.sampled_from(["\ud83d", "\ud83d\ude00", "x\udc00y", "2021-02-3\ud83d", "0123456789\ud83d"])
+numbers = (
+    st.integers()
+    | st.integers(-(2**70), 2**70)
+    | st.integers(0, 2**16).map(lambda power: 2**power)
+    | st.floats()
+    | st.decimals()
+    | st.booleans()
+)
+subclasses = (
+    st.builds(Text, texts)
+    | st.builds(Number, st.integers())
+    | st.sampled_from([Plan.GOLD, Plan.BORN, Level.HIGH])
+)
+of_numpy = st.sampled_from(
+    [
+        numpy.int64(7), numpy.float32(1.5), numpy.float64("nan"), numpy.bool_(True), numpy.str_("2021-02-30"),
+        numpy.datetime64("2026-01-01T10:00:00"), numpy.datetime64("NaT"), numpy.array([1, 2]), numpy.bytes_(b"x"),
+    ]
+)  # fmt: skip
+moments = (
+    st.datetimes(timezones=st.none() | st.just(timezone.utc)) | st.dates() | st.times() | st.timedeltas()
+)
+scalars = (
+    st.none()
+    | texts
+    | longs
+    | surrogates
+    | numbers
+    | subclasses
+    | of_numpy
+    | moments
+    | st.binary(max_size=2)
+    | st.uuids()
+)
+values = (
+    scalars
+    | st.lists(scalars, max_size=3)
+    | st.lists(st.integers() | st.booleans(), max_size=53)
+    | st.dictionaries(texts, scalars | st.dictionaries(st.text(max_size=2), scalars, max_size=2), max_size=2)
+)
+names = st.text(max_size=6) | surrogates | st.sampled_from(
+    [
+        "plan", "Born", "the name", "customer_id", "status", "user_id", "_id", "id", "moe_x", "moe_mobile", "t_rev", "geo",
+        "USER_ATTRIBUTE_X", "platforms", "moe_geo_location", "addValueToArrayField", "removeValueFromArrayField",
+        "attributes", "type", "cr_t", "n" * 200, "n" * 201, " ", "",
+    ]
+)  # fmt: skip
+ids = st.text(min_size=2, max_size=4) | surrogates | numbers | subclasses | st.none() | st.sampled_from(
+    ["unknown", " Guest ", "x", "i" * 512, "i" * 513, "😀", b"id"]
+)  # fmt: skip
+#: Rows as nearly all are, with now and then one value that is not.
+good = (
+    st.integers(-(2**40), 2**40) | st.text(max_size=12) | st.booleans() | st.sampled_from(["2026-01-01", 1.5])
+)
+rows = st.dictionaries(names, values, max_size=3) | st.dictionaries(
+    st.sampled_from(["plan", "points", "born", "naïve"]), good | values, max_size=4
+)
+Told = "bytes | tuple[str, str]"
+
+
+def told(give: Any) -> Told:
+    """The bytes of a row, or its refusal."""
+    try:
+        content: bytes = give()
+    except MoEngageRecordInvalid as error:
+        return error.code, str(error)
+    return content
+
+
+def expected(
+    row: dict[Any, Any], types: dict[str, str], nulls: str, identifiers: tuple[str, ...] = ()
+) -> bytes:
+    """What becomes of a flat row, by the record's own rules alone."""
+    customer_id = customer_id_text(row.get("customer_id"))
+    converted = {name: value for name, value in row.items() if name != "customer_id"}
+    for name, kind in types.items():
+        if name in converted:
+            converted[name] = CONVERTERS[kind](name, converted[name], ZONE)
+    attributes = {name: json_value(name, value, ZONE) for name, value in converted.items()}
+    null = [name for name, value in attributes.items() if value is None]
+    attributes = {name: value for name, value in attributes.items() if value is not None}
+    fields: dict[str, Any] = {"customer_id": customer_id, "attributes": attributes}
+    if nulls == "send":
+        attributes |= dict.fromkeys(null)
+    elif nulls == "unset" and null:
+        fields["unset_attributes"] = [{"attr": name} for name in null]
+    terms = Terms(frozenset(name for name in types if types[name] == "string"), frozenset(identifiers))
+    return User.check(fields, terms).to_json()
+
+
+@given(rows, ids, st.sampled_from(["skip", "unset", "send"]), st.sampled_from([None, "string", "json"]))
+@settings(max_examples=800, deadline=None)
+@example({"born": "2021-02-29"}, "ann", "skip", None)
+@example({"born": "2024-02-29T23:59:59Z"}, "ann", "skip", None)
+@example({"born": "\u0662021-02-30"}, "ann", "skip", None)
+@example({"born": "2021-02-2\u0669"}, "ann", "skip", None)
+@example({"born": "2021-02-28\n"}, "ann", "skip", None)
+@example({"n": 10**5_000}, "ann", "skip", None)
+@example({"n": {"m": 10**5_000}, "face": "\ud83d\ude00"}, "ann", "skip", None)
+@example({}, 10**5_000, "skip", None)
+@example({"n": Decimal("1e999999")}, "ann", "skip", None)
+@example({"n": math.inf}, "ann", "send", None)
+@example({"plan": Plan.GOLD, Text("points"): Number(5)}, "ann", "skip", None)
+@example({"a": 1, "b": "\ud83d\ude00"}, "ann", "skip", None)
+def test_a_flat_row_becomes_what_its_record_says(row: Any, customer_id: Any, nulls: Any, kind: str | None):
+    row = {**row, "customer_id": customer_id}
+    if isinstance(row.get("attributes"), dict):
+        del row["attributes"]
+    types = {"born": kind} if kind and "born" in row else {}
+    mapping = UserMapping(types=types or None, timezone="UTC", nulls=nulls)
+    found = told(lambda: mapping.item(row, Watch()).content)
+    assert found == told(lambda: expected(row, types, nulls))
+    # A plan is made of the first row of its columns, and serves the others.
+    assert found == told(lambda: mapping.item(row, Watch()).content)
+
+
+@given(rows, ids | st.none(), st.none() | texts | st.integers() | st.just(""))
+@settings(max_examples=300, deadline=None)
+def test_so_it_is_where_identifiers_may_take_the_ids_place(row: Any, customer_id: Any, mobile: Any):
+    row = {**row, "customer_id": customer_id, "moe_mobile": mobile}
+    row.pop("attributes", None)
+    mapping = UserMapping(timezone="UTC", identifiers=["moe_mobile"])
+    as_text = {**row, "moe_mobile": customer_id_text(mobile)}
+    found = told(lambda: mapping.item(row, Watch()).content)
+    assert found == told(lambda: expected(as_text, {}, "skip", ("moe_mobile",)))
+
+
+@given(st.dictionaries(st.text(max_size=2), values | good, max_size=4))
+@settings(max_examples=800, deadline=None)
+@example({"": "2021-02-29"})
+@example({"": "2021-02-28T23:59:60Z"})
+@example({"": 10**5_000, "n": -0.0})
+def test_what_is_good_at_a_glance_is_good(drawn: dict[str, Any]):
+    attributes = {f"a{name}": value for name, value in drawn.items()}
+    if are_good(attributes):
+        check_attributes(attributes, frozenset())
+
+
+@given(dates)
+@settings(max_examples=800, deadline=None)
+def test_a_text_that_is_good_at_a_glance_is_no_wrong_date(text: str):
+    if are_good({"born": text}):
+        check_attributes({"born": text}, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("value", "is_good"),
+    [
+        ("gold", True), ("", True), ("x" * 512, True), ("x" * 513, False), (7, True), (2**80, True), (True, True), (1.5, True),
+        (10**400, False),
+        ("2026-01-28", True), ("2026-01-28T10:00:00Z", True), ("2026-02-30", False), ("2026-01-01 10:00", False),
+        ("2026-01-0\u0661", False), ("\ud83d", False), (math.nan, False), (math.inf, False), (None, False), (Decimal(1), False),
+        (Text("gold"), False), (Plan.GOLD, False), (Level.HIGH, False), (b"x", False), ([], False), ({}, False),
+        (datetime(2026, 1, 1), False), (numpy.float64(1.5), False), (numpy.int64(1), False),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_nearly_all_values_are_good_at_a_glance_and_what_is_not_plain_is_not(value: Any, is_good: bool):
+    assert are_good({"a": value}) is is_good
