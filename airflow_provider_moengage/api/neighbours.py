@@ -39,6 +39,11 @@ class Neighbours:
         return self._others > 0 or self._last[1] > 0
 
     @property
+    def patient(self) -> bool:
+        """Whether nothing is gained by trying early: others are there, and leave a part to us."""
+        return self.seen and self.own > 0
+
+    @property
     def jitter(self) -> float:
         """Seconds to wake after the reset, so that not all wake at once."""
         return self._jitter

@@ -172,6 +172,9 @@ class Window:
                     self._close(grant, headers, now)
                 else:
                     self._learn(grant, headers, now)
+            elif not refused:
+                # It may be this window that it was counted in.
+                self._neighbours.own += grant.units
             self._settle(grant)
 
     def lost(self, grant: Grant) -> None:
@@ -226,8 +229,7 @@ class Window:
         return self._grant(room, now)
 
     def _wake_at(self) -> float:
-        # Of many that try, nearly all would come too early or too late: nobody gains anything.
-        return self._reset.wake_at(patient=self._neighbours.seen) + self._neighbours.jitter
+        return self._reset.wake_at(patient=self._neighbours.patient) + self._neighbours.jitter
 
     def _wait_for(self, seconds: float) -> float:
         return min(max(0.001, seconds), self._period + self._neighbours.jitter)
