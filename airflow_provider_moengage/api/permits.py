@@ -86,11 +86,15 @@ class Windows:
         :return: a permit for ``least`` to ``units``.
         :raises MoEngageStopped: ``halt`` was set; nothing was granted.
         """
-        while not halt.is_set():
+        while True:
             grants: dict[str, tuple[Window, Grant]] = {}
             for quota, wanted in units.items():
                 window = self._window(quota)
+                # Read before the question and before the look at halt: nothing is missed that happens after.
                 changes = window.changes
+                if halt.is_set():
+                    Permit(grants).keep({})
+                    raise MoEngageStopped("the run was stopped before this request was sent")
                 offer = window.offer(wanted, wanted if least is None else least[quota])
                 if not isinstance(offer, Grant):
                     # Nothing is held while waiting, so that two calls never wait for each other.
@@ -100,7 +104,6 @@ class Windows:
                 grants[quota] = (window, offer)
             else:
                 return Permit(grants)
-        raise MoEngageStopped("the run was stopped before this request was sent")
 
     def exceeds(self, units: Mapping[str, int]) -> bool:
         """Whether a request costs more than a whole window of its quota holds, as far as is known."""

@@ -249,6 +249,34 @@ def test_a_stopped_run_grants_nothing_and_wakes_who_waits():
     assert len(outcome) == 1
 
 
+@pytest.mark.parametrize("moment", ["before it asks", "after it asks"])
+def test_a_stop_is_not_missed_between_the_question_and_the_wait(monkeypatch: pytest.MonkeyPatch, moment: str):
+    windows = Windows(Workspace("W", "K", data_center="01", limits={"users": 1}))
+    halt = threading.Event()
+    windows.acquire({"users": 1}, halt).answered(RateHeaders(remaining=0, reset=50.0), 200)
+    offer = Window.offer
+
+    def stopped_meanwhile(window: Window, units: int, least: int | None = None) -> Grant | float:
+        if moment == "before it asks":
+            halt.set()
+            windows.wake()
+        answer = offer(window, units, least)
+        halt.set()
+        windows.wake()
+        return answer
+
+    monkeypatch.setattr(Window, "offer", stopped_meanwhile)
+    stopped = threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(MoEngageStopped):
+            windows.acquire({"users": 1}, halt)
+        stopped.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    assert stopped.wait(10)
+
+
 def test_a_call_of_two_quotas_waits_for_both_and_holds_neither_meanwhile():
     limits = {"bulk_users": 10, "bulk_events": 10}
     windows = Windows(Workspace("W", "K", data_center="01", limits=limits))
