@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from typing_extensions import Unpack
 
@@ -20,7 +20,6 @@ from airflow_provider_moengage.api.endpoints import (
     OPT_OUT_DEVICES,
     TRACK_DEVICE,
     TRACK_USER,
-    Endpoint,
 )
 from airflow_provider_moengage.api.errors import (
     MoEngageAuthError,
@@ -43,56 +42,25 @@ from airflow_provider_moengage.delivery.pipeline import Delivery, Run
 from airflow_provider_moengage.delivery.rejected import RejectedParts
 from airflow_provider_moengage.delivery.rows import RowMapping, UserMapping
 from airflow_provider_moengage.delivery.sinks import Sink
-from airflow_provider_moengage.delivery.sources import FileSource, Guarded, Rows, Source, SqlSource
+from airflow_provider_moengage.delivery.sources import Guarded
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
-from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR, FORM_FIELDS
+from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR
 from airflow_provider_moengage.hooks.connection import rate_limit_conn_id_of, workspace_of
+from airflow_provider_moengage.hooks.form import form_widgets
 from airflow_provider_moengage.hooks.metrics import RunMetrics
+from airflow_provider_moengage.hooks.options import (
+    DEFAULT_CONCURRENCY,
+    DeliveryOptions,
+    as_source,
+    single_or_bulk,
+)
 from airflow_provider_moengage.hooks.outcome import (
     MAX_CONCURRENCY,
     check_concurrency,
-    check_max_bytes,
     check_max_rejected,
     conclude,
 )
 from airflow_provider_moengage.hooks.shared_limits import shared_windows
-
-DEFAULT_CONCURRENCY = 16
-
-
-class DeliveryOptions(TypedDict, total=False):
-    """
-    What every method that delivers rows takes.
-
-    :param concurrency: requests in flight at most; 16.
-    :param max_rejected: rows that may be refused: an int is a count, a float below 1 a share of the rows read; 0.
-    :param rejected_path: a folder for refused rows, as ``ObjectStoragePath`` takes it.
-    :param replace_rejected: remove the parts an earlier try left in that folder.
-    :param validate_only: do everything but sending.
-    :param on_report: called with the report once the run has ended, however it ended.
-    """
-
-    concurrency: int
-    max_rejected: int | float
-    rejected_path: str | None
-    replace_rejected: bool
-    validate_only: bool
-    on_report: Callable[[dict[str, Any]], None] | None
-
-
-def as_source(parameter: str, rows: object) -> Source:
-    """Give a list of rows as a source; a source is one already."""
-    return rows if isinstance(rows, (Rows, SqlSource, FileSource, Guarded)) else Rows(rows, parameter)
-
-
-def _single_or_bulk(single: Endpoint, bulk: bool, max_bytes: int) -> Endpoint:
-    """
-    Give where rows of one kind go.
-
-    :raises MoEngageParameterError: ``max_bytes`` is more than a call may have.
-    """
-    check_max_bytes(max_bytes)
-    return replace(BULK_IMPORT, max_bytes=max_bytes) if bulk else single
 
 
 class MoEngageHook(BaseHook):
@@ -187,7 +155,7 @@ class MoEngageHook(BaseHook):
         :raises MoEngageIncompleteRun: rows were left unsent or unread.
         """
         mapping = mapping or UserMapping()
-        operation = Operation(_single_or_bulk(TRACK_USER, mapping.bulk, max_bytes))
+        operation = Operation(single_or_bulk(TRACK_USER, mapping.bulk, max_bytes))
         return self._deliver("users", users, mapping, operation, options)
 
     def unset_attributes(
@@ -204,7 +172,7 @@ class MoEngageHook(BaseHook):
         :param users: rows, or bare ids.
         :param mapping: what is unset; an early-access feature that MoEngage enables per workspace.
         """
-        operation = Operation(_single_or_bulk(TRACK_USER, mapping.bulk, max_bytes))
+        operation = Operation(single_or_bulk(TRACK_USER, mapping.bulk, max_bytes))
         return self._deliver("users", users, mapping, operation, options)
 
     def get_users(
@@ -274,7 +242,7 @@ class MoEngageHook(BaseHook):
             ``unknown`` counts them either way, in events.
         """
         mapping = mapping or EventMapping()
-        endpoint = _single_or_bulk(CREATE_EVENT, mapping.bulk, max_bytes)
+        endpoint = single_or_bulk(CREATE_EVENT, mapping.bulk, max_bytes)
         operation = Operation(endpoint, repeatable=on_unknown == "resend")
         return self._deliver("events", events, mapping, operation, options)
 
@@ -307,7 +275,7 @@ class MoEngageHook(BaseHook):
         :param elements: rows in the API's own shape, told apart by their ``type``.
         :param max_bytes: the largest body of one call; one page of the documentation allows 128 KB.
         """
-        operation = Operation(_single_or_bulk(BULK_IMPORT, True, max_bytes))
+        operation = Operation(single_or_bulk(BULK_IMPORT, True, max_bytes))
         return self._deliver("elements", elements, mapping or ElementMapping(), operation, options)
 
     def merge_users(self, pairs: object, **options: Unpack[DeliveryOptions]) -> dict[str, Any]:
@@ -415,21 +383,4 @@ class MoEngageHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Give the form's own fields to Airflow 2.11 to 3.1; newer versions read them from the provider info."""
-        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
-        from flask_babel import lazy_gettext
-        from wtforms import BooleanField, StringField
-        from wtforms.validators import Optional as Unrequired
-        from wtforms.validators import any_of
-
-        widgets: dict[str, Any] = {}
-        for name, form in FORM_FIELDS.items():
-            label, schema, hint = lazy_gettext(form["label"]), form["schema"], form["description"]
-            if "boolean" in schema["type"]:
-                widgets[name] = BooleanField(label, default=schema["default"], description=hint)
-                continue
-            # any_of is what the form of Airflow 3.0 and 3.1 makes a drop-down of.
-            choices = [any_of([value for value in schema["enum"] if value])] if "enum" in schema else []
-            widgets[name] = StringField(
-                label, widget=BS3TextFieldWidget(), validators=[Unrequired(), *choices], description=hint
-            )
-        return widgets
+        return form_widgets()

@@ -10,7 +10,8 @@ from airflow_provider_moengage._compat import AirflowSkipException, BaseOperator
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.sources import FileSource, Rows, Source, SqlSource
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
-from airflow_provider_moengage.hooks.moengage import DEFAULT_CONCURRENCY, MoEngageHook
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.hooks.outcome import check_concurrency, check_max_rejected
 
 ON_EMPTY = ("success", "skip", "fail")

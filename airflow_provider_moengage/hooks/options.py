@@ -1,0 +1,48 @@
+"""What the hook's methods that deliver rows take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypedDict
+
+from airflow_provider_moengage.api.endpoints import BULK_IMPORT, Endpoint
+from airflow_provider_moengage.delivery.sources import FileSource, Guarded, Rows, Source, SqlSource
+from airflow_provider_moengage.hooks.outcome import check_max_bytes
+
+DEFAULT_CONCURRENCY = 16
+
+
+class DeliveryOptions(TypedDict, total=False):
+    """
+    What every method that delivers rows takes.
+
+    :param concurrency: requests in flight at most; 16.
+    :param max_rejected: rows that may be refused: an int is a count, a float below 1 a share of the rows read; 0.
+    :param rejected_path: a folder for refused rows, as ``ObjectStoragePath`` takes it.
+    :param replace_rejected: remove the parts an earlier try left in that folder.
+    :param validate_only: do everything but sending.
+    :param on_report: called with the report once the run has ended, however it ended.
+    """
+
+    concurrency: int
+    max_rejected: int | float
+    rejected_path: str | None
+    replace_rejected: bool
+    validate_only: bool
+    on_report: Callable[[dict[str, Any]], None] | None
+
+
+def as_source(parameter: str, rows: object) -> Source:
+    """Give a list of rows as a source; a source is one already."""
+    return rows if isinstance(rows, (Rows, SqlSource, FileSource, Guarded)) else Rows(rows, parameter)
+
+
+def single_or_bulk(single: Endpoint, bulk: bool, max_bytes: int) -> Endpoint:
+    """
+    Give where rows of one kind go.
+
+    :raises MoEngageParameterError: ``max_bytes`` is more than a call may have.
+    """
+    check_max_bytes(max_bytes)
+    return replace(BULK_IMPORT, max_bytes=max_bytes) if bulk else single
