@@ -49,18 +49,10 @@ def in_bulk(units: Mapping[str, int]) -> Form:
     return Form(units, b'{"type":"transition","elements":[', b"]}")
 
 
-class Item(NamedTuple):
-    """
-    What one row becomes: a whole body, or one element of a body that rows share.
-
-    :param content: the element, serialised once; empty where an earlier row asks for the same.
-    :param user: whose order is kept; empty where nobody's is.
-    :param form: what it costs and what stands around it.
-    """
-
-    content: bytes
-    user: str
-    form: Form
+#: What one row becomes, a whole body or one element of a body that rows share: its content, serialised once, or nothing
+#: where an earlier row asks for the same; the user whose order is kept, or nothing; and its form. A plain tuple, for
+#: there is one a row.
+Item = tuple[bytes, str, Form]
 
 
 @dataclass(frozen=True)
@@ -86,9 +78,8 @@ class Batch:
     def __len__(self) -> int:
         return len(self.contents)
 
-    def add(self, item: Item, position: int, row: object) -> None:
+    def add(self, content: bytes, user: str, form: Form, position: int, row: object) -> None:
         """Take one row more."""
-        content, user, form = item
         self.contents.append(content)
         self.users.append(user)
         self.forms.append(form)
@@ -173,10 +164,11 @@ class Packer:
         :raises MoEngageRecordInvalid: the row alone is larger than a call may be; it was not taken.
         """
         ready: Sequence[Batch] = ()
-        opening = item.form.opening
-        grown = self._bytes + 1 + len(item.content)
+        content, user, form = item
+        opening = form.opening
+        grown = self._bytes + 1 + len(content)
         if not self._bytes or opening != self._opening or grown > self._endpoint.max_bytes:
-            grown = len(opening) + len(item.content) + len(item.form.closing)
+            grown = len(opening) + len(content) + len(form.closing)
             if grown > self._endpoint.max_bytes:
                 raise MoEngageRecordInvalid(
                     "record_size",
@@ -185,9 +177,10 @@ class Packer:
                 )
             ready = self.rest()
             self._opening = opening
-        self._batch.add(item, position, row)
+        batch = self._batch
+        batch.add(content, user, form, position, row)
         self._bytes = grown
-        if len(self._batch) >= self._endpoint.max_records:
+        if len(batch.contents) >= self._endpoint.max_records:
             return [*ready, *self.rest()]
         return ready
 

@@ -24,11 +24,11 @@ class Plan(NamedTuple):
     """
     What becomes of rows of one set of columns.
 
-    :param pairs: attribute and column.
+    :param pairs: attribute and column; None: every column but those that are kept out, under its own name.
     :param plain: nothing but their values has to be looked at: no name has rules of its own, none has a type.
     """
 
-    pairs: Sequence[tuple[str, str]]
+    pairs: Sequence[tuple[str, str]] | None
     plain: bool
 
 
@@ -111,7 +111,7 @@ class Columns:
         plan = self._plans.get((kept_out, *row)) or self._planned(row, kept_out)
         if not plan.plain:
             return None
-        attributes = {attribute: row[column] for attribute, column in plan.pairs}
+        attributes = self._picked(plan, row, kept_out)
         return attributes if are_good(attributes) else None
 
     def values(
@@ -124,7 +124,7 @@ class Columns:
         :raises MoEngageRecordInvalid: a value has no place in JSON, or a column is missing.
         """
         plan = self._plans.get((kept_out, *row)) or self._planned(row, kept_out)
-        attributes = {attribute: row[column] for attribute, column in plan.pairs}
+        attributes = self._picked(plan, row, kept_out)
         for attribute, kind in self._types.items():
             if attribute in attributes:
                 attributes[attribute] = CONVERTERS[kind](attribute, attributes[attribute], self.zone)
@@ -138,6 +138,16 @@ class Columns:
                 attributes[attribute] = value
         return attributes, nulls
 
+    @staticmethod
+    def _picked(plan: Plan, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> dict[str, Any]:
+        """Give a row's attributes and their values as they stand."""
+        if plan.pairs is not None:
+            return {attribute: row[column] for attribute, column in plan.pairs}
+        attributes = dict(row)
+        for column in kept_out:
+            attributes.pop(column, None)
+        return attributes
+
     def _planned(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> Plan:
         """Say which attribute comes from which column, once for all rows of the same columns."""
         chosen = self._attributes_of(row, kept_out)
@@ -149,7 +159,8 @@ class Columns:
                 )
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()
-        plan = Plan(list(chosen.items()), not self._types and are_plain(chosen))
+        pairs = None if self._chosen is None else list(chosen.items())
+        plan = Plan(pairs, not self._types and are_plain(chosen))
         columns = (kept_out, *row)
         self._plans[columns] = plan
         return plan

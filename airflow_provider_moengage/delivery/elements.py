@@ -66,7 +66,7 @@ class DeviceMapping:
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         device = self.record(row)
-        return Item(device.to_json(), device.user, BULK_DEVICE if self.bulk else DEVICE)
+        return (device.to_json(), device.user, BULK_DEVICE if self.bulk else DEVICE)
 
     def record(self, row: object) -> Device:
         """
@@ -135,7 +135,7 @@ class OptOutMapping:
         if self.action:
             fields.setdefault("action_type", self.action)
         opt_out = OptOut.check(fields)
-        return Item(opt_out.to_json(), opt_out.user, OPT_OUT)
+        return (opt_out.to_json(), opt_out.user, OPT_OUT)
 
 
 @dataclass(frozen=True)

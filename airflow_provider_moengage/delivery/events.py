@@ -101,9 +101,9 @@ class EventMapping:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         event = self.record(row)
         if self.bulk:
-            return Item(event.to_json(), event.user, bulk_events(len(event.actions)))
+            return (event.to_json(), event.user, bulk_events(len(event.actions)))
         form = Form({"events": len(event.actions)}, event.opening(), b"]}")
-        return Item(event.actions_json(), event.user, form)
+        return (event.actions_json(), event.user, form)
 
     def record(self, row: object) -> Event:
         """

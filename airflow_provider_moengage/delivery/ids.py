@@ -88,7 +88,7 @@ class UnsetMapping:
             }
         )
         watch.look_at(str(user.customer_id), {}, user.unset_attributes)
-        return Item(user.to_json(), str(user.customer_id), BULK_USER if self.bulk else USER)
+        return (user.to_json(), str(user.customer_id), BULK_USER if self.bulk else USER)
 
     def _rules(self, rules: object) -> list[Any]:
         if isinstance(rules, str):
@@ -144,10 +144,10 @@ class IdentifierMapping:
             {"identifier_type": self._identifier_type, "identifier": _id_of(row, self._id_column)}
         )
         if record.identifier in self._asked:
-            return Item(b"", record.identifier, self._form)
+            return (b"", record.identifier, self._form)
         content = record.to_json()
         self._asked.add(record.identifier)
-        return Item(content, record.identifier, self._form)
+        return (content, record.identifier, self._form)
 
 
 class PairMapping:
@@ -192,7 +192,7 @@ class PairMapping:
         content = pair.to_json()
         self._merged.add(merged)
         self._retained.add(retained)
-        return Item(content, "", MERGE)
+        return (content, "", MERGE)
 
 
 @dataclass(frozen=True)
@@ -225,4 +225,4 @@ class DeletionMapping:
         record = Deletion.check(
             {"identity_type": self.identity_type, "identity_value": _id_of(row, self.id_column)}
         )
-        return Item(record.to_json(), record.identity_value, DELETION)
+        return (record.to_json(), record.identity_value, DELETION)

@@ -157,7 +157,7 @@ class Delivery:
                 if not sized:
                     self._ledger.read += 1
                 self._take(position, row)
-                if self._halt.is_set():
+                if self._stopped_by is not None:
                     return
         self._ledger.source_exhausted = True
 
@@ -173,7 +173,8 @@ class Delivery:
             return
         try:
             item = self._mapping.item(row, self._watch)
-            ready = self._packer.add(item, position, row) if item.content else ()
+            content, user, _ = item
+            ready = self._packer.add(item, position, row) if content else ()
         except MoEngageRecordInvalid as error:
             self._ledger.refuse(Entry(position, row), error)
             return
@@ -182,10 +183,10 @@ class Delivery:
             self._ledger.refuse(Entry(position, row), endless)
             return
         if self._validate_only:
-            log.debug("Row %d would be sent as %s", position, item.content or "what an earlier row is")
+            log.debug("Row %d would be sent as %s", position, content or "what an earlier row is")
             self._ledger.found_valid()
-        elif not item.content:
-            self._repeated.append((item.user, Entry(position, row)))
+        elif not content:
+            self._repeated.append((user, Entry(position, row)))
         else:
             for batch in ready:
                 self._submit(batch)

@@ -131,12 +131,13 @@ class UserMapping:
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`RowMapping`."""
         row = row if type(row) is dict else as_row(row)
+        id_column = self.id_column
         own = row.get("attributes")
         if own is None or not isinstance(own, Mapping):
             values, kept_out, fields = row, self._kept_out, {}
         else:
-            values, kept_out, fields = own, self._array_columns, own_fields(row, USER_KEYS, self.id_column)
-        id_column = self.id_column if self.id_column in row or values is row else "customer_id"
+            values, kept_out, fields = own, self._array_columns, own_fields(row, USER_KEYS, id_column)
+            id_column = id_column if id_column in row else "customer_id"
         customer_id = customer_id_text(row.get(id_column))
         attributes = self._columns.good_values(values, kept_out)
         if attributes is None or fields or customer_id is None or self._has_more:
@@ -146,7 +147,7 @@ class UserMapping:
             watch.look_at(customer_id, attributes)
         else:
             watch.count(customer_id)
-        return Item(user_json(customer_id, attributes, self.update_existing_only), customer_id, self._form)
+        return (user_json(customer_id, attributes, self.update_existing_only), customer_id, self._form)
 
     def _item_of(
         self,
@@ -181,7 +182,7 @@ class UserMapping:
             content = user_json(customer_id, attributes, self.update_existing_only)
         whose = customer_id or self._identified_by(attributes)
         watch.look_at(whose, attributes, unset)
-        return Item(content, whose, self._form)
+        return (content, whose, self._form)
 
     def _identified_by(self, attributes: Mapping[str, Any]) -> str:
         """Tell whose rows must keep their order, where there is no id."""

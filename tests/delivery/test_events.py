@@ -10,6 +10,6 @@ def test_rows_of_one_user_share_an_opening_and_are_ordered_by_user():
     mapping = EventMapping()
     rows = [{"customer_id": who, "action": "seen", "event_time": 5} for who in ("a1", "a1", "b1")]
     first, second, third = (mapping.item(row, Watch()) for row in rows)
-    assert first.form.opening == second.form.opening != third.form.opening
-    assert (first.user, third.user) == ("a1", "b1")
-    assert first.form.units == {"events": 1}
+    assert first[2].opening == second[2].opening != third[2].opening
+    assert (first[1], third[1]) == ("a1", "b1")
+    assert first[2].units == {"events": 1}

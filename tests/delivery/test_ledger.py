@@ -14,7 +14,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageServerError,
 )
 from airflow_provider_moengage.delivery import rejected
-from airflow_provider_moengage.delivery.batches import Batch, Entry, Form, Item
+from airflow_provider_moengage.delivery.batches import Batch, Entry, Form
 from airflow_provider_moengage.delivery.ledger import Ledger
 from airflow_provider_moengage.delivery.rejected import RejectedParts
 
@@ -24,7 +24,7 @@ DEAD = MoEngageServerError("MoEngage answered 500", status=500)
 
 def batch(position: int = 0) -> Batch:
     batch = Batch()
-    batch.add(Item(b"", "", Form({"users": 1})), position, {})
+    batch.add(b"", "", Form({"users": 1}), position, {})
     return batch
 
 

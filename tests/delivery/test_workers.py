@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.batches import Batch, Form, Item
+from airflow_provider_moengage.delivery.batches import Batch, Form
 from airflow_provider_moengage.delivery.workers import Workers
 
 
 def batch(position: int, *users: str) -> Batch:
     batch = Batch()
     for user in users:
-        batch.add(Item(b"", user, Form({"users": 1})), position, {})
+        batch.add(b"", user, Form({"users": 1}), position, {})
     return batch
 
 
