@@ -76,7 +76,8 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
     times, count = options.repetitions, options.windows
     turns: list[dict[str, Measure]] = [
         {"plain": lambda names: speed.plain(times)},
-        {"bulk": lambda names: speed.bulk(times, names)},
+        {"bulk": lambda names: speed.bulk(times, "bulk", names)},
+        {"threads": lambda names: speed.bulk(times, "threads", names)},
         {"latency": lambda names: speed.latency(times)},
         {"memory": lambda names: memory.memory(times)},
         {

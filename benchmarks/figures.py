@@ -85,9 +85,12 @@ FIGURES = (
     Figure("latency.cpu", "CPU a user, single calls, concurrency=16, 50 ms, against session", 0.70),
     Figure("latency.wall", "time a user, single calls, concurrency=16, 50 ms, against session", 1 / 13),
     Figure("plain.cpu", "CPU a user, single calls, concurrency=1, no latency, against session", 0.70),
-    Figure("bulk.floor", "CPU a user, bulk=True, against floor", 2.5),
-    Figure("bulk.loop", "users a CPU second, bulk=True, against loop", 100, True),
-    Figure("bulk.pypi", "users a CPU second, bulk=True, against pypi", 100, True),
+    Figure("bulk.floor", "CPU a user, bulk=True, one call at a time as floor, against floor", 2.5),
+    Figure("bulk.loop", "users a CPU second, bulk=True, one call at a time as loop, against loop", 100, True),
+    Figure("bulk.pypi", "users a CPU second, bulk=True, one call at a time as pypi, against pypi", 100, True),
+    Figure("threads.floor", "CPU a user, bulk=True, concurrency=16, against floor", 2.5),
+    Figure("threads.loop", "users a CPU second, bulk=True, concurrency=16, against loop", 100, True),
+    Figure("threads.pypi", "users a CPU second, bulk=True, concurrency=16, against pypi", 100, True),
     *(
         figure
         for kind, what in (("bulk", "bulk=True"), ("single", "single calls"))

@@ -58,6 +58,11 @@ connection comes from the environment; where no window is measured, its `limits`
 **floor** brings the same rows into elements, serialises each with `pydantic_core.to_json`, packs them below 100,000
 bytes and posts them with one `requests.Session()`. It checks nothing and accounts for nothing.
 
+**One call at a time, and sixteen** (`bulk`, `threads`). The three rivals send one call after the other, and so does
+`bulk`, with `concurrency=1`. `threads` is the same with the default `concurrency=16` against a server that answers at
+once, where threads gain nothing: reader and senders hand Python's lock to each other some twenty times a call, and on
+a machine of two cores they and the server take each other's caches. Where a `threads` figure misses, that is why.
+
 **Finish times** (`finish`). A window has 10 seconds, and 10,000 units for `bulk=True`, 2,000 for single calls, 1,000
 for Get Users; the users are 3.5 windows' worth. A run begins at a random moment of the first half of a window, so
 that the first window can be filled. Its time is from the first call that the sink saw to the end of `execute`. The

@@ -39,23 +39,35 @@ def plain(repetitions: int) -> dict[str, Sample]:
     return {"plain.cpu": _ratio(runs["ours"], runs["session"], lambda run: run.cpu / run.count, "session")}
 
 
-def bulk(repetitions: int, rivals: Sequence[str]) -> dict[str, Sample]:
-    """Bulk Import."""
+def bulk(repetitions: int, group: str, rivals: Sequence[str]) -> dict[str, Sample]:
+    """
+    Bulk Import.
+
+    :param group: ``bulk`` sends one call at a time, as the rivals do; ``threads`` has the default concurrency.
+    """
     known = {
         "floor": (60_000, contenders.floor),
         "loop": (2_000, contenders.loop),
         "pypi": (2_000, contenders.pypi),
     }
+    parameters = {"bulk": True, "concurrency": 1 if group == "bulk" else 16}
     runs = _by_turns(
-        repetitions, 0.0, ours=(60_000, {"bulk": True}), rivals={name: known[name] for name in rivals}
+        repetitions, 0.0, ours=(60_000, parameters), rivals={name: known[name] for name in rivals}
     )
-    figures = {}
-    for name in rivals:
-        if name == "floor":
-            figures["bulk.floor"] = _ratio(runs["ours"], runs[name], lambda run: run.cpu / run.count, name)
-        else:
-            figures[f"bulk.{name}"] = _ratio(runs["ours"], runs[name], lambda run: run.count / run.cpu, name)
-    return figures
+    return {
+        f"{group}.{name}": _ratio(
+            runs["ours"], runs[name], _cpu_a_user if name == "floor" else _users_a_second, name
+        )
+        for name in rivals
+    }
+
+
+def _cpu_a_user(run: Measured) -> float:
+    return run.cpu / run.count
+
+
+def _users_a_second(run: Measured) -> float:
+    return run.count / run.cpu
 
 
 def _by_turns(

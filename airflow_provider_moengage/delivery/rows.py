@@ -138,7 +138,9 @@ class UserMapping:
         else:
             values, kept_out, fields = own, self._array_columns, own_fields(row, USER_KEYS, id_column)
             id_column = id_column if id_column in row else "customer_id"
-        customer_id = customer_id_text(row.get(id_column))
+        customer_id = row.get(id_column)
+        if type(customer_id) is not str:
+            customer_id = customer_id_text(customer_id)
         attributes = self._columns.good_values(values, kept_out)
         if attributes is None or fields or customer_id is None or self._has_more:
             return self._item_of(customer_id, values, kept_out, fields, watch)
