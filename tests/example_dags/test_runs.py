@@ -119,7 +119,8 @@ def test_users_in_shards(run_dag, moengage_sandbox, warehouse, tmp_path):
     assert outcome["state"] == "success"
     shards = [outcome["tasks"][f"push_customers[{number}]"]["report"] for number in range(8)]
     assert [report["accepted"] for report in shards] == [6, 4, 4, 4, 4, 4, 4, 5]
-    assert sorted(call["body"]["customer_id"] for call in moengage_sandbox.requests()) == sorted(ids)
+    sent = [element for call in moengage_sandbox.requests() for element in call["body"]["elements"]]
+    assert sorted(element["customer_id"] for element in sent) == sorted(ids)
     assert attributes(moengage_sandbox) == {one: {"name": "Ada"} for one in ids}
     assert outcome["tasks"]["sum_up"]["returned"] == {
         "read": len(ids),
