@@ -78,8 +78,8 @@ they meet, the run gets longer and not its optimum.
 are counted, and then the processes are ended. `redis` has a `redis-server` of its own, to which the connection's
 `rate_limit_conn_id` leads; it is asked at the end whether anybody came. {beside}
 
-Where `shared.bulk.refused` shows a 2, a process had found a window spent, and so tried the next reset early: else one
-that always wakes last would starve. Both 429s fall into one window.
+Where `shared.bulk.refused` shows a 2, the likely cause, which was not traced, is that a process which finds a window
+spent tries the next reset early, so that it does not starve: both 429s then fall into one window.
 
 **Memory** (`memory`). PostgreSQL on the same machine, a table made by `generate_series`, read through `sql=` with
 `bulk=True`. The peak is `ru_maxrss` of the process, Airflow included.
