@@ -1,0 +1,234 @@
+"""One run: a task that is killed again and again, started again each time, and judged when it has succeeded."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from airflow_provider_moengage.sandbox import Sandbox
+from faults import verify
+from faults.attempt import Attempt, attempt
+from faults.moments import Moment, moment
+from faults.rows import Planned, planned, write
+from faults.scenarios import Scenario
+
+#: Units of the sandbox's windows, which are a second long: single calls seldom reach theirs, bulk calls do.
+WINDOWS: dict[str, Any] = {
+    "window_seconds": 1.0,
+    "users_per_minute": 1_500,
+    "events_per_minute": 1_500,
+    "bulk_users_per_minute": 6_000,
+    "bulk_events_per_minute": 6_000,
+    # What happened is read from the users and events; remembering the calls would take memory alone.
+    "requests_kept": 0,
+}
+#: The shares of calls that each fault befalls: a run of bulk calls has a fiftieth of the calls.
+SINGLE_SHARE, BULK_SHARE = 0.003, 0.04
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"kind": "status", "status": 500},
+    {"kind": "status", "status": 503, "body": "html"},
+    {"kind": "status", "status": 429, "headers": {"retry-after": "0"}, "times": 3},
+    {"kind": "drop_before"},
+    {"kind": "drop_after"},
+    {"kind": "slow", "seconds": 0.05},
+)
+#: Answers to all calls while MoEngage is out of order, more than a try can repeat.
+OUTAGE = {"kind": "status", "status": 503}
+#: Seconds: how often the sandbox is asked how far a try is, and after how long a try counts as hanging.
+LOOK, HANGS = 0.01, 180.0
+
+
+@dataclass
+class Result:
+    """
+    What came of a run.
+
+    :param kills: by what decided their moments.
+    :param outages: tries that MoEngage's outages ended.
+    :param deferrals: how often the task gave its slot back.
+    :param violations: what should not be.
+    """
+
+    scenario: Scenario
+    kills: Counter[str] = field(default_factory=Counter)
+    tries: int = 0
+    outages: int = 0
+    deferrals: int = 0
+    found: verify.Found = field(default_factory=verify.Found)
+    violations: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Run:
+    """
+    One run of a scenario.
+
+    :param sandbox: its own; it is emptied first.
+    :param folder: its own, and empty.
+    """
+
+    def __init__(self, scenario: Scenario, sandbox: Sandbox, folder: Path) -> None:
+        self._scenario = scenario
+        self._sandbox = sandbox
+        self._folder = folder
+        self._chance = Random(f"{scenario.seed}/moments")
+        self._result = Result(scenario)
+        self._plan: Planned = planned(scenario)
+        self._ended: dict[str, Any] = {}
+
+    def __call__(self) -> Result:
+        """Let the task be killed until it has had its kills, and then succeed."""
+        began = time.monotonic()
+        write(self._scenario, self._plan, self._folder)
+        self._prepare_sandbox()
+        resumes, process = None, 0
+        self._result.tries = 1
+        while self._ended.get("ended") != "success" and not self._result.violations:
+            process += 1
+            left = self._scenario.kills - self._result.kills.total()
+            planned_end = moment(self._scenario, self._chance) if left > 0 else Moment()
+            given = Attempt(
+                self._scenario,
+                self._folder,
+                self._sandbox.connection_json,
+                process,
+                self._result.tries,
+                resumes,
+                planned_end.file_operation,
+            )
+            self._ended = self._attempted(given, planned_end)
+            resumes = self._ended.get("resumes")
+            self._result.tries += self._ended["ended"] in ("killed", "retry")
+        if not self._result.violations:
+            self._judge()
+        self._result.seconds = time.monotonic() - began
+        return self._result
+
+    def _prepare_sandbox(self) -> None:
+        self._sandbox.reset()
+        chance = Random(f"{self._scenario.seed}/faults")
+        self._sandbox.settings(seed=chance.randrange(2**31))
+        self._put_faults()
+
+    def _put_faults(self) -> None:
+        # The first fault that fires decides: these customers are refused whatever else befalls.
+        for customer in self._plan.refused_there:
+            self._sandbox.fault(kind="status", status=400, customer_id=customer)
+        share = BULK_SHARE if self._scenario.bulk else SINGLE_SHARE
+        for fault in FAULTS:
+            self._sandbox.fault(**fault, rate=share)
+
+    def _attempted(self, given: Attempt, end: Moment) -> dict[str, Any]:
+        """Run one process to its end, whichever that is, and give what it wrote down."""
+        before = self._settled()
+        process = multiprocessing.get_context("forkserver").Process(
+            target=attempt, args=(given,), daemon=True
+        )
+        process.start()
+        self._accompany(process, end, before)
+        process.join()
+        after = self._settled()
+        if process.exitcode == -signal.SIGKILL:
+            if not self._result.violations:
+                self._result.kills[end.what] += 1
+            return {"ended": "killed"}
+        if process.exitcode or not given.outcome_file.exists():
+            self._violates(f"process {given.number} ended with {process.exitcode}")
+            return {"ended": "broke"}
+        outcome: dict[str, Any] = json.loads(given.outcome_file.read_bytes())
+        self._check_exit(given, outcome, after["requests"] - before["requests"])
+        return outcome
+
+    def _accompany(self, process: Any, end: Moment, before: dict[str, Any]) -> None:
+        """Wait for the end of a process; kill it, or begin an outage, when its moment has come."""
+        began = time.monotonic()
+        outage = False
+        while process.is_alive():
+            seconds = time.monotonic() - began
+            if end.seconds is not None and seconds >= end.seconds:
+                process.kill()
+            elif (
+                end.rows is not None
+                and not outage
+                and self._applied(self._sandbox.state(), before) >= end.rows
+            ):
+                if end.is_outage:
+                    outage = True
+                    self._result.outages += 1
+                    self._sandbox.fault(**OUTAGE)
+                else:
+                    process.kill()
+            elif seconds > HANGS:
+                self._violates(f"a process did not end within {HANGS:.0f} s")
+                process.kill()
+            process.join(LOOK)
+        if outage:
+            self._sandbox.clear_faults()
+            self._put_faults()
+
+    @staticmethod
+    def _applied(state: dict[str, Any], before: dict[str, Any]) -> int:
+        """Say how many rows were applied since."""
+        applied: int = sum(state[what] - before[what] for what in ("updates", "events"))
+        return applied
+
+    def _settled(self) -> dict[str, Any]:
+        """
+        Wait until the sandbox has answered everything, and give its counts.
+
+        A retry comes minutes after a kill, when no request of the killed process is under way any more.
+        """
+        seen = None
+        while True:
+            state = self._sandbox.state()
+            if state["requests"] == sum(state["requests_by_status"].values()) == seen:
+                return state
+            seen = state["requests"]
+            time.sleep(2 * LOOK)
+
+    def _check_exit(self, given: Attempt, outcome: dict[str, Any], requests: int) -> None:
+        """Check how a process ended, and that its report adds up."""
+        ended, report = outcome["ended"], outcome["report"]
+        if ended in ("failed", "broke"):
+            self._violates(f"process {given.number} ended as {ended}: {outcome['said']}")
+            return
+        if ended == "deferred":
+            self._result.deferrals += 1
+            time.sleep(max(0.0, outcome["until"] - time.time()))
+            return
+        if report is None:
+            self._violates(f"process {given.number} ended as {ended} and pushed no report")
+            return
+        if report["read"] != report["accepted"] + report["rejected"] + report["unsent"]:
+            self._violates(f"the report of process {given.number} does not add up: {report}")
+        if given.resumes is None and report["requests"] != requests:
+            self._violates(
+                f"process {given.number} reports {report['requests']} requests, and the sandbox saw {requests}"
+            )
+
+    def _judge(self) -> None:
+        scenario, found, report = self._scenario, self._result.found, self._ended["report"]
+        found.unknown = report["unknown"]
+        wrong, given_up = verify.rejected(self._plan, self._folder / "rejected", found)
+        if scenario.kind == "users":
+            wrong += verify.users(self._plan, self._sandbox.users(), found)
+        else:
+            most = 1 if scenario.on_unknown == "reject" else None
+            wrong += verify.events(self._plan, self._sandbox.events(), given_up, most, found)
+        wrong += verify.counts(self._plan, report, found.refused)
+        wrong += verify.remains(self._folder / "state.json", self._folder / "staged")
+        bent = self._sandbox.bent()
+        if bent:
+            wrong.append(f"the sandbox bent {bent[0]} and {len(bent) - 1} more")
+        for what in wrong:
+            self._violates(what)
+
+    def _violates(self, what: str) -> None:
+        self._result.violations.append(f"{self._scenario}: {what}")
