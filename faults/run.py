@@ -43,6 +43,8 @@ FAULTS: tuple[dict[str, Any], ...] = (
 OUTAGE = {"kind": "status", "status": 503}
 #: Seconds: how often the sandbox is asked how far a try is, and after how long a try counts as hanging.
 LOOK, HANGS = 0.01, 180.0
+#: Violations of one run that are told; where one row is lost, thousands often are.
+MOST_NAMED = 10
 
 
 @dataclass
@@ -217,18 +219,21 @@ class Run:
         scenario, found, report = self._scenario, self._result.found, self._ended["report"]
         found.unknown = report["unknown"]
         wrong, given_up = verify.rejected(self._plan, self._folder / "rejected", found)
-        if scenario.kind == "users":
-            wrong += verify.users(self._plan, self._sandbox.users(), found)
-        else:
-            most = 1 if scenario.on_unknown == "reject" else None
-            wrong += verify.events(self._plan, self._sandbox.events(), given_up, most, found)
         wrong += verify.counts(self._plan, report, found.refused)
         wrong += verify.remains(self._folder / "state.json", self._folder / "staged")
         bent = self._sandbox.bent()
         if bent:
             wrong.append(f"the sandbox bent {bent[0]} and {len(bent) - 1} more")
-        for what in wrong:
+        if scenario.kind == "users":
+            wrong += verify.users(self._plan, self._sandbox.users(), found)
+        else:
+            most = 1 if scenario.on_unknown == "reject" else None
+            wrong += verify.events(self._plan, self._sandbox.events(), given_up, most, found)
+        for what in wrong[:MOST_NAMED]:
             self._violates(what)
+        if len(wrong) > MOST_NAMED:
+            (self._folder / "violations.txt").write_text("\n".join(wrong), encoding="utf-8")
+            self._violates(f"and {len(wrong) - MOST_NAMED} more, see violations.txt")
 
     def _violates(self, what: str) -> None:
         self._result.violations.append(f"{self._scenario}: {what}")
