@@ -121,7 +121,7 @@ class Delivery:
         self._patience = patience
         self._ending = ending or Ending()
         self._over = threading.Event()
-        self._begin_with(None)
+        self._begin_with(None, None)
         self._watch = Watch(learn_types=validate_only)
         self._progress = ProgressReporter(self._look, observe)
         self._workers: Workers | None = None
@@ -158,10 +158,10 @@ class Delivery:
             report["valid"] = self._ledger.valid
         return Run(report, self._stopped_by)
 
-    def _begin_with(self, resumed: Checkpoint | None) -> None:
-        """Begin where an earlier try got to."""
+    def _begin_with(self, resumed: Checkpoint | None, checkpoints: Checkpoints | None) -> None:
+        """Begin where an earlier try got to; before that is known, its checkpoint must not be written over."""
         self._ledger = Ledger(resumed, keep_rejected=self._parts is not None, zone=self._mapping.zone)
-        self._journal = Journal(self._ledger, self._parts, self._checkpoints, self._throttled_seconds)
+        self._journal = Journal(self._ledger, self._parts, checkpoints, self._throttled_seconds)
         self._throttled_earlier = resumed.throttled_seconds if resumed else 0.0
         self._start = self._ledger.mark
         self._known_until = max(self._start, self._ledger.done.end)
@@ -178,9 +178,9 @@ class Delivery:
         if self._checkpoints is not None:
             source = self._source.prepare(self._mapping.check_columns, self._halt)
             resumed = self._checkpoints.load(source)
+            resumed = resumed and resumed.after_deferral(time.time())
+            self._begin_with(resumed, self._checkpoints)
         if resumed is not None:
-            resumed = resumed.after_deferral(time.time())
-            self._begin_with(resumed)
             log.info("Going on at row %d; %d rows are settled", resumed.mark, self._ledger.total().settled)
         self._measure()
         if self._parts is not None:
