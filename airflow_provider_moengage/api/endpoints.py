@@ -28,9 +28,10 @@ WINDOW_SECONDS = 60.0
 #: "The payload can not exceed 128KB."
 MAX_BODY_BYTES = 128 * 1024
 #: The largest answer that is read. MoEngage's have some hundred bytes, a gateway's page of an error some thousand; a
-#: hostile one of this size becomes ten megabytes of Python objects.
+#: hostile one of this size becomes seven megabytes of Python objects.
 MAX_ANSWER_BYTES = 256 * 1024
-#: The same of Get User: 200 KB for each of 20 users, whose attributes may be 256 of 512 characters.
+#: The same of Get User: 200 KB for each of 20 users, whose attributes may be 256 of 512 characters. A
+#: hostile one becomes 110 megabytes.
 MAX_USERS_BYTES = 4 * 1024 * 1024
 
 
