@@ -241,7 +241,7 @@ def test_validating_leaves_what_was_written_before_alone(track: Tracker, tmp_pat
 def test_an_answer_that_leaves_users_out_is_an_error(track: Tracker, monkeypatch: pytest.MonkeyPatch):
     answers = requests_mock.Adapter()
     answers.register_uri("POST", requests_mock.ANY, json={"status": "success", "data": {"users": []}})
-    monkeypatch.setattr("airflow_provider_moengage.api.client.OneHostAdapter", lambda _: answers)
+    monkeypatch.setattr("airflow_provider_moengage.api.client.BoundedAdapter", lambda _: answers)
     track.using(MoEngageGetUsersOperator)
     report = track.report(MoEngageIncompleteRun, users=ids(2))
     assert report["accepted"] == 0
