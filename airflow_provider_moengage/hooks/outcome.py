@@ -6,7 +6,6 @@ from typing import Any
 
 from airflow_provider_moengage.api.endpoints import MAX_BODY_BYTES
 from airflow_provider_moengage.api.errors import (
-    MoEngageError,
     MoEngageParameterError,
     MoEngageRequestRefused,
     MoEngageStagedRowsDamaged,
@@ -15,6 +14,7 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.delivery.pipeline import Run
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.hooks.causes import said_of, shown_with
 
 MAX_CONCURRENCY = 256
 #: What a retry would meet again.
@@ -72,8 +72,8 @@ def conclude(run: Run, max_rejected: float) -> dict[str, Any]:
     if isinstance(cause, MoEngageWindowSpent):
         raise cause
     if isinstance(cause, Exception):
-        what = str(cause) if isinstance(cause, MoEngageError) else f"{type(cause).__name__}: {cause}"
-        raise MoEngageIncompleteRun(f"The run ended early: {what} ({counts})", report=report) from cause
+        text = f"The run ended early: {said_of(cause)} ({counts})"
+        raise MoEngageIncompleteRun(text, report=report) from shown_with(cause)
     if cause is not None:
         # A time-out or a signal: it must reach Airflow as it is.
         raise cause
