@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     # Airflow types these unevenly from version to version; here is what this package uses of them.
     import logging
     from collections.abc import Callable, MutableMapping, Sequence
+    from datetime import timedelta
 
     Context = MutableMapping[str, Any]
 
@@ -34,6 +35,16 @@ if TYPE_CHECKING:
     class AirflowNotFoundException(AirflowException): ...
 
     class AirflowSkipException(AirflowException): ...
+
+    class RetryDecision:
+        @classmethod
+        def default(cls) -> RetryDecision: ...
+        @classmethod
+        def fail(cls, reason: str | None = None) -> RetryDecision: ...
+        @classmethod
+        def retry(cls, delay: timedelta | None = None, reason: str | None = None) -> RetryDecision: ...
+
+    class RetryPolicy: ...
 
     class Stats:
         @staticmethod
@@ -70,6 +81,11 @@ else:
     except ImportError:
         from airflow.exceptions import AirflowSkipException
     try:
+        from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+    except ImportError:
+        # Airflow 3.3 brought them.
+        RetryDecision, RetryPolicy = None, object
+    try:
         from airflow.sdk.observability.stats import Stats
     except ImportError:
         from airflow.stats import Stats
@@ -96,6 +112,8 @@ __all__ = [
     "BaseHook",
     "BaseOperator",
     "Context",
+    "RetryDecision",
+    "RetryPolicy",
     "Stats",
     "mask_secret",
     "object_storage_path",

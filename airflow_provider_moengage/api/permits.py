@@ -113,6 +113,11 @@ class Windows:
         """Whether one of these quotas has granted nothing for five whole windows."""
         return any(self._window(quota).starved for quota in units)
 
+    def published_reset_in(self, units: Mapping[str, int]) -> float | None:
+        """Seconds until the last of these quotas' windows resets, as published; None where no answer did."""
+        resets = [self._window(quota).published_reset_in for quota in units]
+        return max((seconds for seconds in resets if seconds is not None), default=None)
+
     @property
     def throttled_seconds(self) -> float:
         """Seconds spent waiting for rate windows to reset."""

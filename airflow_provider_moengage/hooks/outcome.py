@@ -65,7 +65,11 @@ def conclude(run: Run, max_rejected: float) -> dict[str, Any]:
         raise MoEngageTaskFailed(f"{cause} ({counts})", report=report) from cause
     if isinstance(cause, Exception):
         what = str(cause) if isinstance(cause, MoEngageError) else f"{type(cause).__name__}: {cause}"
-        raise MoEngageIncompleteRun(f"The run ended early: {what} ({counts})", report=report) from cause
+        raise MoEngageIncompleteRun(
+            f"The run ended early: {what} ({counts})",
+            report=report,
+            retry_after=cause.retry_after if isinstance(cause, MoEngageError) else None,
+        ) from cause
     if cause is not None:
         # A time-out or a signal: it must reach Airflow as it is.
         raise cause
