@@ -11,18 +11,16 @@ from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageParameterError,
     MoEngageRateLimited,
-    MoEngageRequestRefused,
     MoEngageRetryableError,
 )
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.hooks.outcome import HOPELESS
 
 #: Resets are published in whole seconds, and whether they are rounded down is not documented: a retry that comes
 #: a moment early would only wait in its worker.
 SLACK = timedelta(seconds=1)
 #: Windows last a minute. What asks for more is no documented header, and must not put a task off for days.
 LONGEST_DELAY = timedelta(hours=1)
-
-HOPELESS = (MoEngageTaskFailed, MoEngageRequestRefused, MoEngageParameterError)
 
 
 def moengage_retry_policy() -> MoEngageRetryPolicy:
@@ -69,7 +67,7 @@ class MoEngageRetryPolicy(RetryPolicy):
         cause = exception
         if isinstance(exception, MoEngageIncompleteRun) and exception.__cause__ is not None:
             cause = exception.__cause__
-        if isinstance(cause, HOPELESS):
+        if isinstance(cause, (MoEngageTaskFailed, *HOPELESS)):
             return RetryDecision.fail(f"{_named(cause)}: a retry would not mend it")
         if not isinstance(cause, MoEngageRetryableError):
             return RetryDecision.default()

@@ -86,9 +86,9 @@ class MoEngageClient:
         self.workspace = workspace
         self.windows = Windows(workspace, shared)
         self._session = requests.Session()
-        adapter = OneHostAdapter(connections)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._adapter = OneHostAdapter(connections)
+        self._session.mount("https://", self._adapter)
+        self._session.mount("http://", self._adapter)
         self._session.headers.clear()
         self._session.headers.update(self._headers())
         # .netrc must not take the place of the connection's credentials.
@@ -107,6 +107,10 @@ class MoEngageClient:
         """Close the connections, and return what was drawn from shared windows."""
         self.windows.close()
         self._session.close()
+
+    def abort(self) -> None:
+        """Cut what is in flight: each request ends at once, as one that got no answer."""
+        self._adapter.abort()
 
     def send(
         self,

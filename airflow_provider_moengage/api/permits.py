@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from math import inf
 
-from airflow_provider_moengage.api.errors import MoEngageStopped
+from airflow_provider_moengage.api.errors import MoEngageStopped, MoEngageWindowSpent
 from airflow_provider_moengage.api.rate_headers import RateHeaders
 from airflow_provider_moengage.api.shared_windows import SharedWindows
 from airflow_provider_moengage.api.windows import Grant, Window
@@ -69,6 +70,8 @@ class Windows:
     """
 
     def __init__(self, workspace: Workspace, shared: SharedWindows | None = None) -> None:
+        #: Seconds that one waits at most for a window to reset; None: as long as it takes.
+        self.patience: float | None = None
         self._workspace = workspace
         self._shared = shared
         self._windows: dict[str, Window] = {}
@@ -85,6 +88,7 @@ class Windows:
         :param least: fewer are no use; None: all or nothing.
         :return: a permit for ``least`` to ``units``.
         :raises MoEngageStopped: ``halt`` was set; nothing was granted.
+        :raises MoEngageWindowSpent: the wait would be longer than :attr:`patience`; nothing was granted.
         """
         while True:
             grants: dict[str, tuple[Window, Grant]] = {}
@@ -99,6 +103,10 @@ class Windows:
                 if not isinstance(offer, Grant):
                     # Nothing is held while waiting, so that two calls never wait for each other.
                     Permit(grants).keep({})
+                    if self.patience is not None and self.patience < offer < inf:
+                        raise MoEngageWindowSpent(
+                            f"the rate window is spent and resets in {offer:.0f} s", retry_after=offer
+                        )
                     window.wait(offer, changes)
                     break
                 grants[quota] = (window, offer)

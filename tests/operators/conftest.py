@@ -21,6 +21,8 @@ class TaskInstance:
     run_id = "manual__2026-01-01T00:00:00+00:00"
     task_id = "push"
     map_index = -1
+    try_number = 1
+    max_tries = 0
 
     def __init__(self) -> None:
         self.xcoms: dict[str, Any] = {}

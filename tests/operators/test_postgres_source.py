@@ -181,8 +181,8 @@ def resident():
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-def measured(self, check_columns):
-    for number, row in enumerate(plain(self, check_columns), 1):
+def measured(self, check_columns, start=0):
+    for number, row in enumerate(plain(self, check_columns, start), 1):
         yield row
         if number in (10_000, rows):
             seen[number] = resident()
