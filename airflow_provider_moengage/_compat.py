@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     # Airflow types these unevenly from version to version; here is what this package uses of them.
     import logging
     from collections.abc import Callable, MutableMapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     Context = MutableMapping[str, Any]
 
@@ -47,6 +47,16 @@ if TYPE_CHECKING:
         def get(section: str, key: str, *, fallback: str | None = None) -> str | None: ...
         @staticmethod
         def getboolean(section: str, key: str, *, fallback: bool = False) -> bool: ...
+
+    class RetryDecision:
+        @classmethod
+        def default(cls) -> RetryDecision: ...
+        @classmethod
+        def fail(cls, reason: str | None = None) -> RetryDecision: ...
+        @classmethod
+        def retry(cls, delay: timedelta | None = None, reason: str | None = None) -> RetryDecision: ...
+
+    class RetryPolicy: ...
 
     class Stats:
         @staticmethod
@@ -91,6 +101,11 @@ else:
     except ImportError:
         from airflow.triggers.temporal import DateTimeTrigger
     try:
+        from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+    except ImportError:
+        # Airflow 3.3 brought them.
+        RetryDecision, RetryPolicy = None, object
+    try:
         from airflow.sdk.observability.stats import Stats
     except ImportError:
         from airflow.stats import Stats
@@ -118,6 +133,8 @@ __all__ = [
     "BaseOperator",
     "Context",
     "DateTimeTrigger",
+    "RetryDecision",
+    "RetryPolicy",
     "Stats",
     "conf",
     "mask_secret",

@@ -156,11 +156,11 @@ class MoEngageClient:
                 return Exchange(outcome, sent, unanswered)
             if isinstance(outcome, MoEngageRateLimited) and units:
                 if self.windows.exceeds(units) or self.windows.starved(units):
-                    return Exchange(outcome, sent, unanswered)
+                    return Exchange(self._dated(outcome, units), sent, unanswered)
                 continue
             failures += 1
             if failures > MAX_RETRIES:
-                return Exchange(outcome, sent, unanswered)
+                return Exchange(self._dated(outcome, units), sent, unanswered)
             pause = _backoff(failures, outcome.retry_after)
             log.debug("%s; retry %d of %d in %.1f s", outcome, failures, MAX_RETRIES, pause)
             if halt.wait(pause):
@@ -195,6 +195,12 @@ class MoEngageClient:
         if content is None:
             return judge_oversized(status, template.endpoint, rate.retry_after)
         return judge(status, content, rate.retry_after)
+
+    def _dated(self, error: MoEngageError, units: Mapping[str, int]) -> MoEngageError:
+        """Let an answer that ends a run say when its window resets, where it names no other moment."""
+        if error.status is not None and error.retry_after is None:
+            error.retry_after = self.windows.published_reset_in(units)
+        return error
 
     def _post(self, template: _Template, body: bytes) -> tuple[int, bytes | None, RateHeaders]:
         request = requests.PreparedRequest()

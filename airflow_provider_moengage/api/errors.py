@@ -42,7 +42,8 @@ class MoEngageError(Exception):
     :param message: ``error.message`` of the answer, or the start of a body that is not JSON; it may quote
         what was sent, so it belongs into files of refused rows and not into logs.
     :param request_id: the id MoEngage's support asks for.
-    :param retry_after: seconds until a repetition makes sense, where the answer says so.
+    :param retry_after: seconds until a repetition makes sense, where the answer says so: its ``Retry-After``, or,
+        once the request is given up, the published reset of its rate window.
     """
 
     retryable = False

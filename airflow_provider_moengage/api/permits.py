@@ -103,7 +103,9 @@ class Windows:
                 if not isinstance(offer, Grant):
                     # Nothing is held while waiting, so that two calls never wait for each other.
                     Permit(grants).keep({})
-                    if self.patience is not None and self.patience < offer < inf:
+                    # What is in flight may leave units over; once it has settled, the window is asked again.
+                    idle = not window.in_flight and window.changes == changes
+                    if self.patience is not None and self.patience < offer < inf and idle:
                         raise MoEngageWindowSpent(
                             f"the rate window is spent and resets in {offer:.0f} s", retry_after=offer
                         )
@@ -120,6 +122,11 @@ class Windows:
     def starved(self, units: Mapping[str, int]) -> bool:
         """Whether one of these quotas has granted nothing for five whole windows."""
         return any(self._window(quota).starved for quota in units)
+
+    def published_reset_in(self, units: Mapping[str, int]) -> float | None:
+        """Seconds until the last of these quotas' windows resets, as published; None where no answer did."""
+        resets = [self._window(quota).published_reset_in for quota in units]
+        return max((seconds for seconds in resets if seconds is not None), default=None)
 
     @property
     def throttled_seconds(self) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_provider_moengage.api.endpoints import MAX_BODY_BYTES
 from airflow_provider_moengage.api.errors import (
+    MoEngageError,
     MoEngageParameterError,
     MoEngageRequestRefused,
     MoEngageStagedRowsDamaged,
@@ -73,7 +74,8 @@ def conclude(run: Run, max_rejected: float) -> dict[str, Any]:
         raise cause
     if isinstance(cause, Exception):
         text = f"The run ended early: {said_of(cause)} ({counts})"
-        raise MoEngageIncompleteRun(text, report=report) from shown_with(cause)
+        retry_after = cause.retry_after if isinstance(cause, MoEngageError) else None
+        raise MoEngageIncompleteRun(text, report=report, retry_after=retry_after) from shown_with(cause)
     if cause is not None:
         # A time-out or a signal: it must reach Airflow as it is.
         raise cause
