@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     # Airflow types these unevenly from version to version; here is what this package uses of them.
     import logging
     from collections.abc import Callable, MutableMapping, Sequence
+    from datetime import datetime, timedelta
 
     Context = MutableMapping[str, Any]
 
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
         template_fields: Sequence[str]
         template_ext: Sequence[str]
         template_fields_renderers: dict[str, str]
+        retries: int | None
 
         def __init__(self, **kwargs: Any) -> None: ...
+        def defer(self, *, trigger: Any, method_name: str) -> NoReturn: ...
+        def on_kill(self) -> None: ...
 
     class AirflowException(Exception): ...
 
@@ -34,6 +38,25 @@ if TYPE_CHECKING:
     class AirflowNotFoundException(AirflowException): ...
 
     class AirflowSkipException(AirflowException): ...
+
+    class DateTimeTrigger:
+        def __init__(self, moment: datetime) -> None: ...
+
+    class conf:
+        @staticmethod
+        def get(section: str, key: str, *, fallback: str | None = None) -> str | None: ...
+        @staticmethod
+        def getboolean(section: str, key: str, *, fallback: bool = False) -> bool: ...
+
+    class RetryDecision:
+        @classmethod
+        def default(cls) -> RetryDecision: ...
+        @classmethod
+        def fail(cls, reason: str | None = None) -> RetryDecision: ...
+        @classmethod
+        def retry(cls, delay: timedelta | None = None, reason: str | None = None) -> RetryDecision: ...
+
+    class RetryPolicy: ...
 
     class Stats:
         @staticmethod
@@ -70,6 +93,19 @@ else:
     except ImportError:
         from airflow.exceptions import AirflowSkipException
     try:
+        from airflow.sdk.configuration import conf
+    except ImportError:
+        from airflow.configuration import conf
+    try:
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+    except ImportError:
+        from airflow.triggers.temporal import DateTimeTrigger
+    try:
+        from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+    except ImportError:
+        # Airflow 3.3 brought them.
+        RetryDecision, RetryPolicy = None, object
+    try:
         from airflow.sdk.observability.stats import Stats
     except ImportError:
         from airflow.stats import Stats
@@ -96,7 +132,11 @@ __all__ = [
     "BaseHook",
     "BaseOperator",
     "Context",
+    "DateTimeTrigger",
+    "RetryDecision",
+    "RetryPolicy",
     "Stats",
+    "conf",
     "mask_secret",
     "object_storage_path",
 ]

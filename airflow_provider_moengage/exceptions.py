@@ -35,8 +35,9 @@ class MoEngageIncompleteRun(MoEngageError, AirflowException):
     Rows were left unsent or unread; a retry of the task sends them.
 
     :param report: the run's counts.
+    :param retry_after: seconds until a retry makes sense, where what ended the run says so.
     """
 
-    def __init__(self, text: str, *, report: Mapping[str, Any]) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, *, report: Mapping[str, Any], retry_after: float | None = None) -> None:
+        super().__init__(text, retry_after=retry_after)
         self.report = report

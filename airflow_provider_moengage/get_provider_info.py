@@ -98,6 +98,21 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "config": {
+            "moengage": {
+                "description": "Defaults of the MoEngage operators.",
+                "options": {
+                    "staging_path": {
+                        "description": "A folder that all workers reach, as an ObjectStoragePath URL. The rows of a "
+                        "query are copied there before they are sent, so that a retry reads the very same ones.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://lake_conn@lake/moengage/staged",
+                        "default": None,
+                    }
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": "moengage",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import Any
+from weakref import WeakSet
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -18,13 +21,30 @@ class OneHostAdapter(HTTPAdapter):
 
     def __init__(self, connections: int) -> None:
         self._pool: Any = None
+        self._connections: WeakSet[Any] = WeakSet()
         super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=0)
 
     def get_connection_with_tls_context(self, *args: Any, **settings: Any) -> Any:
         """Give the pool of connections; requests 2.32 and newer ask for it so."""
         if self._pool is None:
-            self._pool = super().get_connection_with_tls_context(*args, **settings)
+            pool: Any = super().get_connection_with_tls_context(*args, **settings)
+            kind, connections = pool.ConnectionCls, self._connections
+
+            def connection(*args: Any, **kwargs: Any) -> Any:
+                new = kind(*args, **kwargs)
+                connections.add(new)
+                return new
+
+            pool.ConnectionCls = connection
+            self._pool = pool
         return self._pool
+
+    def abort(self) -> None:
+        """Cut every connection: a request that waits for its answer fails at once."""
+        for connection in list(self._connections):
+            # Its own thread may close it at the same time.
+            with contextlib.suppress(OSError, AttributeError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """Wrap an answer: its status, its headers, and its body as far as it was not read."""

@@ -20,8 +20,9 @@ from typing_extensions import Self
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from airflow_provider_moengage import __version__
-from airflow_provider_moengage.api.adapter import OneHostAdapter
-from airflow_provider_moengage.api.answers import Answer, judge
+from airflow_provider_moengage.api.answer_body import read_body
+from airflow_provider_moengage.api.answer_stream import BoundedAdapter
+from airflow_provider_moengage.api.answers import Answer, judge, judge_oversized
 from airflow_provider_moengage.api.endpoints import TEST_CONNECTION, Endpoint
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
@@ -86,9 +87,9 @@ class MoEngageClient:
         self.workspace = workspace
         self.windows = Windows(workspace, shared)
         self._session = requests.Session()
-        adapter = OneHostAdapter(connections)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._adapter = BoundedAdapter(connections)
+        self._session.mount("https://", self._adapter)
+        self._session.mount("http://", self._adapter)
         self._session.headers.clear()
         self._session.headers.update(self._headers())
         # .netrc must not take the place of the connection's credentials.
@@ -107,6 +108,10 @@ class MoEngageClient:
         """Close the connections, and return what was drawn from shared windows."""
         self.windows.close()
         self._session.close()
+
+    def abort(self) -> None:
+        """Cut what is in flight: each request ends at once, as one that got no answer."""
+        self._adapter.abort()
 
     def send(
         self,
@@ -151,11 +156,11 @@ class MoEngageClient:
                 return Exchange(outcome, sent, unanswered)
             if isinstance(outcome, MoEngageRateLimited) and units:
                 if self.windows.exceeds(units) or self.windows.starved(units):
-                    return Exchange(outcome, sent, unanswered)
+                    return Exchange(self._dated(outcome, units), sent, unanswered)
                 continue
             failures += 1
             if failures > MAX_RETRIES:
-                return Exchange(outcome, sent, unanswered)
+                return Exchange(self._dated(outcome, units), sent, unanswered)
             pause = _backoff(failures, outcome.retry_after)
             log.debug("%s; retry %d of %d in %.1f s", outcome, failures, MAX_RETRIES, pause)
             if halt.wait(pause):
@@ -187,9 +192,17 @@ class MoEngageClient:
             return error
         finally:
             permit.lost()
+        if content is None:
+            return judge_oversized(status, template.endpoint, rate.retry_after)
         return judge(status, content, rate.retry_after)
 
-    def _post(self, template: _Template, body: bytes) -> tuple[int, bytes, RateHeaders]:
+    def _dated(self, error: MoEngageError, units: Mapping[str, int]) -> MoEngageError:
+        """Let an answer that ends a run say when its window resets, where it names no other moment."""
+        if error.status is not None and error.retry_after is None:
+            error.retry_after = self.windows.published_reset_in(units)
+        return error
+
+    def _post(self, template: _Template, body: bytes) -> tuple[int, bytes | None, RateHeaders]:
         request = requests.PreparedRequest()
         request.method, request.url, request.body = "POST", template.url, body
         request.headers = CaseInsensitiveDict(template.headers, **{"Content-Length": str(len(body))})
@@ -203,7 +216,7 @@ class MoEngageClient:
                 cert=template.settings["cert"],
                 proxies=template.settings["proxies"],
             )
-            content = response.raw.read(decode_content=True)
+            content = read_body(response.raw, template.endpoint.max_answer_bytes)
         except (requests.RequestException, HTTPError) as error:
             raise _network_error(error, template.url) from error
         return response.status_code, content, RateHeaders.parse(response.headers, time.time())
@@ -219,7 +232,7 @@ class MoEngageClient:
             url = f"{workspace.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
             request = self._session.prepare_request(requests.Request("POST", url))
             settings = self._session.merge_environment_settings(url, {}, False, None, None)
-            self._templates[endpoint] = _Template(str(request.url), dict(request.headers), settings)
+            self._templates[endpoint] = _Template(endpoint, str(request.url), dict(request.headers), settings)
         return self._templates[endpoint]
 
     def _headers(self) -> dict[str, str]:
@@ -239,6 +252,7 @@ class MoEngageClient:
 
 @dataclass(frozen=True)
 class _Template:
+    endpoint: Endpoint
     url: str
     headers: Mapping[str, str]
     settings: Mapping[str, Any]

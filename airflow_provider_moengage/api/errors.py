@@ -7,10 +7,14 @@ What MoEngage, the network and the documented rules can say, as one tree.
     ├── MoEngageParameterError        a parameter or a connection's field is wrong (also a ValueError)
     ├── MoEngageRecordInvalid         a record breaks a documented rule; it was not sent
     ├── MoEngageStopped               the run was told to stop before the request was sent
+    │   └── MoEngageWindowSpent       the rate window is spent, and its reset is further off than one will wait
+    ├── MoEngageStagedRowsDamaged     staged rows are not what was written
+    ├── MoEngageUnsafeRestart         events may have been sent by an earlier try that cannot be gone on from
     ├── MoEngageRetryableError        worth trying again
     │   ├── MoEngageNetworkError      no answer came
     │   ├── MoEngageServerError       408, 5xx
-    │   └── MoEngageRateLimited       429; raised after five whole windows without one unit granted
+    │   ├── MoEngageRateLimited       429; raised after five whole windows without one unit granted
+    │   └── MoEngageStorageError      the place of the checkpoint or of the staged rows does not answer
     ├── MoEngageRecordRefused         400: this record, not the next
     │   └── MoEngagePayloadTooLarge   413
     └── MoEngageRequestRefused        no record would fare better: the run stops
@@ -38,7 +42,8 @@ class MoEngageError(Exception):
     :param message: ``error.message`` of the answer, or the start of a body that is not JSON; it may quote
         what was sent, so it belongs into files of refused rows and not into logs.
     :param request_id: the id MoEngage's support asks for.
-    :param retry_after: seconds until a repetition makes sense, where the answer says so.
+    :param retry_after: seconds until a repetition makes sense, where the answer says so: its ``Retry-After``, or,
+        once the request is given up, the published reset of its rate window.
     """
 
     retryable = False
@@ -93,6 +98,18 @@ class MoEngageStopped(MoEngageError):
     """The run was told to stop while this request waited for its turn; it was not sent."""
 
 
+class MoEngageWindowSpent(MoEngageStopped):
+    """The rate window is spent; :attr:`retry_after` says when it resets. The request was not sent."""
+
+
+class MoEngageStagedRowsDamaged(MoEngageError):
+    """Staged rows are missing or are not what was written; no retry brings them back."""
+
+
+class MoEngageUnsafeRestart(MoEngageError):
+    """Events may have been sent by an earlier try that cannot be gone on from; sent again, they are there twice."""
+
+
 class MoEngageRetryableError(MoEngageError):
     """What may pass by itself."""
 
@@ -118,6 +135,10 @@ class MoEngageServerError(MoEngageRetryableError):
 
 class MoEngageRateLimited(MoEngageRetryableError):
     """MoEngage answered 429."""
+
+
+class MoEngageStorageError(MoEngageRetryableError):
+    """The place where a checkpoint or staged rows are kept does not answer."""
 
 
 class MoEngageRecordRefused(MoEngageError):

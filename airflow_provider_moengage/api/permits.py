@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from math import inf
 
-from airflow_provider_moengage.api.errors import MoEngageStopped
+from airflow_provider_moengage.api.errors import MoEngageStopped, MoEngageWindowSpent
 from airflow_provider_moengage.api.rate_headers import RateHeaders
 from airflow_provider_moengage.api.shared_windows import SharedWindows
 from airflow_provider_moengage.api.windows import Grant, Window
@@ -69,6 +70,8 @@ class Windows:
     """
 
     def __init__(self, workspace: Workspace, shared: SharedWindows | None = None) -> None:
+        #: Seconds that one waits at most for a window to reset; None: as long as it takes.
+        self.patience: float | None = None
         self._workspace = workspace
         self._shared = shared
         self._windows: dict[str, Window] = {}
@@ -85,6 +88,7 @@ class Windows:
         :param least: fewer are no use; None: all or nothing.
         :return: a permit for ``least`` to ``units``.
         :raises MoEngageStopped: ``halt`` was set; nothing was granted.
+        :raises MoEngageWindowSpent: the wait would be longer than :attr:`patience`; nothing was granted.
         """
         while True:
             grants: dict[str, tuple[Window, Grant]] = {}
@@ -99,6 +103,12 @@ class Windows:
                 if not isinstance(offer, Grant):
                     # Nothing is held while waiting, so that two calls never wait for each other.
                     Permit(grants).keep({})
+                    # What is in flight may leave units over; once it has settled, the window is asked again.
+                    idle = not window.in_flight and window.changes == changes
+                    if self.patience is not None and self.patience < offer < inf and idle:
+                        raise MoEngageWindowSpent(
+                            f"the rate window is spent and resets in {offer:.0f} s", retry_after=offer
+                        )
                     window.wait(offer, changes)
                     break
                 grants[quota] = (window, offer)
@@ -112,6 +122,11 @@ class Windows:
     def starved(self, units: Mapping[str, int]) -> bool:
         """Whether one of these quotas has granted nothing for five whole windows."""
         return any(self._window(quota).starved for quota in units)
+
+    def published_reset_in(self, units: Mapping[str, int]) -> float | None:
+        """Seconds until the last of these quotas' windows resets, as published; None where no answer did."""
+        resets = [self._window(quota).published_reset_in for quota in units]
+        return max((seconds for seconds in resets if seconds is not None), default=None)
 
     @property
     def throttled_seconds(self) -> float:

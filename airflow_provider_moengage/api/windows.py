@@ -107,6 +107,20 @@ class Window:
             return max(0.0, self._wake_at() - self._clock())
 
     @property
+    def published_reset_in(self) -> float | None:
+        """Seconds until this window resets, as answers have published it; None where none has."""
+        with self._changed:
+            if self._reset.ends is None or not self._reset.published:
+                return None
+            return max(0.0, self._reset.ends.latest - self._clock())
+
+    @property
+    def in_flight(self) -> int:
+        """Units that were granted and are not settled."""
+        with self._changed:
+            return self._in_flight
+
+    @property
     def changes(self) -> int:
         """How often something has changed that may let a waiting thread go on."""
         return self._changes

@@ -65,7 +65,6 @@ class Batch:
     :param forms: what each costs and what stands around it.
     :param positions: each row's place in its source.
     :param rows: the rows as the source gave them.
-    :param unknown: whether an earlier request with these rows got no answer.
     """
 
     contents: list[bytes] = field(default_factory=list)
@@ -73,7 +72,6 @@ class Batch:
     forms: list[Form] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     rows: list[object] = field(default_factory=list)
-    unknown: bool = False
 
     def __len__(self) -> int:
         return len(self.contents)
@@ -113,6 +111,16 @@ class Batch:
         return ids - {""} if "" in ids else ids
 
     @property
+    def end(self) -> int:
+        """The position behind its last row."""
+        return self.positions[-1] + 1
+
+    @property
+    def has_events(self) -> bool:
+        """Whether one of them is an event, which is there twice if it is sent twice."""
+        return any(form.events for form in set(self.forms))
+
+    @property
     def entries(self) -> Iterator[Entry]:
         """The rows and their places."""
         return map(Entry, self.positions, self.rows)
@@ -127,18 +135,16 @@ class Batch:
                     return place
         return len(self)
 
-    def cut(self, place: int, *, unknown: bool = False) -> tuple[Batch, Batch]:
+    def cut(self, place: int) -> tuple[Batch, Batch]:
         """
         Cut it in two.
 
         :param place: how many rows the first part has.
-        :param unknown: whether the request with all of them got no answer at first.
         """
-        unknown = unknown or self.unknown
 
         def part(of: slice) -> Batch:
             columns = (self.contents[of], self.users[of], self.forms[of], self.positions[of], self.rows[of])
-            return Batch(*columns, unknown=unknown)
+            return Batch(*columns)
 
         return part(slice(place)), part(slice(place, None))
 
@@ -183,6 +189,9 @@ class Packer:
         if len(batch.contents) >= self._endpoint.max_records:
             return [*ready, *self.rest()]
         return ready
+
+    def __len__(self) -> int:
+        return len(self._batch)
 
     def rest(self) -> Sequence[Batch]:
         """Give what is left once there are no more rows: no batch or one."""

@@ -69,7 +69,7 @@ def json_value(name: str, value: object, zone: tzinfo | None) -> Any:
     if isinstance(value, Real):
         return json_value(name, float(value), zone)
     if type(value).__module__ == "numpy":
-        return json_value(name, _without_numpy(name, value), zone)
+        return json_value(name, without_numpy(name, value), zone)
     raise _no_place(name, value)
 
 
@@ -78,7 +78,12 @@ def _plain_text(value: str) -> str:
     return str.__str__(value)
 
 
-def _without_numpy(name: str, value: Any) -> object:
+def without_numpy(name: str, value: Any) -> object:
+    """
+    Give a value of numpy's as Python's own.
+
+    :raises MoEngageRecordInvalid: Python has no such value.
+    """
     kind = type(value).__name__
     if kind == "ndarray":
         return list(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic_core import from_json
 
@@ -51,6 +51,7 @@ class DeviceMapping:
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
+    remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     bulk: bool = False
     zone: tzinfo | None = field(init=False, default=None)
@@ -104,6 +105,7 @@ class OptOutMapping:
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
+    remembers: ClassVar[bool] = False
     action: str | None = None
     id_column: str = "customer_id"
     zone: tzinfo | None = field(init=False, default=None)
@@ -147,6 +149,7 @@ class ElementMapping:
     :param events: how event elements are read.
     """
 
+    remembers: ClassVar[bool] = False
     users: UserMapping = field(default_factory=UserMapping)
     events: EventMapping = field(default_factory=EventMapping)
     devices: DeviceMapping = field(default_factory=DeviceMapping)

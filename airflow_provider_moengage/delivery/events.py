@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.events import Event
@@ -57,6 +57,7 @@ class EventMapping:
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
+    remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     action_column: str = "action"
     time_column: str | None = "event_time"

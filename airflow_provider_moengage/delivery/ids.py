@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic_core import to_json
 
@@ -49,6 +49,7 @@ class UnsetMapping:
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
+    remembers: ClassVar[bool] = False
     unset: Sequence[str | Mapping[str, Any]] | None = None
     unset_column: str | None = None
     id_column: str = "customer_id"
@@ -112,6 +113,7 @@ class IdentifierMapping:
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
+    remembers: ClassVar[bool] = False
     zone: tzinfo | None = None
 
     def __init__(
@@ -157,6 +159,7 @@ class PairMapping:
     The ids of a run are remembered: about 100 bytes each.
     """
 
+    remembers: ClassVar[bool] = True
     zone: tzinfo | None = None
 
     def __init__(self) -> None:
@@ -205,6 +208,7 @@ class DeletionMapping:
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
+    remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     identity_type: Literal["customer_id", "moengage_id"] = "customer_id"
     zone: tzinfo | None = field(init=False, default=None)

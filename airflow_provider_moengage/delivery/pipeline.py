@@ -4,35 +4,42 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
-from queue import SimpleQueue
+from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_moengage.api.answers import Answer
-from airflow_provider_moengage.api.client import MAX_RETRIES, Exchange, MoEngageClient
+from airflow_provider_moengage.api.client import MoEngageClient
 from airflow_provider_moengage.api.errors import (
-    MoEngageError,
-    MoEngageRateLimited,
     MoEngageRecordInvalid,
-    MoEngageRecordRefused,
-    MoEngageRequestRefused,
     MoEngageStopped,
+    MoEngageStorageError,
+    MoEngageUnsafeRestart,
+    MoEngageWindowSpent,
 )
-from airflow_provider_moengage.api.permits import Permit
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Packer
+from airflow_provider_moengage.delivery.checkpoint import Checkpoint
+from airflow_provider_moengage.delivery.checkpoints import Checkpoints
+from airflow_provider_moengage.delivery.ending import GRACE, Ending
 from airflow_provider_moengage.delivery.formats import Unreadable
-from airflow_provider_moengage.delivery.ledger import HOPELESS_REFUSALS, Ledger
+from airflow_provider_moengage.delivery.journal import Journal
+from airflow_provider_moengage.delivery.ledger import Ledger
 from airflow_provider_moengage.delivery.operations import Operation
 from airflow_provider_moengage.delivery.progress import Observe, Progress, ProgressReporter
 from airflow_provider_moengage.delivery.rejected import RejectedParts
 from airflow_provider_moengage.delivery.rows import RowMapping
+from airflow_provider_moengage.delivery.sender import Sender, unknown
 from airflow_provider_moengage.delivery.sources import Source
+from airflow_provider_moengage.delivery.stretches import STRETCH_ROWS
 from airflow_provider_moengage.delivery.watch import Watch
 from airflow_provider_moengage.delivery.workers import Workers
 
 log = logging.getLogger(__name__)
+
+#: A call that is not full is sent after so many rows all the same, most of which were refused: what is known of them is
+#: not kept before.
+MOST_STRETCH_ROWS = 10 * STRETCH_ROWS
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,10 @@ class Delivery:
     :param parts: where refused rows are written; None: nowhere.
     :param validate_only: do everything but sending.
     :param observe: called with the progress every few seconds, from another thread, and once at the end.
+    :param checkpoints: where a later try reads how far this one got; None: it begins anew.
+    :param patience: seconds to wait for a rate window at most; a longer wait stops the run with
+        :class:`~airflow_provider_moengage.api.errors.MoEngageWindowSpent`. None: as long as it takes.
+    :param ending: carries the order to end.
     """
 
     def __init__(
@@ -83,6 +94,9 @@ class Delivery:
         parts: RejectedParts | None = None,
         validate_only: bool = False,
         observe: Observe | None = None,
+        checkpoints: Checkpoints | None = None,
+        patience: float | None = None,
+        ending: Ending | None = None,
     ) -> None:
         self._source = source
         self._mapping = mapping
@@ -90,27 +104,31 @@ class Delivery:
         self._client: MoEngageClient | None = None
         self._operation = operation
         self._packer = Packer(operation.endpoint)
-        self._answers: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
-        self._silent = 0
         self._repeated: list[tuple[str, Entry]] = []
-        self._refused: dict[str, MoEngageError] = {}
         self._concurrency = concurrency
         self._parts = parts
         self._validate_only = validate_only
-        self._ledger = Ledger(parts, mapping.zone)
+        self._checkpoints = checkpoints
+        self._patience = patience
+        self._ending = ending or Ending()
+        self._over = threading.Event()
+        self._begin_with(None, None)
         self._watch = Watch(learn_types=validate_only)
         self._progress = ProgressReporter(self._look, observe)
+        self._sender: Sender | None = None
         self._workers: Workers | None = None
         self._halt = threading.Event()
         self._stopped_by: BaseException | None = None
 
     def run(self) -> Run:
         """Deliver until the source ends or something stops the run; what is in flight then is still settled."""
+        ender = threading.Thread(target=self._await_order, name="moengage-ending", daemon=True)
+        ender.start()
         # A time-out may interrupt the wait for what is in flight, which is settled before the report all the same:
         # so there is a second one, which has nothing to do otherwise.
         wait_twice = (self._finish, self._finish)
         steps = (self._progress.begin, self._open, self._read, self._send_rest, *wait_twice, self._receive)
-        for step in (*steps, self._settle_repeated, self._ledger.flush, self._progress.end):
+        for step in (*steps, self._settle_repeated, self._close, self._progress.end):
             # Errors are kept and not raised: the report of what was done is owed in every exit.
             try:
                 step()
@@ -119,26 +137,56 @@ class Delivery:
                 self._stopped_by = self._stopped_by or broke.__cause__
             except BaseException as error:
                 self._stop(error)
+        self._over.set()
+        self._ending.over()
         if self._client is not None:
             self._client.close()
         self._watch.close()
-        report = self._ledger.report(self._throttled_seconds())
+        written = self._parts is not None and self._parts.written
+        report = self._ledger.report(
+            self._throttled_seconds(), self._parts.folder if written and self._parts else None
+        )
         if self._validate_only:
             report["valid"] = self._ledger.valid
         return Run(report, self._stopped_by)
 
+    def _begin_with(self, resumed: Checkpoint | None, checkpoints: Checkpoints | None) -> None:
+        """Begin where an earlier try got to; before that is known, its checkpoint must not be written over."""
+        self._ledger = Ledger(resumed, keep_rejected=self._parts is not None, zone=self._mapping.zone)
+        self._journal = Journal(self._ledger, self._parts, checkpoints, self._throttled_seconds)
+        self._throttled_earlier = resumed.throttled_seconds if resumed else 0.0
+        self._start = self._ledger.mark
+        self._known_until = max(self._start, self._ledger.done.end)
+        self._doubt_until = self._ledger.doubt.end
+        self._stretch_due = self._start + STRETCH_ROWS
+
     def _open(self) -> None:
+        self._measure()
+        client = self._connect()
+        self._throttled_before = client.windows.throttled_seconds
+        client.windows.patience = self._patience
+        self._client = client
+        resumed = None
+        if self._checkpoints is not None:
+            source = self._source.prepare(self._mapping.check_columns, self._halt)
+            resumed = self._checkpoints.load(source)
+            resumed = resumed and resumed.after_deferral(time.time())
+            self._begin_with(resumed, self._checkpoints)
+        if resumed is not None:
+            log.info("Going on at row %d; %d rows are settled", resumed.mark, self._ledger.total().settled)
+        self._measure()
+        if self._parts is not None:
+            self._parts.open(resumed.parts if resumed else None)
+        self._sender = Sender(client, self._operation, self._ledger, self._journal, self._halt, self._stop)
+
+    def _measure(self) -> None:
         with suppress(TypeError):
             self._ledger.read = len(self._source)
             self._ledger.source_exhausted = True
-        client = self._connect()
-        self._throttled_before = client.windows.throttled_seconds
-        self._client = client
-        if self._parts is not None:
-            self._parts.open()
 
     def _throttled_seconds(self) -> float:
-        return self._client.windows.throttled_seconds - self._throttled_before if self._client else 0.0
+        now = self._client.windows.throttled_seconds - self._throttled_before if self._client else 0.0
+        return self._throttled_earlier + now
 
     def _look(self, seconds: float) -> Progress:
         return Progress.of(
@@ -151,15 +199,20 @@ class Delivery:
     def _read(self) -> None:
         if self._halt.is_set():
             return
-        sized = self._ledger.source_exhausted
-        with closing(self._source.rows(self._mapping.check_columns)) as rows:
-            for position, row in enumerate(_unbroken(rows)):
-                if not sized:
-                    self._ledger.read += 1
-                self._take(position, row)
+        ledger = self._ledger
+        sized = ledger.source_exhausted
+        start = 0 if self._mapping.remembers else self._start
+        with closing(self._source.rows(self._mapping.check_columns, start)) as rows:
+            for position, row in enumerate(_unbroken(rows), start):
+                if not sized and position >= ledger.read:
+                    ledger.read = position + 1
+                if position >= self._known_until or not self._is_known(position, row):
+                    self._take(position, row)
+                if position >= self._stretch_due:
+                    self._end_stretch(position + 1)
                 if self._stopped_by is not None:
                     return
-        self._ledger.source_exhausted = True
+        ledger.source_exhausted = True
 
     def _send_rest(self) -> None:
         if self._halt.is_set() or self._validate_only:
@@ -167,13 +220,29 @@ class Delivery:
         for batch in self._packer.rest():
             self._submit(batch)
 
+    def _is_known(self, position: int, row: object) -> bool:
+        """Pass over a row that an earlier try has settled."""
+        if position >= self._start and position not in self._ledger.done:
+            return False
+        if self._mapping.remembers:
+            with suppress(MoEngageRecordInvalid, RecursionError):
+                self._mapping.item(row, self._watch)
+        if position >= self._start:
+            self._ledger.pass_over(position)
+        return True
+
     def _take(self, position: int, row: object) -> None:
         if isinstance(row, Unreadable):
             self._ledger.refuse(Entry(position, row.text), MoEngageRecordInvalid(row.code, row.reason))
             return
         try:
             item = self._mapping.item(row, self._watch)
-            content, user, _ = item
+            content, user, form = item
+            doubtful = position < self._doubt_until and position in self._ledger.doubt
+            if doubtful and not self._operation.repeatable:
+                self._ledger.may_have_been_sent(position, form.events or 1)
+                self._ledger.refuse(Entry(position, row), unknown())
+                return
             ready = self._packer.add(item, position, row) if content else ()
         except MoEngageRecordInvalid as error:
             self._ledger.refuse(Entry(position, row), error)
@@ -185,117 +254,67 @@ class Delivery:
         if self._validate_only:
             log.debug("Row %d would be sent as %s", position, content or "what an earlier row is")
             self._ledger.found_valid()
-        elif not content:
+            self._ledger.pass_over(position)
+            return
+        if not content:
             self._repeated.append((user, Entry(position, row)))
-        else:
-            for batch in ready:
-                self._submit(batch)
+            self._ledger.pass_over(position)
+        if ready and position >= self._stretch_due:
+            self._begin_stretch(position if ready[-1].end <= position else position + 1)
+        if doubtful:
+            self._ledger.may_have_been_sent(position, form.events or 1)
+        for batch in ready:
+            self._submit(batch)
+
+    def _end_stretch(self, end: int) -> None:
+        """End the stretch behind the last row, where nothing of it waits for its call to fill."""
+        if end - self._ledger.growing >= MOST_STRETCH_ROWS:
+            self._send_rest()
+        if self._validate_only or not len(self._packer):
+            self._begin_stretch(end)
+
+    def _begin_stretch(self, position: int) -> None:
+        self._ledger.end_stretch(position)
+        self._stretch_due = position + STRETCH_ROWS
+        self._journal.keep()
 
     def _submit(self, batch: Batch) -> None:
+        sender = self._sender
+        if sender is None:
+            return
+        if batch.has_events and self._checkpoints is not None:
+            self._reserve(batch, self._checkpoints)
         if self._workers is None:
             # The first request goes alone: it proves the credentials and brings the rate window.
-            self._deliver(batch)
-            self._workers = Workers(self._deliver, self._concurrency)
+            sender.send(batch)
+            self._workers = Workers(sender.send, self._concurrency)
         else:
             self._workers.submit(batch)
-        self._receive()
+        sender.receive()
 
-    def _deliver(self, batch: Batch) -> None:
-        """Send a batch, in as many requests as the rate window and MoEngage's refusals make of it."""
-        parts = [batch]
-        while parts and self._client is not None:
-            try:
-                permit = self._client.windows.acquire(parts[-1].units, self._halt, parts[-1].least)
-            except MoEngageStopped:
-                return
-            part = parts.pop()
-            if permit.units != part.units:
-                # What the window has left is spent at once; the rest of the batch waits for the next one.
-                part, behind = part.cut(part.fitting(permit.units))
-                parts.append(behind)
-                permit.keep(part.units)
-            parts += reversed(self._send(part, permit, self._client))
-
-    def _send(self, batch: Batch, permit: Permit, client: MoEngageClient) -> Sequence[Batch]:
-        """Send one request and enter what came of it; gives what is to be sent in its place."""
-        operation = self._operation
-        exchange = client.send(
-            operation.endpoint,
-            batch.body,
-            batch.units,
-            self._halt,
-            repeatable=operation.repeatable,
-            permit=permit,
-        )
-        if isinstance(exchange.outcome, Answer):
-            doubt = operation.doubts(batch, exchange.outcome)
-            exchange = replace(exchange, outcome=doubt or exchange.outcome)
-        self._ledger.settle(batch, exchange)
-        outcome = exchange.outcome
-        if isinstance(outcome, Answer):
-            self._silent = 0
-            if operation.receive is not None:
-                self._answers.put((batch, outcome))
-        elif operation.forgives(outcome):
-            self._ledger.forgive(batch)
-        elif (
-            isinstance(outcome, MoEngageRateLimited)
-            and len(batch) > 1
-            and client.windows.exceeds(batch.units)
-        ):
-            return batch.cut(len(batch) // 2, unknown=exchange.unanswered)
-        elif isinstance(outcome, MoEngageRecordRefused):
-            return self._narrow_down(batch, exchange, outcome)
-        elif exchange.unanswered and not operation.repeatable and self._silent < MAX_RETRIES:
-            self._silent += 1
-            self._refuse_unknown(batch)
-        elif isinstance(outcome, MoEngageError) and not isinstance(outcome, MoEngageStopped):
-            self._stop(outcome)
-        return ()
-
-    def _refuse_unknown(self, batch: Batch) -> None:
-        for entry in batch.entries:
-            self._ledger.refuse(
-                entry,
-                MoEngageRecordInvalid(
-                    "unknown",
-                    "no answer came: MoEngage may or may not have taken it, and on_unknown is 'reject'",
-                ),
+    def _reserve(self, batch: Batch, checkpoints: Checkpoints) -> None:
+        """Write down that events may have been sent before they are: a crash must not send them again unnoticed."""
+        if checkpoints.unsafe:
+            raise MoEngageUnsafeRestart(
+                "An earlier try of this task may have sent events, and this one cannot tell which: sent again, they "
+                "would be there twice. None was sent now. on_restart='resend' sends all of them again; staging_path= "
+                "makes rows that can be gone on with"
             )
+        self._journal.reserve(batch.positions[0], batch.end)
+
+    def _receive(self) -> None:
+        if self._sender is not None:
+            self._sender.receive()
 
     def _settle_repeated(self) -> None:
         """Let rows that ask for what an earlier one asked for share that one's fate."""
-        pending = 0
+        refused, pending = self._sender.refused if self._sender is not None else {}, 0
         for user, entry in self._repeated:
-            if user in self._refused:
-                self._ledger.refuse(entry, self._refused[user])
+            if user in refused:
+                self._ledger.refuse(entry, refused[user])
             else:
                 pending += 1
         self._ledger.accept_repeated(pending)
-
-    def _receive(self) -> None:
-        """Hand over the answers that have come, in this thread: not every sink can be used from another."""
-        while self._operation.receive is not None and not self._answers.empty():
-            self._operation.receive(*self._answers.get())
-
-    def _narrow_down(
-        self, batch: Batch, exchange: Exchange, refused: MoEngageRecordRefused
-    ) -> Sequence[Batch]:
-        """Halve a refused batch until the bad row stands alone, and refuse that one."""
-        if len(batch) > 1:
-            return batch.cut(len(batch) // 2, unknown=exchange.unanswered)
-        self._ledger.refuse(next(batch.entries), refused)
-        if self._operation.receive is not None:
-            self._refused[batch.users[0]] = refused
-        hopeless = self._ledger.hopeless
-        if hopeless:
-            self._stop(
-                MoEngageRequestRefused(
-                    f"MoEngage refused {HOPELESS_REFUSALS} rows with {hopeless} and took none: the fault is not "
-                    "the rows'; look at the refused rows, the workspace's settings and the connection"
-                )
-            )
-        return ()
 
     def _stop(self, error: BaseException) -> None:
         """Take no new row and begin no new request; the first cause is the one to report."""
@@ -304,7 +323,28 @@ class Delivery:
         self._halt.set()
         if self._client is not None:
             self._client.windows.wake()
+        if not isinstance(error, Exception):
+            # A time-out: what is in flight has no more time than after an order.
+            self._ending.order()
+
+    def _await_order(self) -> None:
+        """End the run once it is ordered to: what is in flight has a few seconds, then its connections are cut."""
+        if self._ending.wait():
+            self._stop(MoEngageStopped("the task was told to end"))
+            if not self._over.wait(GRACE) and self._client is not None:
+                self._client.abort()
 
     def _finish(self) -> None:
         if self._workers is not None:
             self._workers.finish()
+
+    def _close(self) -> None:
+        self._over.set()
+        deferring = isinstance(self._stopped_by, MoEngageWindowSpent)
+        self._ledger.deferrals += deferring
+        try:
+            self._journal.close(deferring=deferring)
+        except MoEngageStorageError as error:
+            # It was to be deferred, and nothing would be left of what it has done.
+            self._ledger.deferrals -= deferring
+            self._stopped_by = error

@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airflow_provider_moengage.delivery.ledger import Ledger
+from airflow_provider_moengage.delivery.stretches import Tally
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Progress:
     :param seconds: since the run began.
     :param throttled_seconds: spent waiting for rate windows, the present wait included.
     :param resets_in: seconds until the rate window resets that is waited for; None while none is.
+    :param earlier: what earlier tries of the task did of it.
     """
 
     accepted: int
@@ -37,20 +39,23 @@ class Progress:
     seconds: float
     throttled_seconds: float
     resets_in: float | None
+    earlier: Tally = field(default_factory=Tally)
 
     @classmethod
     def of(
         cls, ledger: Ledger, *, seconds: float, throttled_seconds: float, resets_in: float | None
     ) -> Progress:
         """Read what the ledger has counted so far, from any thread."""
+        total = ledger.total()
         return cls(
-            accepted=ledger.accepted,
+            accepted=total.accepted,
             valid=ledger.valid,
-            rejected=ledger.rejected,
+            rejected=total.rejected,
             total=ledger.read if ledger.source_exhausted else None,
             seconds=seconds,
             throttled_seconds=throttled_seconds,
             resets_in=resets_in,
+            earlier=ledger.earlier,
         )
 
     @property
@@ -66,12 +71,12 @@ class Progress:
         A window's rows leave at once and pay for the wait after them: so a wait counts to its end as soon as it
         has begun.
         """
-        return self.done / max(self.seconds + (self.resets_in or 0.0), 0.001)
+        return (self.done - self.earlier.settled) / max(self.seconds + (self.resets_in or 0.0), 0.001)
 
     @property
     def seconds_to_go(self) -> float | None:
         """Seconds until all rows are done, at this pace; None where that cannot be said."""
-        if self.total is None or not 0 < self.done < self.total:
+        if self.total is None or not self.earlier.settled < self.done < self.total:
             return None
         return max((self.total - self.done) / self.rows_per_second, self.resets_in or 0.0)
 

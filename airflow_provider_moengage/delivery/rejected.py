@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
+import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
+
+from airflow_provider_moengage.delivery.folders import open_folder, read_whole, write_whole
+
+log = logging.getLogger(__name__)
 
 #: Rows held in memory before they become a part.
 PART_ROWS = 1_000
 
 
+def line_of(refused: Mapping[str, Any]) -> bytes:
+    """Give a refused row as a line of a part."""
+    # backslashreplace writes what UTF-8 cannot carry as the JSON escape that it is.
+    return json.dumps(refused, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
 class RejectedParts:
     """
     Writes refused rows below one folder.
+
+    A part that is not full is written again, as a whole, when more rows come: so what was flushed is in a file, and
+    there are not more files than it takes.
 
     :param folder: as ``ObjectStoragePath`` takes it; the connection may stand in it
         (``s3://conn_id@bucket/key``).
@@ -22,58 +36,73 @@ class RejectedParts:
 
     def __init__(self, folder: str, *, replace: bool) -> None:
         self.folder = folder.rstrip("/")
-        self.written = 0
+        #: Name of a part → the lines in it.
+        self.written: dict[str, int] = {}
         self._replace = replace
         self._lines: list[bytes] = []
         # Unique, so that two runs that share a folder cannot overwrite each other.
         self._run = uuid4().hex[:8]
+        self._number = 0
         self._path: Any = None
 
-    def add(self, line: dict[str, Any]) -> None:
-        """Take one refused row; a part is written when there are enough."""
-        # backslashreplace writes what UTF-8 cannot carry as the JSON escape that it is.
-        self._lines.append(json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
-        if len(self._lines) >= PART_ROWS:
-            self.flush()
-
-    def open(self) -> None:
+    def open(self, kept: Mapping[str, int] | None = None) -> None:
         """
         Make the folder ready before anything is sent.
 
+        :param kept: parts of an earlier try that stay, with the lines that stay of each: what is beyond them belongs to
+            rows that will be refused again.
         :raises OSError: the folder cannot be written.
         """
-        from airflow_provider_moengage._compat import object_storage_path
+        self._path = open_folder(self.folder)
+        self.written = dict(kept or {})
+        if not self._replace or not self._path.exists():
+            return
+        there = {part.name: part for part in list(self._path.iterdir()) if _is_part(part.name)}
+        for name, part in there.items():
+            if name not in self.written:
+                part.unlink()
+        for name, lines in self.written.items():
+            self._cut(name, lines)
 
-        self._path = object_storage_path(self.folder)
-        if _is_local(self._path):
-            self._path.mkdir(parents=True, exist_ok=True)
-        if self._replace and self._path.exists():
-            for part in list(self._path.iterdir()):
-                if part.name.startswith("part-") and part.name.endswith(".ndjson"):
-                    part.unlink()
+    def add(self, lines: Iterable[bytes]) -> None:
+        """
+        Take refused rows; a part is written when there are enough.
+
+        :raises OSError: the folder cannot be written.
+        """
+        for line in lines:
+            self._lines.append(line)
+            if len(self._lines) >= PART_ROWS:
+                self.flush()
 
     def flush(self) -> None:
-        """Write what is held as one part."""
+        """
+        Write what is held.
+
+        :raises OSError: the folder cannot be written.
+        """
         if not self._lines:
             return
-        name = f"part-{self._run}-{self.written:05d}.ndjson"
-        _write(self._path / name, b"".join(self._lines))
-        self.written += 1
-        self._lines.clear()
+        name = f"part-{self._run}-{self._number:05d}.ndjson"
+        if self.written.get(name) != len(self._lines):
+            write_whole(self._path / name, b"".join(self._lines))
+            self.written[name] = len(self._lines)
+        if len(self._lines) >= PART_ROWS:
+            self._number += 1
+            self._lines = []
+
+    def _cut(self, name: str, lines: int) -> None:
+        """Remove the lines of a part that its checkpoint does not know of."""
+        content = read_whole(self._path / name)
+        there = content.splitlines(keepends=True) if content is not None else []
+        if len(there) < lines:
+            missing = lines - len(there)
+            log.warning(
+                "%d refused rows are missing in %s/%s: somebody removed them", missing, self.folder, name
+            )
+        elif len(there) > lines:
+            write_whole(self._path / name, b"".join(there[:lines]))
 
 
-def _write(path: Any, content: bytes) -> None:
-    if not _is_local(path):
-        # An object appears when it is closed, whole.
-        with path.open("wb") as stream:
-            stream.write(content)
-        return
-    unfinished = f"{path.parent.path}/.{path.name}.unfinished"
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-    os.replace(unfinished, path.path)
-
-
-def _is_local(path: Any) -> bool:
-    return path.protocol in ("", "file", "local")
+def _is_part(name: str) -> bool:
+    return name.startswith("part-") and name.endswith(".ndjson")

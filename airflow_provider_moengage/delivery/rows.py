@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import check_customer_id
@@ -27,6 +27,9 @@ BULK_USER = in_bulk({"bulk_users": 1})
 
 class RowMapping(Protocol):
     """How the rows of one operation become what is sent."""
+
+    #: Whether a row may become something else after other rows: a later try has to look at those too.
+    remembers: ClassVar[bool]
 
     @property
     def zone(self) -> tzinfo | None:
@@ -74,6 +77,7 @@ class UserMapping:
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
+    remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     attributes: Mapping[str, str] | Sequence[str] | None = None
     types: Mapping[str, str] | None = None

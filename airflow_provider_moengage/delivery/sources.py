@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
-from itertools import islice
+from itertools import chain, islice
+from threading import Event
 from typing import Any, Protocol
 
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.causes import said_by_database, shown_with
 from airflow_provider_moengage.delivery.formats import columns_of, format_of, rows_of
 
 log = logging.getLogger(__name__)
 
 #: Rows fetched from a database at a time.
 FETCH_ROWS = 1_000
+#: What file systems tell of a file that changes with what is in it, the best first.
+KNOWN_BY = ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModified", "last_modified", "updated")
 CheckColumns = Callable[[Sequence[str]], None]
 
 
@@ -29,12 +34,24 @@ class Source(Protocol):
         """Rows in all; TypeError where nobody knows before the end."""
         ...
 
-    def rows(self, check_columns: CheckColumns) -> Generator[object, None, None]:
+    def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
+        """
+        Get ready to be read, now and by a later try of the same task.
+
+        :param check_columns: as :meth:`rows` takes it.
+        :param halt: ends what takes long, once it is set.
+        :return: what the rows are known by: the same text means the same rows in the same order; None: they cannot be
+            read again.
+        """
+        ...
+
+    def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
         Give the rows, in the source's order.
 
         :param check_columns: called with the columns that all rows share, where there are such, before the
             first row is given.
+        :param start: the position of the first row to give, from 0.
         """
         ...
 
@@ -62,9 +79,16 @@ class Rows:
 
     __repr__ = __str__
 
-    def rows(self, check_columns: CheckColumns) -> Generator[object, None, None]:
+    def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
+        """Give what the rows are known by: a sum of all that is in them."""
+        total = hashlib.sha256()
+        for row in self._listed():
+            total.update(_as_text(row).encode("utf-8", "backslashreplace") + b"\n")
+        return f"rows:{total.hexdigest()}"
+
+    def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """Give the rows; each has its own columns, so there is nothing to check before the first."""
-        yield from self._listed()
+        yield from islice(self._listed(), start, None)
 
     def _listed(self) -> Sequence[object]:
         if isinstance(self._rows, str):
@@ -100,6 +124,13 @@ class Rows:
             ) from None
 
 
+def _as_text(row: object) -> str:
+    try:
+        return repr(row)
+    except RecursionError:
+        return type(row).__name__
+
+
 def _is_python_repr(text: str) -> bool:
     try:
         return isinstance(ast.literal_eval(text.strip()), (list, tuple, dict))
@@ -121,7 +152,11 @@ class Guarded:
     def __len__(self) -> int:
         return len(self._source)
 
-    def rows(self, check_columns: CheckColumns) -> Generator[object, None, None]:
+    def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
+        """Get the guarded source ready."""
+        return self._source.prepare(check_columns, halt)
+
+    def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
         Give the rows.
 
@@ -134,7 +169,7 @@ class Guarded:
                 f"the source has more than max_users={self._most} users; nothing was sent. Raise max_users if all of "
                 "them are meant"
             )
-        yield from held
+        yield from islice(held, start, None)
 
 
 class SqlSource:
@@ -163,9 +198,26 @@ class SqlSource:
     def __len__(self) -> int:
         raise TypeError("a query does not tell its number of rows before its end")
 
-    def rows(self, check_columns: CheckColumns) -> Generator[object, None, None]:
+    def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
+        """A query may give other rows the next time, or the same in another order."""
+        return None
+
+    def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
         Run the query and give its rows as dicts.
+
+        :raises MoEngageParameterError: the connection is no database's, or the statement returns no rows.
+        """
+        with self.chunks(check_columns) as (columns, chunks):
+            for row in islice(chain.from_iterable(chunks), start, None):
+                yield dict(zip(columns, row, strict=True))
+
+    @contextmanager
+    def chunks(
+        self, check_columns: CheckColumns
+    ) -> Iterator[tuple[list[str], Iterator[Iterable[Sequence[Any]]]]]:
+        """
+        Run the query and give its columns and its rows, :data:`FETCH_ROWS` at a time.
 
         :raises MoEngageParameterError: the connection is no database's, or the statement returns no rows.
         """
@@ -173,9 +225,7 @@ class SqlSource:
             if columns is None:
                 raise MoEngageParameterError("sql returns no rows; use one statement that selects some")
             check_columns(columns)
-            for chunk in chunks:
-                for row in chunk:
-                    yield dict(zip(columns, row, strict=True))
+            yield columns, chunks
 
     @contextmanager
     def _cursor(self) -> Iterator[tuple[list[str] | None, Iterator[Iterable[Sequence[Any]]]]]:
@@ -208,8 +258,8 @@ class SqlSource:
                 result = connection.exec_driver_sql(self._sql, self._parameters)
             except ProgrammingError as error:
                 raise MoEngageParameterError(
-                    f"sql is not one statement that returns rows: {type(error.orig).__name__}: {error.orig}"
-                ) from error
+                    f"sql is not one statement that returns rows: {said_by_database(error)}"
+                ) from shown_with(error)
             with closing(result):
                 yield (
                     (list(result.keys()), result.partitions(FETCH_ROWS))
@@ -268,12 +318,29 @@ class FileSource:
     def __len__(self) -> int:
         raise TypeError("files do not tell their number of rows before their end")
 
-    def rows(self, check_columns: CheckColumns) -> Generator[object, None, None]:
+    def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
+        """
+        Give what the rows are known by: the files' names, and their sizes and times or what their store knows them by.
+
+        :raises MoEngageParameterError: there is no such file, or one whose format is unknown.
+        """
+        total = hashlib.sha256()
+        for file in self._files():
+            info = file.fs.info(file.path)
+            known_by = next((info[name] for name in KNOWN_BY if info.get(name) is not None), None)
+            total.update(f"{file} {info.get('size')} {known_by}\n".encode("utf-8", "backslashreplace"))
+        return f"files:{total.hexdigest()}"
+
+    def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
         Read the files one after another, by name.
 
         :raises MoEngageParameterError: there is no such file, or one whose format is unknown.
         """
+        with closing(self._rows(check_columns)) as rows:
+            yield from islice(rows, start, None)
+
+    def _rows(self, check_columns: CheckColumns) -> Generator[object, None, None]:
         files = self._files()
         # All headers before the first row: a fault in the last file must not show after the first was sent.
         for file in files:

@@ -30,9 +30,9 @@ class RunMetrics:
         self._counted: dict[str, int] = {}
 
     def __call__(self, progress: Progress) -> None:
-        """Add what has come since the last call."""
-        self._count(ROWS_ACCEPTED, progress.accepted)
-        self._count(ROWS_REJECTED, progress.rejected)
+        """Add what has come since the last call; what earlier tries did was added by them."""
+        self._count(ROWS_ACCEPTED, progress.accepted - progress.earlier.accepted)
+        self._count(ROWS_REJECTED, progress.rejected - progress.earlier.rejected)
         # Whole seconds, because some StatsD servers cut the rest of a counter off; it is in the next call's.
         self._count(THROTTLED_SECONDS, round(progress.throttled_seconds))
 

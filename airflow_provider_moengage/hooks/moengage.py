@@ -342,6 +342,9 @@ class MoEngageHook(BaseHook):
             validate_only=validate_only,
             # A dashboard shows what MoEngage got and refused: of a rehearsal, nothing.
             observe=None if validate_only else RunMetrics(operation.endpoint),
+            checkpoints=options.get("checkpoints"),
+            patience=options.get("patience"),
+            ending=options.get("ending"),
         ).run()
         if complete is not None:
             run = complete(run)

@@ -9,11 +9,17 @@ from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageParameterError,
     MoEngageRequestRefused,
+    MoEngageStagedRowsDamaged,
+    MoEngageUnsafeRestart,
+    MoEngageWindowSpent,
 )
+from airflow_provider_moengage.delivery.causes import said_of, shown_with
 from airflow_provider_moengage.delivery.pipeline import Run
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 
 MAX_CONCURRENCY = 256
+#: What a retry would meet again.
+HOPELESS = (MoEngageRequestRefused, MoEngageParameterError, MoEngageStagedRowsDamaged, MoEngageUnsafeRestart)
 
 
 def check_max_rejected(value: object) -> None:
@@ -58,14 +64,18 @@ def conclude(run: Run, max_rejected: float) -> dict[str, Any]:
 
     :raises MoEngageTaskFailed: a retry would not mend it.
     :raises MoEngageIncompleteRun: a retry goes on.
+    :raises MoEngageWindowSpent: the run goes on once the rate window has reset.
     """
     report, cause = run.report, run.stopped_by
     counts = "{read} rows read, {accepted} accepted, {rejected} refused, {unsent} not sent".format_map(report)
-    if isinstance(cause, (MoEngageRequestRefused, MoEngageParameterError)):
+    if isinstance(cause, HOPELESS):
         raise MoEngageTaskFailed(f"{cause} ({counts})", report=report) from cause
+    if isinstance(cause, MoEngageWindowSpent):
+        raise cause
     if isinstance(cause, Exception):
-        what = str(cause) if isinstance(cause, MoEngageError) else f"{type(cause).__name__}: {cause}"
-        raise MoEngageIncompleteRun(f"The run ended early: {what} ({counts})", report=report) from cause
+        text = f"The run ended early: {said_of(cause)} ({counts})"
+        retry_after = cause.retry_after if isinstance(cause, MoEngageError) else None
+        raise MoEngageIncompleteRun(text, report=report, retry_after=retry_after) from shown_with(cause)
     if cause is not None:
         # A time-out or a signal: it must reach Airflow as it is.
         raise cause

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from datetime import datetime, timedelta, timezone
+from math import inf
+from typing import Any, Literal, NoReturn
 
-from airflow_provider_moengage._compat import AirflowSkipException, BaseOperator, Context
-from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage._compat import (
+    AirflowSkipException,
+    BaseOperator,
+    Context,
+    DateTimeTrigger,
+)
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
+from airflow_provider_moengage.delivery.ending import Ending
+from airflow_provider_moengage.delivery.folders import task_folder
 from airflow_provider_moengage.delivery.sources import FileSource, Rows, Source, SqlSource
-from airflow_provider_moengage.exceptions import MoEngageTaskFailed
+from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.hooks.outcome import check_concurrency, check_max_rejected
+from airflow_provider_moengage.operators.durability import durability_of
 
+#: Seconds: a shorter wait is not worth a deferral, which costs the start of a new process.
+DEFAULT_DEFER_THRESHOLD = 15.0
 ON_EMPTY = ("success", "skip", "fail")
 
 
@@ -32,9 +44,20 @@ def template_fields(rows_parameter: str, *more: str) -> tuple[str, ...]:
         "parameters",
         "path",
         "rejected_path",
+        "staging_path",
         "project_code",
         *more,
     )
+
+
+def check_on_restart(on_restart: object) -> None:
+    """
+    Check what a retry does with events that an earlier try may have sent.
+
+    :raises MoEngageParameterError: it is neither ``fail`` nor ``resend``.
+    """
+    if on_restart not in ("fail", "resend"):
+        raise MoEngageParameterError(f"on_restart is {on_restart!r}; use 'fail' or 'resend'")
 
 
 def check_on_missing(on_missing: object) -> None:
@@ -95,11 +118,21 @@ class MoEngageSendOperator(BaseOperator):
     :param project_code: the project of a Portfolio workspace, in place of the connection's; templated.
     :param on_empty: what no rows at all mean: ``success`` with a warning, ``skip`` or ``fail``.
     :param validate_only: do everything but sending; the report then counts the good rows as ``valid``.
+    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are copied
+        there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
+    :param durable: let a retry go on where the try before it ended, wherever that can be.
+    :param deferrable: give the worker's slot back while a rate window is waited for; None: ``[operators]
+        default_deferrable``.
+    :param defer_threshold: seconds of waiting from which the task is deferred.
     :return: the report, which is also pushed under the XCom key ``report`` however the task ends.
     """
 
     #: The parameter that takes rows.
     rows_parameter: str
+    #: Whether a later try can go on where an earlier one ended.
+    resumable = True
+    #: Whether events may be among what it sends, which are there twice if they are sent twice.
+    sends_events = False
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}
 
@@ -118,6 +151,10 @@ class MoEngageSendOperator(BaseOperator):
         project_code: str | None = None,
         on_empty: Literal["success", "skip", "fail"] = "success",
         validate_only: bool = False,
+        staging_path: str | None = None,
+        durable: bool = True,
+        deferrable: bool | None = None,
+        defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -133,6 +170,11 @@ class MoEngageSendOperator(BaseOperator):
         self.project_code = project_code
         self.on_empty = on_empty
         self.validate_only = validate_only
+        self.staging_path = staging_path
+        self.durable = durable
+        self.deferrable = deferrable
+        self.defer_threshold = defer_threshold
+        self._ending: Ending | None = None
         self._check_source()
         check_concurrency(concurrency)
         check_max_rejected(max_rejected)
@@ -140,28 +182,58 @@ class MoEngageSendOperator(BaseOperator):
             raise MoEngageParameterError(f"on_empty is {on_empty!r}; use one of {', '.join(ON_EMPTY)}")
         if not isinstance(validate_only, bool):
             raise MoEngageParameterError(f"validate_only is {validate_only!r}; use True or False")
+        self._check_durability()
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
-        Deliver the rows.
+        Deliver the rows; a retry goes on where the try before it ended.
 
         :raises MoEngageTaskFailed: a retry would not mend it; it names the reasons.
         :raises MoEngageIncompleteRun: rows were left unsent; a retry sends them.
         """
+        return self._run(context)
+
+    def resume(self, context: Context, event: object = None) -> dict[str, Any]:
+        """Go on after a deferral: the rate window has reset. Result and errors as :meth:`execute`."""
+        return self._run(context)
+
+    def on_kill(self) -> None:
+        """Tell a run to end: what is in flight settles within three seconds, and a retry goes on from there."""
+        if self._ending is not None:
+            self._ending.order()
+
+    def _run(self, context: Context) -> dict[str, Any]:
+        self._ending = ending = Ending()
         try:
-            source = self._source()
+            durability = durability_of(self, self._source(), context)
+            defers = durability.defers(self)
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from error
-        report = self._send(
-            MoEngageHook(self.moengage_conn_id, project_code=self.project_code),
-            source,
-            concurrency=self.concurrency,
-            max_rejected=self.max_rejected,
-            rejected_path=self._rejected_folder(context),
-            replace_rejected="ti" in context,
-            validate_only=self.validate_only,
-            on_report=lambda report: self._publish(report, context),
-        )
+        ended = False
+        try:
+            report = self._send(
+                MoEngageHook(self.moengage_conn_id, project_code=self.project_code),
+                durability.source,
+                concurrency=self.concurrency,
+                max_rejected=self.max_rejected,
+                rejected_path=self._rejected_folder(context),
+                replace_rejected="ti" in context,
+                validate_only=self.validate_only,
+                on_report=lambda report: self._publish(report, context),
+                checkpoints=durability.checkpoints,
+                patience=self.defer_threshold if defers else None,
+                ending=ending,
+            )
+            if ending.ordered:
+                raise MoEngageIncompleteRun("The task was told to end when all was done", report=report)
+            ended = True
+        except MoEngageWindowSpent as spent:
+            ended = True
+            self._defer(spent.retry_after or 0.0)
+        finally:
+            if not ended:
+                durability.tell_what_stays()
+        durability.forget()
         if report["read"] == 0:
             self._end_empty(report)
         return report
@@ -169,6 +241,29 @@ class MoEngageSendOperator(BaseOperator):
     @abstractmethod
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
         """Hand the rows to the hook's method for this operation."""
+
+    def _check_durability(self) -> None:
+        if not isinstance(self.durable, bool):
+            raise MoEngageParameterError(f"durable is {self.durable!r}; use True or False")
+        if self.deferrable not in (None, True, False):
+            raise MoEngageParameterError(f"deferrable is {self.deferrable!r}; use True, False or None")
+        threshold = self.defer_threshold
+        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold < inf:
+            raise MoEngageParameterError(f"defer_threshold is {threshold!r}; use a number of seconds from 0")
+        if self.deferrable and not self.resumable:
+            raise MoEngageParameterError(
+                f"deferrable is True, but {type(self).__name__} keeps what it reads in its process; leave it out"
+            )
+        if self.deferrable and not self.durable:
+            raise MoEngageParameterError(
+                "deferrable is True and durable is False; a deferred task goes on from its checkpoint, so leave "
+                "durable as it is"
+            )
+
+    def _defer(self, seconds: float) -> NoReturn:
+        moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+        self.log.info("Deferred for %.0f s, until the rate window has reset", seconds)
+        self.defer(trigger=DateTimeTrigger(moment=moment), method_name="resume")
 
     def _check_source(self) -> None:
         given = {
@@ -209,12 +304,7 @@ class MoEngageSendOperator(BaseOperator):
         if not self.rejected_path:
             return None
         ti = context.get("ti")
-        if ti is None:
-            return str(self.rejected_path)
-        steps = [ti.dag_id, ti.run_id, ti.task_id]
-        if ti.map_index is not None and ti.map_index >= 0:
-            steps.append(str(ti.map_index))
-        return "/".join([str(self.rejected_path).rstrip("/"), *(step.replace("/", "_") for step in steps)])
+        return str(self.rejected_path) if ti is None else task_folder(str(self.rejected_path), ti)
 
     def _publish(self, report: dict[str, Any], context: Context) -> None:
         self.log.info("Report: %s", report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.elements import ElementMapping
@@ -12,7 +12,12 @@ from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.outcome import check_max_bytes
-from airflow_provider_moengage.operators.base import MoEngageSendOperator, RowsParameter, template_fields
+from airflow_provider_moengage.operators.base import (
+    MoEngageSendOperator,
+    RowsParameter,
+    check_on_restart,
+    template_fields,
+)
 
 
 class MoEngageBulkImportOperator(MoEngageSendOperator):
@@ -28,10 +33,13 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
     :param identifiers: the active identifiers of an Identity Resolution workspace.
     :param add_to_arrays: array attribute of customers → the attribute of a row that holds what is added to it.
     :param remove_from_arrays: the same for what is removed.
+    :param on_restart: what a retry does with events where it cannot go on where the try before it ended, and does not know
+        which of them that one sent: ``fail`` before the first of them, or ``resend`` all.
     :param max_bytes: the largest body of one call: MoEngage's OpenAPI document says 100 KB, its general text 128 KB.
     """
 
     rows_parameter = "elements"
+    sends_events = True
     elements = RowsParameter()
     template_fields: Sequence[str] = template_fields("elements")
 
@@ -44,6 +52,7 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
         identifiers: Sequence[str] = (),
         add_to_arrays: Mapping[str, str] | None = None,
         remove_from_arrays: Mapping[str, str] | None = None,
+        on_restart: Literal["fail", "resend"] = "fail",
         max_bytes: int = BULK_IMPORT.max_bytes,
         **kwargs: Any,
     ) -> None:
@@ -54,8 +63,10 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
         self.identifiers = identifiers
         self.add_to_arrays = add_to_arrays
         self.remove_from_arrays = remove_from_arrays
+        self.on_restart = on_restart
         self.max_bytes = max_bytes
         check_max_bytes(max_bytes)
+        check_on_restart(on_restart)
         self._mapping()
 
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:

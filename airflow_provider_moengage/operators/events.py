@@ -11,7 +11,12 @@ from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.outcome import check_max_bytes
-from airflow_provider_moengage.operators.base import MoEngageSendOperator, RowsParameter, template_fields
+from airflow_provider_moengage.operators.base import (
+    MoEngageSendOperator,
+    RowsParameter,
+    check_on_restart,
+    template_fields,
+)
 
 
 class MoEngageTrackEventsOperator(MoEngageSendOperator):
@@ -31,11 +36,14 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param identifiers: the active identifiers of an Identity Resolution workspace.
     :param on_unknown: what becomes of events whose request got no answer: ``resend`` or ``reject``.
+    :param on_restart: what a retry does that cannot go on where the try before it ended, and does not know which events
+        that one sent: ``fail`` without sending, or ``resend`` all of them.
     :param bulk: pack the events of many users into calls of Bulk Import.
     :param max_bytes: the largest body of one such call.
     """
 
     rows_parameter = "events"
+    sends_events = True
     events = RowsParameter()
     template_fields: Sequence[str] = template_fields("events")
 
@@ -51,6 +59,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         timezone: str | None = None,
         identifiers: Sequence[str] = (),
         on_unknown: Literal["resend", "reject"] = "resend",
+        on_restart: Literal["fail", "resend"] = "fail",
         bulk: bool = False,
         max_bytes: int = BULK_IMPORT.max_bytes,
         **kwargs: Any,
@@ -65,11 +74,13 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         self.timezone = timezone
         self.identifiers = identifiers
         self.on_unknown = on_unknown
+        self.on_restart = on_restart
         self.bulk = bulk
         self.max_bytes = max_bytes
         check_max_bytes(max_bytes)
         if on_unknown not in ("resend", "reject"):
             raise MoEngageParameterError(f"on_unknown is {on_unknown!r}; use 'resend' or 'reject'")
+        check_on_restart(on_restart)
         self._mapping()
 
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:

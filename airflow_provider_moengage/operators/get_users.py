@@ -46,6 +46,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
     """
 
     rows_parameter = "users"
+    resumable = False
     users = RowsParameter()
     template_fields: Sequence[str] = template_fields(
         "users", "output_path", "output_table", "output_conn_id", "missing_path"
@@ -99,7 +100,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         """
         self._sink: Sink = self._new_sink()
         self._not_found: list[str] = []
-        report = super().execute(context)
+        report = self._run(context)
         if isinstance(self._sink, ListSink):
             return {**report, "users": self._sink.users, "users_not_found": self._not_found}
         return report

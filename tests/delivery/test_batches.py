@@ -53,13 +53,12 @@ def batch_of(*forms: Form) -> Batch:
     return batch
 
 
-@given(st.integers(0, 5), st.booleans())
-def test_what_is_cut_keeps_the_order_and_what_is_unknown(place: int, unknown: bool):
-    first, second = batch_of(*[Form({"users": 1})] * 5).cut(place, unknown=unknown)
+@given(st.integers(0, 5))
+def test_what_is_cut_keeps_the_order(place: int):
+    first, second = batch_of(*[Form({"users": 1})] * 5).cut(place)
     assert [entry.position for entry in first.entries] == list(range(place))
     assert [entry.position for entry in second.entries] == list(range(place, 5))
     assert first.contents + second.contents == [bytes([n]) for n in range(5)]
-    assert all(part.unknown is unknown for part in (first, second, *first.cut(place), *second.cut(0)))
 
 
 def test_a_batch_is_cut_to_what_is_granted_of_every_quota():

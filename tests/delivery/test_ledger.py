@@ -15,8 +15,9 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.delivery import rejected
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Form
+from airflow_provider_moengage.delivery.journal import Journal
 from airflow_provider_moengage.delivery.ledger import Ledger
-from airflow_provider_moengage.delivery.rejected import RejectedParts
+from airflow_provider_moengage.delivery.rejected import RejectedParts, line_of
 
 ACCEPTED = Answer({}, None)
 DEAD = MoEngageServerError("MoEngage answered 500", status=500)
@@ -88,7 +89,8 @@ def test_fifty_refusals_of_one_type_without_a_success_are_hopeless_and_one_succe
 def test_a_refused_row_stands_in_its_part_with_everything_that_is_needed_to_mend_it(tmp_path):
     parts = RejectedParts(str(tmp_path / "new" / "folder"), replace=False)
     parts.open()
-    ledger = Ledger(parts)
+    ledger = Ledger(keep_rejected=True)
+    journal = Journal(ledger, parts, None, lambda: 0.0)
     error = MoEngageRecordRefused(
         "MoEngage answered 400 T",
         status=400,
@@ -98,7 +100,7 @@ def test_a_refused_row_stands_in_its_part_with_everything_that_is_needed_to_mend
     )
     ledger.refuse(Entry(7, {"customer_id": "a1", "name": b"x", "half": "\ud800"}), error)
     ledger.refuse(Entry(8, "no row"), MoEngageRecordInvalid("row_type", "a row is of type str"))
-    ledger.flush()
+    journal.close()
     (part,) = (tmp_path / "new" / "folder").iterdir()
     lines = part.read_text().splitlines()
     assert json.loads(lines[0]) == {
@@ -118,7 +120,7 @@ def test_parts_are_written_as_they_fill_and_never_torn(tmp_path, monkeypatch):
     parts = RejectedParts(str(tmp_path), replace=False)
     parts.open()
     for number in range(25):
-        parts.add({"position": number})
+        parts.add([line_of({"position": number})])
     assert len(list(tmp_path.iterdir())) == 2
     parts.flush()
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -134,7 +136,7 @@ def test_a_retry_replaces_the_parts_of_the_try_before_and_nothing_else(tmp_path)
     for replace in (True, True, False):
         parts = RejectedParts(str(tmp_path), replace=replace)
         parts.open()
-        parts.add({"position": 0})
+        parts.add([line_of({"position": 0})])
         parts.flush()
         (tmp_path / "notes.txt").write_text("mine")
     assert len(list(tmp_path.glob("part-*.ndjson"))) == 2
@@ -144,7 +146,7 @@ def test_a_retry_replaces_the_parts_of_the_try_before_and_nothing_else(tmp_path)
 def test_rows_that_could_not_be_written_are_kept_for_the_next_flush(tmp_path):
     parts = RejectedParts(str(tmp_path / "folder"), replace=False)
     parts.open()
-    parts.add({"position": 0})
+    parts.add([line_of({"position": 0})])
     (tmp_path / "folder").rmdir()
     with pytest.raises(OSError, match="folder"):
         parts.flush()

@@ -10,6 +10,7 @@ from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngage
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
+from tests.leaks import watch
 
 Failure = TypeVar("Failure", bound=BaseException)
 
@@ -21,11 +22,14 @@ class TaskInstance:
     run_id = "manual__2026-01-01T00:00:00+00:00"
     task_id = "push"
     map_index = -1
+    try_number = 1
+    max_tries = 0
 
     def __init__(self) -> None:
         self.xcoms: dict[str, Any] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
+        watch.xcom(value, key)
         self.xcoms[key] = value
 
 

@@ -172,7 +172,7 @@ def test_a_sql_template_is_rendered(track: Tracker, customers: Warehouse, tmp_pa
 
 
 def test_rows_read_before_the_source_broke_are_all_sent(track: Tracker, monkeypatch: pytest.MonkeyPatch):
-    def broken(self, check_columns):
+    def broken(self, check_columns, start=0):
         yield from ({"customer_id": f"user-{n}"} for n in range(500))
         raise OSError("the cursor is gone")
 

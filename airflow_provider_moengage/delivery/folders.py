@@ -1,0 +1,70 @@
+"""Files that are complete or absent, in folders that ``ObjectStoragePath`` knows."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def open_folder(url: str) -> Any:
+    """
+    Give a folder's path; a local one is made where it is missing.
+
+    :param url: as ``ObjectStoragePath`` takes it; the connection may stand in it (``s3://conn_id@bucket/key``).
+    :raises OSError: it cannot be made.
+    """
+    from airflow_provider_moengage._compat import object_storage_path
+
+    path = object_storage_path(url)
+    if is_local(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_whole(path: Any, content: bytes) -> None:
+    """
+    Write a file that is complete or absent, whatever ends this process; on a local disk only its owner may read it.
+
+    :raises OSError: it cannot be written.
+    """
+    if not is_local(path):
+        # An object appears when it is closed, whole.
+        with path.open("wb") as stream:
+            stream.write(content)
+        return
+    unfinished = f"{path.parent.path}/.{path.name}.unfinished"
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+    os.replace(unfinished, path.path)
+
+
+def read_whole(path: Any) -> bytes | None:
+    """
+    Read a file; None where there is none.
+
+    :raises OSError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            content: bytes = stream.read()
+            return content
+    except FileNotFoundError:
+        return None
+
+
+def is_local(path: Any) -> bool:
+    """Whether a path is one of this machine's own disks."""
+    return path.protocol in ("", "file", "local")
+
+
+def task_folder(url: str, ti: Any) -> str:
+    """
+    Give a task instance's own folder below another: ``dag/run/task``, and the map index where it is mapped.
+
+    :param ti: the task instance.
+    """
+    steps = [ti.dag_id, ti.run_id, ti.task_id]
+    if ti.map_index is not None and ti.map_index >= 0:
+        steps.append(str(ti.map_index))
+    return "/".join([url.rstrip("/"), *(step.replace("/", "_") for step in steps)])

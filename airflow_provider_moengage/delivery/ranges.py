@@ -1,0 +1,50 @@
+"""Sets of row positions as half-open ranges: few numbers, however many rows."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+
+class Ranges:
+    """
+    Positions, as sorted ranges that neither touch nor overlap.
+
+    :param ranges: ``(first, end)`` each, in any order; an empty one counts for nothing.
+    """
+
+    def __init__(self, ranges: Iterable[Sequence[int]] = ()) -> None:
+        self._firsts: list[int] = []
+        self._ends: list[int] = []
+        for first, end in sorted((first, end) for first, end in ranges if first < end):
+            if self._ends and first <= self._ends[-1]:
+                self._ends[-1] = max(self._ends[-1], end)
+            else:
+                self._firsts.append(first)
+                self._ends.append(end)
+
+    def __contains__(self, position: int) -> bool:
+        place = bisect_right(self._firsts, position) - 1
+        return place >= 0 and position < self._ends[place]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(zip(self._firsts, self._ends, strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ranges) and list(self) == list(other)
+
+    def __repr__(self) -> str:
+        return f"Ranges({list(self)})"
+
+    @property
+    def end(self) -> int:
+        """The position behind the last one; 0 where there is none."""
+        return self._ends[-1] if self._ends else 0
+
+    def beyond(self, position: int) -> Ranges:
+        """Give the positions from this one on."""
+        return Ranges((max(first, position), end) for first, end in self)
+
+    def and_also(self, positions: Iterable[int] = (), ranges: Iterable[Sequence[int]] = ()) -> Ranges:
+        """Give these positions and others."""
+        return Ranges([*self, *ranges, *((position, position + 1) for position in positions)])
