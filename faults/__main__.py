@@ -60,7 +60,7 @@ def _options() -> argparse.Namespace:
 def _say(result: Result) -> None:
     word = f"{len(result.violations)} VIOLATIONS" if result.violations else "kept"
     print(
-        f"{result.scenario}: {result.kills.total()} kills, {result.outages} outages, {result.tries} tries, "
+        f"{result.scenario}: {result.kills.total()} kills ({result.late} after the report), {result.outages} outages, {result.tries} tries, "
         f"{result.deferrals} deferrals, {result.seconds:.0f} s: {word}",
         flush=True,
     )

@@ -7,9 +7,8 @@ import os
 import signal
 import sys
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_moengage.api import client
@@ -67,6 +66,11 @@ class Attempt:
         return self.folder / f"outcome-{self.number}.json"
 
     @property
+    def report_file(self) -> Path:
+        """Where the report is that the process pushed."""
+        return self.folder / f"report-{self.number}.json"
+
+    @property
     def log_file(self) -> Path:
         """What the process said."""
         return self.folder / f"log-{self.number}.txt"
@@ -97,21 +101,21 @@ class TaskInstance:
     """
     As much of a task instance as an operator may use.
 
-    :param pushed: what it pushed to XCom.
+    :param report_file: where the report goes that is pushed to XCom.
     """
 
+    report_file: Path
     try_number: int
     dag_id: str = "campaign"
     run_id: str = "manual__2026-01-01T00:00:00+00:00"
     task_id: str = "push"
     map_index: int = -1
     max_tries: int = MAX_TRIES
-    task: Any = field(default_factory=lambda: SimpleNamespace(retries=MAX_TRIES))
-    pushed: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Keep a value."""
-        self.pushed[key] = value
+        """Keep the report."""
+        if key == "report":
+            replace(self.report_file, json.dumps(value))
 
 
 def attempt(given: Attempt) -> None:
@@ -124,7 +128,7 @@ def attempt(given: Attempt) -> None:
     os.environ["AIRFLOW_CONN_MOENGAGE_DEFAULT"] = given.connection
     os.environ["AIRFLOW_CONN_WAREHOUSE"] = json.dumps({"conn_type": "sqlite", "host": str(given.database)})
     client.FIRST_BACKOFF = FIRST_BACKOFF
-    ti = TaskInstance(given.try_number)
+    ti = TaskInstance(given.report_file, given.try_number)
     context: dict[str, Any] = {"ti": ti}
     if given.scenario.state_store:
         context["task_state_store"] = FileStateStore(given.state_file)
@@ -145,7 +149,6 @@ def attempt(given: Attempt) -> None:
         outcome["until"] = deferred.trigger.serialize()[1]["moment"].timestamp()
     except BaseException:
         outcome |= {"ended": "broke", "said": traceback.format_exc()}
-    outcome["report"] = ti.pushed.get("report")
     replace(given.outcome_file, json.dumps(outcome))
 
 
@@ -153,6 +156,7 @@ def _operator(given: Attempt) -> Any:
     scenario = given.scenario
     parameters: dict[str, Any] = {
         "task_id": "push",
+        "retries": MAX_TRIES,
         "rejected_path": given.rejected.as_uri(),
         # A share, so that it is the same for a run of any length.
         "max_rejected": 0.9,
@@ -175,8 +179,6 @@ def _operator(given: Attempt) -> Any:
         if scenario.format.startswith("csv"):
             parameters["types"] = {"number": "number"}
     operators = {"users": MoEngageTrackUsersOperator, "events": MoEngageTrackEventsOperator}
-    for k in ("deferrable", "defer_threshold", "staging_path"):
-        parameters.pop(k, None)
     return operators[scenario.kind](**parameters)
 
 

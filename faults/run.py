@@ -53,6 +53,7 @@ class Result:
     What came of a run.
 
     :param kills: by what decided their moments.
+    :param late: kills after the report, with nothing left to do but to record the end.
     :param outages: tries that MoEngage's outages ended.
     :param deferrals: how often the task gave its slot back.
     :param violations: what should not be.
@@ -61,6 +62,7 @@ class Result:
     scenario: Scenario
     kills: Counter[str] = field(default_factory=Counter)
     tries: int = 0
+    late: int = 0
     outages: int = 0
     deferrals: int = 0
     found: verify.Found = field(default_factory=verify.Found)
@@ -137,14 +139,16 @@ class Run:
         self._accompany(process, end, before)
         process.join()
         after = self._settled()
+        report = json.loads(given.report_file.read_bytes()) if given.report_file.exists() else None
         if process.exitcode == -signal.SIGKILL:
+            self._result.late += report is not None
             if not self._result.violations:
                 self._result.kills[end.what] += 1
             return {"ended": "killed"}
         if process.exitcode or not given.outcome_file.exists():
             self._violates(f"process {given.number} ended with {process.exitcode}")
             return {"ended": "broke"}
-        outcome: dict[str, Any] = json.loads(given.outcome_file.read_bytes())
+        outcome = {**json.loads(given.outcome_file.read_bytes()), "report": report}
         self._check_exit(given, outcome, after["requests"] - before["requests"])
         return outcome
 
