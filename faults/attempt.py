@@ -34,7 +34,7 @@ FIRST_BACKOFF = 0.01
 #: A call of Bulk Import, so small that many of them are in flight.
 BULK_BYTES = 15_000
 #: Seconds: a window of the sandbox is one second long.
-DEFER_THRESHOLD = 0.3
+DEFER_THRESHOLD = 0.1
 #: What a process does to files, as Python's audit hooks name it.
 FILE_OPERATIONS = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"})
 
@@ -50,6 +50,7 @@ class Attempt:
     :param try_number: as Airflow counts it: going on after a deferral is the same try.
     :param resumes: the method to call in place of ``execute``, and what goes with it.
     :param killed_before: the file operation before which the process kills itself, from 1; None: none.
+    :param after_report: whether operations count from the report on.
     """
 
     scenario: Scenario
@@ -59,6 +60,7 @@ class Attempt:
     try_number: int
     resumes: tuple[str, dict[str, Any]] | None = None
     killed_before: int | None = None
+    after_report: bool = False
 
     @property
     def outcome_file(self) -> Path:
@@ -133,7 +135,9 @@ def attempt(given: Attempt) -> None:
     if given.scenario.state_store:
         context["task_state_store"] = FileStateStore(given.state_file)
     if given.killed_before is not None:
-        _kill_before(given.killed_before, str(given.folder))
+        _kill_before(
+            given.killed_before, given.folder, given.report_file if given.after_report else given.folder
+        )
     method, arguments = given.resumes or ("execute", {})
     outcome: dict[str, Any] = {}
     try:
@@ -182,15 +186,22 @@ def _operator(given: Attempt) -> Any:
     return operators[scenario.kind](**parameters)
 
 
-def _kill_before(number: int, folder: str) -> None:
-    """Kill this process before it does something to a file of its run for the so-manieth time."""
-    seen = 0
+def _kill_before(number: int, folder: Path, first: Path) -> None:
+    """
+    Kill this process before it does something to a file of its run for the so-manieth time.
+
+    :param folder: the run's; other files are nobody's business here.
+    :param first: what lies below it, or is it, begins the count.
+    """
+    seen, began = 0, False
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
-        if event in FILE_OPERATIONS and str(arguments[0]).startswith(folder):
-            seen += 1
-            if seen == number:
-                os.kill(os.getpid(), signal.SIGKILL)
+        nonlocal seen, began
+        if event not in FILE_OPERATIONS or not str(arguments[0]).startswith(str(folder)):
+            return
+        began = began or str(arguments[event == "os.rename"]).startswith(str(first))
+        seen += began
+        if seen == number:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)

@@ -12,6 +12,7 @@ from faults.verify import Found
 PATH = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
 BEGIN, END = "<!-- campaign -->", "<!-- end of campaign -->"
 NAMES = {"list": "a list", "sql": "staged SQL", "file": "files"}
+MOMENTS = ("rows", "seconds", "file operation", "last operation")
 HEADINGS = ("source", "of", "runs", "kills", "rows", "lost", "applied again", "`unknown`", "twice")
 
 
@@ -55,11 +56,12 @@ def table(done: Sequence[Result]) -> str:
 def sentence(done: Sequence[Result], seconds: float) -> str:
     """Say in words what the table does not."""
     found = total(done)
-    moments = [sum(result.kills[what] for result in done) for what in ("rows", "seconds", "file operation")]
+    moments = [sum(result.kills[what] for result in done) for what in MOMENTS]
     share = found.users_repeated / found.users if found.users else 0.0
     return (
         f"{len(done)} runs, {sum(result.tries for result in done)} tries, {kills(done)} kills ({moments[0]} after a "
-        f"random number of rows, {moments[1]} in the first second, {moments[2]} between two file operations), "
+        f"random number of rows, {moments[1]} in the first second, {moments[2]} between two file operations, {moments[3]} "
+        f"between the report and the end), "
         f"{sum(result.outages for result in done)} outages of MoEngage, "
         f"{sum(result.deferrals for result in done)} deferrals, in {seconds / 60:.0f} minutes. {found.lost} rows lost. "
         f"{found.refused:,} refused rows, each in the parts once. Of {found.users:,} users, {share:.1%} had a row "

@@ -19,13 +19,13 @@ from faults.moments import Moment, moment
 from faults.rows import Planned, planned, write
 from faults.scenarios import Scenario
 
-#: Units of the sandbox's windows, which are a second long: single calls seldom reach theirs, bulk calls do.
+#: Units of the sandbox's windows, which are a second long: so few that they are waited for.
 WINDOWS: dict[str, Any] = {
     "window_seconds": 1.0,
-    "users_per_minute": 1_500,
-    "events_per_minute": 1_500,
-    "bulk_users_per_minute": 6_000,
-    "bulk_events_per_minute": 6_000,
+    "users_per_minute": 900,
+    "events_per_minute": 900,
+    "bulk_users_per_minute": 2_500,
+    "bulk_events_per_minute": 2_500,
     # What happened is read from the users and events; remembering the calls would take memory alone.
     "requests_kept": 0,
 }
@@ -85,19 +85,21 @@ class Run:
         self._chance = Random(f"{scenario.seed}/moments")
         self._result = Result(scenario)
         self._plan: Planned = planned(scenario)
-        self._ended: dict[str, Any] = {}
+        self._report: dict[str, Any] | None = None
 
     def __call__(self) -> Result:
         """Let the task be killed until it has had its kills, and then succeed."""
         began = time.monotonic()
         write(self._scenario, self._plan, self._folder)
         self._prepare_sandbox()
-        resumes, process = None, 0
-        self._result.tries = 1
-        while self._ended.get("ended") != "success" and not self._result.violations:
+        process, resumes, ended, end = 0, None, "", Moment()
+        while ended != "success" and not self._result.violations:
             process += 1
-            left = self._scenario.kills - self._result.kills.total()
-            planned_end = moment(self._scenario, self._chance) if left > 0 else Moment()
+            if ended != "deferred":
+                self._begin_try()
+            # A number of rows goes on to count over deferrals, what else there is does not.
+            if ended != "deferred" or end.rows is None:
+                end = self._next_moment()
             given = Attempt(
                 self._scenario,
                 self._folder,
@@ -105,15 +107,23 @@ class Run:
                 process,
                 self._result.tries,
                 resumes,
-                planned_end.file_operation,
+                end.file_operation,
+                end.after_report,
             )
-            self._ended = self._attempted(given, planned_end)
-            resumes = self._ended.get("resumes")
-            self._result.tries += self._ended["ended"] in ("killed", "retry")
+            outcome = self._attempted(given, end)
+            ended, resumes = outcome["ended"], outcome.get("resumes")
         if not self._result.violations:
             self._judge()
         self._result.seconds = time.monotonic() - began
         return self._result
+
+    def _begin_try(self) -> None:
+        self._result.tries += 1
+        self._before, self._began, self._deferrals = self._settled(), time.monotonic(), 0
+
+    def _next_moment(self) -> Moment:
+        left = self._scenario.kills - self._result.kills.total()
+        return moment(self._scenario, self._chance) if left > 0 else Moment()
 
     def _prepare_sandbox(self) -> None:
         self._sandbox.reset()
@@ -131,28 +141,29 @@ class Run:
 
     def _attempted(self, given: Attempt, end: Moment) -> dict[str, Any]:
         """Run one process to its end, whichever that is, and give what it wrote down."""
-        before = self._settled()
         process = multiprocessing.get_context("forkserver").Process(
             target=attempt, args=(given,), daemon=True
         )
         process.start()
-        self._accompany(process, end, before)
+        self._accompany(process, end)
         process.join()
         after = self._settled()
-        report = json.loads(given.report_file.read_bytes()) if given.report_file.exists() else None
+        self._report = json.loads(given.report_file.read_bytes()) if given.report_file.exists() else None
         if process.exitcode == -signal.SIGKILL:
-            self._result.late += report is not None
             if not self._result.violations:
                 self._result.kills[end.what] += 1
+                self._result.late += self._report is not None
             return {"ended": "killed"}
         if process.exitcode or not given.outcome_file.exists():
             self._violates(f"process {given.number} ended with {process.exitcode}")
             return {"ended": "broke"}
-        outcome = {**json.loads(given.outcome_file.read_bytes()), "report": report}
-        self._check_exit(given, outcome, after["requests"] - before["requests"])
+        outcome: dict[str, Any] = json.loads(given.outcome_file.read_bytes())
+        self._check_exit(f"process {given.number}", outcome)
+        if self._report is not None:
+            self._check_report(f"the report of process {given.number}", self._report, after)
         return outcome
 
-    def _accompany(self, process: Any, end: Moment, before: dict[str, Any]) -> None:
+    def _accompany(self, process: Any, end: Moment) -> None:
         """Wait for the end of a process; kill it, or begin an outage, when its moment has come."""
         began = time.monotonic()
         outage = False
@@ -160,11 +171,7 @@ class Run:
             seconds = time.monotonic() - began
             if end.seconds is not None and seconds >= end.seconds:
                 process.kill()
-            elif (
-                end.rows is not None
-                and not outage
-                and self._applied(self._sandbox.state(), before) >= end.rows
-            ):
+            elif end.rows is not None and not outage and self._applied() >= end.rows:
                 if end.is_outage:
                     outage = True
                     self._result.outages += 1
@@ -179,10 +186,10 @@ class Run:
             self._sandbox.clear_faults()
             self._put_faults()
 
-    @staticmethod
-    def _applied(state: dict[str, Any], before: dict[str, Any]) -> int:
-        """Say how many rows were applied since."""
-        applied: int = sum(state[what] - before[what] for what in ("updates", "events"))
+    def _applied(self) -> int:
+        """Say how many rows were applied in this try."""
+        state = self._sandbox.state()
+        applied: int = sum(state[what] - self._before[what] for what in ("updates", "events"))
         return applied
 
     def _settled(self) -> dict[str, Any]:
@@ -199,28 +206,36 @@ class Run:
             seen = state["requests"]
             time.sleep(2 * LOOK)
 
-    def _check_exit(self, given: Attempt, outcome: dict[str, Any], requests: int) -> None:
-        """Check how a process ended, and that its report adds up."""
-        ended, report = outcome["ended"], outcome["report"]
-        if ended in ("failed", "broke"):
-            self._violates(f"process {given.number} ended as {ended}: {outcome['said']}")
-            return
+    def _check_exit(self, process: str, outcome: dict[str, Any]) -> None:
+        ended = outcome["ended"]
         if ended == "deferred":
             self._result.deferrals += 1
+            self._deferrals += 1
             time.sleep(max(0.0, outcome["until"] - time.time()))
-            return
-        if report is None:
-            self._violates(f"process {given.number} ended as {ended} and pushed no report")
-            return
+        elif ended in ("failed", "broke"):
+            self._violates(f"{process} ended as {ended}: {outcome['said']}")
+        elif self._report is None:
+            self._violates(f"{process} ended as {ended} and pushed no report")
+
+    def _check_report(self, name: str, report: dict[str, Any], after: dict[str, Any]) -> None:
+        """Check that the rows of a report add up, and that what counts by try is of this try."""
         if report["read"] != report["accepted"] + report["rejected"] + report["unsent"]:
-            self._violates(f"the report of process {given.number} does not add up: {report}")
-        if given.resumes is None and report["requests"] != requests:
+            self._violates(f"{name} does not add up: {report}")
+        # What a deferral brings is counted before it.
+        deferrals = report["deferrals"] in (self._deferrals, self._deferrals + 1)
+        requests = after["requests"] - self._before["requests"]
+        if report["requests"] != requests:
+            self._violates(f"{name} says {report['requests']} requests, and the sandbox saw {requests}")
+        if not deferrals:
+            self._violates(f"{name} says {report['deferrals']} deferrals, and there were {self._deferrals}")
+        seconds = time.monotonic() - self._began
+        if not 0 <= report["duration_seconds"] <= seconds:
             self._violates(
-                f"process {given.number} reports {report['requests']} requests, and the sandbox saw {requests}"
+                f"{name} says {report['duration_seconds']} seconds of a try that took {seconds:.3f}"
             )
 
     def _judge(self) -> None:
-        scenario, found, report = self._scenario, self._result.found, self._ended["report"]
+        scenario, found, report = self._scenario, self._result.found, self._report or {}
         found.unknown = report["unknown"]
         wrong, given_up = verify.rejected(self._plan, self._folder / "rejected", found)
         wrong += verify.counts(self._plan, report, found.refused)
