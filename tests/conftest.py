@@ -12,8 +12,18 @@ from hypothesis import settings
 from tests.dag_runs import migrated_database, run_dag
 from tests.postgres import postgres_server
 from tests.redis_server import own_redis_server, redis_server
+from tests.watching import leaks, pytest_runtest_makereport, watched_suite
 
-__all__ = ["migrated_database", "own_redis_server", "postgres_server", "redis_server", "run_dag"]
+__all__ = [
+    "leaks",
+    "migrated_database",
+    "own_redis_server",
+    "postgres_server",
+    "pytest_runtest_makereport",
+    "redis_server",
+    "run_dag",
+    "watched_suite",
+]
 
 
 # The same examples in every run, so that a change and not chance turns a test red; HYPOTHESIS_PROFILE=default explores.
@@ -23,6 +33,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "volume: sends or reads many rows, which takes seconds")
+    config.addinivalue_line(
+        "markers", "shows(kind, where, reason): shows on purpose what tests.leaks looks for"
+    )
 
 
 @pytest.fixture

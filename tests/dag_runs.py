@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.leaks import watch
+
 ROOT = Path(__file__).resolve().parent.parent
 RUN_DAG = ROOT / "demo" / "run_dag.py"
 
@@ -38,6 +40,7 @@ def run_program(*command: str | Path, env: Mapping[str, str], cwd: Path | None =
     done = subprocess.run(
         command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
+    watch.output(done.stdout, Path(command[0]).name)
     assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
     return done.stdout
 
@@ -67,6 +70,7 @@ def run_dag(migrated_database: Path, tmp_path: Path) -> Callable[..., dict[str, 
         env = airflow_environment(home, AIRFLOW__CORE__DAGS_FOLDER=str(dag_file.parent), **variables)
         result = tmp_path / "result.json"
         run_program(sys.executable, RUN_DAG, dag_file, result, json.dumps(dict(conf or {})), env=env)
+        watch.database(home / "airflow.db")
         outcome: dict[str, Any] = json.loads(result.read_text())
         return outcome
 

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.leaks import CHECKPOINT, watch
+
 
 class TaskStateStore:
     """
-    Keeps what JSON can hold, as the store of a task instance does.
+    Keeps what JSON can hold, as the store of a task instance does; the watch looks at it.
 
     :param file: where it is kept, so that a process that is killed leaves it to the next one; None: in memory.
     """
@@ -28,6 +30,7 @@ class TaskStateStore:
 
         :raises TypeError: JSON cannot hold it.
         """
+        watch(json.dumps(value, ensure_ascii=False), CHECKPOINT, key)
         self._keep({**self._kept(), key: value})
 
     def delete(self, key: str) -> None:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import sys
 
 import pytest
 
+from demo.__main__ import LOG, RUN
 from tests.dag_runs import ROOT, run_program
+from tests.leaks import watch
 
 # Only the environment of the current Airflow has the shop's generator.
 pytestmark = pytest.mark.airflow_3
@@ -25,3 +28,12 @@ def test_demo_ends_with_counts_refused_rows_and_a_profile():
     for reason in ("unknown", "date", "characters", "customer_id"):
         assert reason in printed
     assert re.search(r"^  last_order +2019-\d\d-\d\dT\d\d:\d\d:\d\dZ \(datetime\)$", printed, re.M)
+
+    said = LOG.read_text()
+    watch.output(said, LOG.name)
+    watch.database(RUN / "airflow" / "airflow.db")
+    with sqlite3.connect(RUN / "warehouse.db") as warehouse:
+        people = warehouse.execute("select id, name from customers where length(id) > 8").fetchall()
+    warehouse.close()
+    assert len(people) > 500
+    assert [name for person in people for name in person if name in said] == []

@@ -13,9 +13,12 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from airflow_provider_moengage.api.endpoints import Endpoint
 from airflow_provider_moengage.api.errors import (
+    MAX_TEXT,
     MoEngageAuthError,
     MoEngageError,
+    MoEngageNetworkError,
     MoEngagePayloadTooLarge,
     MoEngageRateLimited,
     MoEngageRecordRefused,
@@ -26,6 +29,9 @@ from airflow_provider_moengage.api.errors import (
 
 #: ``error.type`` of 400s that concern the account or the request and not the record; compared case-folded.
 ACCOUNT_TYPES = frozenset({"blacklisted", "invalidparams", "paramsrequired", "missing header value"})
+
+#: Characters of ``error.type`` that are kept: it is a word, and stands in logs and reports.
+MAX_TYPE = 100
 
 REMEDIES: Mapping[int, str] = {
     401: "check the connection: login is the Workspace ID, password the key of the Data tile, data_center the "
@@ -67,15 +73,36 @@ def judge(status: int, content: bytes, retry_after: float | None = None) -> Answ
     return kind(
         text,
         status=status,
-        type=_text(error.get("type")),
+        type=_type(error),
         message=_text(error.get("message")) or ("" if body else content[:2000].decode("utf-8", "replace")),
         request_id=_request_id(body or {}),
         retry_after=retry_after,
     )
 
 
+def judge_oversized(
+    status: int, endpoint: Endpoint, retry_after: float | None = None
+) -> Answer | MoEngageError:
+    """
+    Tell what an answer means that is larger than is read.
+
+    What MoEngage refuses it refuses by the status. A success may say anything: of a call that sends it is no answer,
+    and a call that reads is to ask for fewer records.
+    """
+    if not 200 <= status < 300:
+        return judge(status, b"", retry_after)
+    says = f"MoEngage answered {status} with more than the {endpoint.max_answer_bytes:,} bytes that are read"
+    if endpoint.reads:
+        return MoEngagePayloadTooLarge(
+            f"{says}: name fewer attributes in fields", status=status, type="answer_too_large"
+        )
+    return MoEngageNetworkError(
+        f"{says}: is a proxy in between, or is the connection's host not MoEngage?", maybe_processed=True
+    )
+
+
 def _meaning(status: int, body: Mapping[str, Any] | None) -> tuple[type[MoEngageError], str]:
-    error_type = _text(_error(body).get("type"))
+    error_type = _type(_error(body))
     says = f"MoEngage answered {status}" + (f" {error_type}" if error_type else "")
     if status == 400 or (200 <= status < 300 and body is not None):
         if error_type and error_type.strip().casefold() in ACCOUNT_TYPES:
@@ -138,5 +165,11 @@ def _request_id(body: Mapping[str, Any]) -> str | None:
     return _text(found)
 
 
+def _type(error: Mapping[str, Any]) -> str | None:
+    """Give ``error.type`` as one line that can stand in a log."""
+    text = _text(error.get("type"))
+    return text and "".join(one if one.isprintable() else " " for one in text[:MAX_TYPE])
+
+
 def _text(value: object) -> str | None:
-    return str(value) if value is not None and not isinstance(value, (dict, list)) else None
+    return str(value)[:MAX_TEXT] if value is not None and not isinstance(value, (dict, list)) else None

@@ -20,8 +20,9 @@ from typing_extensions import Self
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from airflow_provider_moengage import __version__
-from airflow_provider_moengage.api.adapter import OneHostAdapter
-from airflow_provider_moengage.api.answers import Answer, judge
+from airflow_provider_moengage.api.answer_body import read_body
+from airflow_provider_moengage.api.answer_stream import BoundedAdapter
+from airflow_provider_moengage.api.answers import Answer, judge, judge_oversized
 from airflow_provider_moengage.api.endpoints import TEST_CONNECTION, Endpoint
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
@@ -86,7 +87,7 @@ class MoEngageClient:
         self.workspace = workspace
         self.windows = Windows(workspace, shared)
         self._session = requests.Session()
-        self._adapter = OneHostAdapter(connections)
+        self._adapter = BoundedAdapter(connections)
         self._session.mount("https://", self._adapter)
         self._session.mount("http://", self._adapter)
         self._session.headers.clear()
@@ -191,6 +192,8 @@ class MoEngageClient:
             return error
         finally:
             permit.lost()
+        if content is None:
+            return judge_oversized(status, template.endpoint, rate.retry_after)
         return judge(status, content, rate.retry_after)
 
     def _dated(self, error: MoEngageError, units: Mapping[str, int]) -> MoEngageError:
@@ -199,7 +202,7 @@ class MoEngageClient:
             error.retry_after = self.windows.published_reset_in(units)
         return error
 
-    def _post(self, template: _Template, body: bytes) -> tuple[int, bytes, RateHeaders]:
+    def _post(self, template: _Template, body: bytes) -> tuple[int, bytes | None, RateHeaders]:
         request = requests.PreparedRequest()
         request.method, request.url, request.body = "POST", template.url, body
         request.headers = CaseInsensitiveDict(template.headers, **{"Content-Length": str(len(body))})
@@ -213,7 +216,7 @@ class MoEngageClient:
                 cert=template.settings["cert"],
                 proxies=template.settings["proxies"],
             )
-            content = response.raw.read(decode_content=True)
+            content = read_body(response.raw, template.endpoint.max_answer_bytes)
         except (requests.RequestException, HTTPError) as error:
             raise _network_error(error, template.url) from error
         return response.status_code, content, RateHeaders.parse(response.headers, time.time())
@@ -229,7 +232,7 @@ class MoEngageClient:
             url = f"{workspace.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
             request = self._session.prepare_request(requests.Request("POST", url))
             settings = self._session.merge_environment_settings(url, {}, False, None, None)
-            self._templates[endpoint] = _Template(str(request.url), dict(request.headers), settings)
+            self._templates[endpoint] = _Template(endpoint, str(request.url), dict(request.headers), settings)
         return self._templates[endpoint]
 
     def _headers(self) -> dict[str, str]:
@@ -249,6 +252,7 @@ class MoEngageClient:
 
 @dataclass(frozen=True)
 class _Template:
+    endpoint: Endpoint
     url: str
     headers: Mapping[str, str]
     settings: Mapping[str, Any]

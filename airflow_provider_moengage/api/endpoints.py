@@ -27,6 +27,12 @@ QUOTAS: Mapping[str, int] = MappingProxyType(
 WINDOW_SECONDS = 60.0
 #: "The payload can not exceed 128KB."
 MAX_BODY_BYTES = 128 * 1024
+#: The largest answer that is read. MoEngage's have some hundred bytes, a gateway's page of an error some thousand; a
+#: hostile one of this size becomes seven megabytes of Python objects.
+MAX_ANSWER_BYTES = 256 * 1024
+#: The same of Get User: 200 KB for each of 20 users, whose attributes may be 256 of 512 characters. A
+#: hostile one becomes 110 megabytes.
+MAX_USERS_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Endpoint:
     :param app_id_in: where the Workspace ID goes beside the ``MOE-APPKEY`` header.
     :param max_records: the most one call may hold; where no number is documented, the bytes are what limits it.
     :param max_bytes: the largest body of one call.
+    :param max_answer_bytes: the largest body of an answer that is read, in bytes.
+    :param reads: the answer holds what was asked for, so that fewer records make a smaller one.
     """
 
     name: str
@@ -46,10 +54,14 @@ class Endpoint:
     app_id_in: Literal["path", "query", "body"]
     max_records: int = 1
     max_bytes: int = MAX_BODY_BYTES
+    max_answer_bytes: int = MAX_ANSWER_BYTES
+    reads: bool = False
 
 
 TRACK_USER = Endpoint("Track User", "/customer/{app_id}", "path")
-GET_USERS = Endpoint("Get User", "/customers/export", "query", max_records=20)
+GET_USERS = Endpoint(
+    "Get User", "/customers/export", "query", max_records=20, max_answer_bytes=MAX_USERS_BYTES, reads=True
+)
 MERGE_USERS = Endpoint("Merge Users", "/customer/merge", "query", max_records=50)
 DELETE_USER = Endpoint("Delete User", "/customer/delete", "query")
 CREATE_EVENT = Endpoint("Create Event", "/event/{app_id}", "path", max_records=MAX_BODY_BYTES)

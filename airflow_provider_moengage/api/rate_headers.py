@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 #: A reset above this is an epoch time and not a number of seconds: one page of the documentation says so.
 EPOCH_FROM = 1_000_000
+#: Seconds that a window has at most; MoEngage's have 60, and what waits for a window's end must not wait for days.
+LONGEST_PERIOD = 3600.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def _parse_limit(text: str | None) -> tuple[int | None, float | None]:
     if not text or not first or int(first[1]) == 0:
         return None, None
     period = re.search(rf"(?<!\d){first[1]}\s*;\s*w\s*=\s*(\d{{1,6}}(?:\.\d{{1,6}})?)", text)
-    return int(first[1]), float(period[1]) or None if period else None
+    seconds = float(period[1]) if period else 0.0
+    return int(first[1]), seconds if 0 < seconds <= LONGEST_PERIOD else None
 
 
 def _seconds(number: float | None, now: float) -> float | None:

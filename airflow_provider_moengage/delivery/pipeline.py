@@ -5,37 +5,31 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
-from queue import SimpleQueue
+from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_moengage.api.answers import Answer
-from airflow_provider_moengage.api.client import MAX_RETRIES, MoEngageClient
+from airflow_provider_moengage.api.client import MoEngageClient
 from airflow_provider_moengage.api.errors import (
-    MoEngageError,
-    MoEngageRateLimited,
     MoEngageRecordInvalid,
-    MoEngageRecordRefused,
-    MoEngageRequestRefused,
     MoEngageStopped,
     MoEngageStorageError,
     MoEngageUnsafeRestart,
     MoEngageWindowSpent,
 )
-from airflow_provider_moengage.api.permits import Permit
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Packer
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.checkpoints import Checkpoints
 from airflow_provider_moengage.delivery.ending import GRACE, Ending
 from airflow_provider_moengage.delivery.formats import Unreadable
 from airflow_provider_moengage.delivery.journal import Journal
-from airflow_provider_moengage.delivery.ledger import HOPELESS_REFUSALS, Ledger
+from airflow_provider_moengage.delivery.ledger import Ledger
 from airflow_provider_moengage.delivery.operations import Operation
 from airflow_provider_moengage.delivery.progress import Observe, Progress, ProgressReporter
 from airflow_provider_moengage.delivery.rejected import RejectedParts
 from airflow_provider_moengage.delivery.rows import RowMapping
+from airflow_provider_moengage.delivery.sender import Sender, unknown
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.delivery.stretches import STRETCH_ROWS
 from airflow_provider_moengage.delivery.watch import Watch
@@ -110,10 +104,7 @@ class Delivery:
         self._client: MoEngageClient | None = None
         self._operation = operation
         self._packer = Packer(operation.endpoint)
-        self._answers: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
-        self._silent = 0
         self._repeated: list[tuple[str, Entry]] = []
-        self._refused: dict[str, MoEngageError] = {}
         self._concurrency = concurrency
         self._parts = parts
         self._validate_only = validate_only
@@ -121,9 +112,10 @@ class Delivery:
         self._patience = patience
         self._ending = ending or Ending()
         self._over = threading.Event()
-        self._begin_with(None)
+        self._begin_with(None, None)
         self._watch = Watch(learn_types=validate_only)
         self._progress = ProgressReporter(self._look, observe)
+        self._sender: Sender | None = None
         self._workers: Workers | None = None
         self._halt = threading.Event()
         self._stopped_by: BaseException | None = None
@@ -158,10 +150,10 @@ class Delivery:
             report["valid"] = self._ledger.valid
         return Run(report, self._stopped_by)
 
-    def _begin_with(self, resumed: Checkpoint | None) -> None:
-        """Begin where an earlier try got to."""
+    def _begin_with(self, resumed: Checkpoint | None, checkpoints: Checkpoints | None) -> None:
+        """Begin where an earlier try got to; before that is known, its checkpoint must not be written over."""
         self._ledger = Ledger(resumed, keep_rejected=self._parts is not None, zone=self._mapping.zone)
-        self._journal = Journal(self._ledger, self._parts, self._checkpoints, self._throttled_seconds)
+        self._journal = Journal(self._ledger, self._parts, checkpoints, self._throttled_seconds)
         self._throttled_earlier = resumed.throttled_seconds if resumed else 0.0
         self._start = self._ledger.mark
         self._known_until = max(self._start, self._ledger.done.end)
@@ -178,13 +170,14 @@ class Delivery:
         if self._checkpoints is not None:
             source = self._source.prepare(self._mapping.check_columns, self._halt)
             resumed = self._checkpoints.load(source)
+            resumed = resumed and resumed.after_deferral(time.time())
+            self._begin_with(resumed, self._checkpoints)
         if resumed is not None:
-            resumed = resumed.after_deferral(time.time())
-            self._begin_with(resumed)
             log.info("Going on at row %d; %d rows are settled", resumed.mark, self._ledger.total().settled)
         self._measure()
         if self._parts is not None:
             self._parts.open(resumed.parts if resumed else None)
+        self._sender = Sender(client, self._operation, self._ledger, self._journal, self._halt, self._stop)
 
     def _measure(self) -> None:
         with suppress(TypeError):
@@ -248,7 +241,7 @@ class Delivery:
             doubtful = position < self._doubt_until and position in self._ledger.doubt
             if doubtful and not self._operation.repeatable:
                 self._ledger.may_have_been_sent(position, form.events or 1)
-                self._ledger.refuse(Entry(position, row), _unknown())
+                self._ledger.refuse(Entry(position, row), unknown())
                 return
             ready = self._packer.add(item, position, row) if content else ()
         except MoEngageRecordInvalid as error:
@@ -286,15 +279,18 @@ class Delivery:
         self._journal.keep()
 
     def _submit(self, batch: Batch) -> None:
+        sender = self._sender
+        if sender is None:
+            return
         if batch.has_events and self._checkpoints is not None:
             self._reserve(batch, self._checkpoints)
         if self._workers is None:
             # The first request goes alone: it proves the credentials and brings the rate window.
-            self._deliver(batch)
-            self._workers = Workers(self._deliver, self._concurrency)
+            sender.send(batch)
+            self._workers = Workers(sender.send, self._concurrency)
         else:
             self._workers.submit(batch)
-        self._receive()
+        sender.receive()
 
     def _reserve(self, batch: Batch, checkpoints: Checkpoints) -> None:
         """Write down that events may have been sent before they are: a crash must not send them again unnoticed."""
@@ -306,99 +302,19 @@ class Delivery:
             )
         self._journal.reserve(batch.positions[0], batch.end)
 
-    def _deliver(self, batch: Batch) -> None:
-        """Send a batch, in as many requests as the rate window and MoEngage's refusals make of it."""
-        parts = [batch]
-        while parts and self._client is not None:
-            try:
-                permit = self._client.windows.acquire(parts[-1].units, self._halt, parts[-1].least)
-            except MoEngageWindowSpent as spent:
-                self._stop(spent)
-                return
-            except MoEngageStopped:
-                return
-            part = parts.pop()
-            if permit.units != part.units:
-                # What the window has left is spent at once; the rest of the batch waits for the next one.
-                part, behind = part.cut(part.fitting(permit.units))
-                parts.append(behind)
-                permit.keep(part.units)
-            parts += reversed(self._send(part, permit, self._client))
-            self._journal.keep()
-
-    def _send(self, batch: Batch, permit: Permit, client: MoEngageClient) -> Sequence[Batch]:
-        """Send one request and enter what came of it; gives what is to be sent in its place."""
-        operation = self._operation
-        self._ledger.begin(batch)
-        exchange = client.send(
-            operation.endpoint,
-            batch.body,
-            batch.units,
-            self._halt,
-            repeatable=operation.repeatable,
-            permit=permit,
-        )
-        if isinstance(exchange.outcome, Answer):
-            doubt = operation.doubts(batch, exchange.outcome)
-            exchange = replace(exchange, outcome=doubt or exchange.outcome)
-        self._ledger.settle(batch, exchange)
-        outcome = exchange.outcome
-        if isinstance(outcome, Answer):
-            self._silent = 0
-            if operation.receive is not None:
-                self._answers.put((batch, outcome))
-        elif operation.forgives(outcome):
-            self._ledger.forgive(batch)
-        elif (
-            isinstance(outcome, MoEngageRateLimited)
-            and len(batch) > 1
-            and client.windows.exceeds(batch.units)
-        ):
-            return batch.cut(len(batch) // 2)
-        elif isinstance(outcome, MoEngageRecordRefused):
-            return self._narrow_down(batch, outcome)
-        elif exchange.unanswered and not operation.repeatable and self._silent < MAX_RETRIES:
-            self._silent += 1
-            self._refuse_unknown(batch)
-        elif isinstance(outcome, MoEngageWindowSpent) or not isinstance(outcome, MoEngageStopped):
-            self._stop(outcome)
-        return ()
-
-    def _refuse_unknown(self, batch: Batch) -> None:
-        for entry in batch.entries:
-            self._ledger.refuse(entry, _unknown())
+    def _receive(self) -> None:
+        if self._sender is not None:
+            self._sender.receive()
 
     def _settle_repeated(self) -> None:
         """Let rows that ask for what an earlier one asked for share that one's fate."""
-        pending = 0
+        refused, pending = self._sender.refused if self._sender is not None else {}, 0
         for user, entry in self._repeated:
-            if user in self._refused:
-                self._ledger.refuse(entry, self._refused[user])
+            if user in refused:
+                self._ledger.refuse(entry, refused[user])
             else:
                 pending += 1
         self._ledger.accept_repeated(pending)
-
-    def _receive(self) -> None:
-        """Hand over the answers that have come, in this thread: not every sink can be used from another."""
-        while self._operation.receive is not None and not self._answers.empty():
-            self._operation.receive(*self._answers.get())
-
-    def _narrow_down(self, batch: Batch, refused: MoEngageRecordRefused) -> Sequence[Batch]:
-        """Halve a refused batch until the bad row stands alone, and refuse that one."""
-        if len(batch) > 1:
-            return batch.cut(len(batch) // 2)
-        self._ledger.refuse(next(batch.entries), refused)
-        if self._operation.receive is not None:
-            self._refused[batch.users[0]] = refused
-        hopeless = self._ledger.hopeless
-        if hopeless:
-            self._stop(
-                MoEngageRequestRefused(
-                    f"MoEngage refused {HOPELESS_REFUSALS} rows with {hopeless} and took none: the fault is not "
-                    "the rows'; look at the refused rows, the workspace's settings and the connection"
-                )
-            )
-        return ()
 
     def _stop(self, error: BaseException) -> None:
         """Take no new row and begin no new request; the first cause is the one to report."""
@@ -432,9 +348,3 @@ class Delivery:
             # It was to be deferred, and nothing would be left of what it has done.
             self._ledger.deferrals -= deferring
             self._stopped_by = error
-
-
-def _unknown() -> MoEngageRecordInvalid:
-    return MoEngageRecordInvalid(
-        "unknown", "no answer came: MoEngage may or may not have taken it, and on_unknown is 'reject'"
-    )

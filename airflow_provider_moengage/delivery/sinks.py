@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -15,6 +16,8 @@ from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.conversion import MAX_EXACT_FLOAT
+
+log = logging.getLogger(__name__)
 
 #: Users held before they are inserted into a table.
 INSERT_ROWS = 1_000
@@ -128,6 +131,13 @@ class FileSink:
             yield from_json(line)
 
 
+class _AtDebug(logging.LoggerAdapter):  # type: ignore[type-arg]
+    """Logs at DEBUG whatever is logged."""
+
+    def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
+        super().log(logging.DEBUG, msg, *args, **kwargs)
+
+
 class TableSink:
     """
     Inserts users into a table, a thousand at a time.
@@ -141,6 +151,8 @@ class TableSink:
         from airflow_provider_moengage._compat import BaseHook
 
         self._hook = BaseHook.get_connection(conn_id).get_hook()
+        # Where an insert fails, Airflow's database hooks log the rows, as an error.
+        self._hook._log = _AtDebug(log)
         self._table = table
         self._columns = list(columns)
         self._rows: list[tuple[Any, ...]] = []

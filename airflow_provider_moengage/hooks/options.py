@@ -10,6 +10,7 @@ from airflow_provider_moengage.api.endpoints import BULK_IMPORT, Endpoint
 from airflow_provider_moengage.delivery.checkpoints import Checkpoints
 from airflow_provider_moengage.delivery.ending import Ending
 from airflow_provider_moengage.delivery.sources import FileSource, Guarded, Rows, Source, SqlSource
+from airflow_provider_moengage.delivery.staging import StagedRows
 from airflow_provider_moengage.hooks.outcome import check_max_bytes
 
 DEFAULT_CONCURRENCY = 16
@@ -44,7 +45,11 @@ class DeliveryOptions(TypedDict, total=False):
 
 def as_source(parameter: str, rows: object) -> Source:
     """Give a list of rows as a source; a source is one already."""
-    return rows if isinstance(rows, (Rows, SqlSource, FileSource, Guarded)) else Rows(rows, parameter)
+    return (
+        rows
+        if isinstance(rows, (Rows, SqlSource, FileSource, StagedRows, Guarded))
+        else Rows(rows, parameter)
+    )
 
 
 def single_or_bulk(single: Endpoint, bulk: bool, max_bytes: int) -> Endpoint:

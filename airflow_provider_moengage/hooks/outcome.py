@@ -15,6 +15,7 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.delivery.pipeline import Run
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.hooks.causes import said_of, shown_with
 
 MAX_CONCURRENCY = 256
 #: What a retry would meet again.
@@ -72,12 +73,9 @@ def conclude(run: Run, max_rejected: float) -> dict[str, Any]:
     if isinstance(cause, MoEngageWindowSpent):
         raise cause
     if isinstance(cause, Exception):
-        what = str(cause) if isinstance(cause, MoEngageError) else f"{type(cause).__name__}: {cause}"
-        raise MoEngageIncompleteRun(
-            f"The run ended early: {what} ({counts})",
-            report=report,
-            retry_after=cause.retry_after if isinstance(cause, MoEngageError) else None,
-        ) from cause
+        text = f"The run ended early: {said_of(cause)} ({counts})"
+        retry_after = cause.retry_after if isinstance(cause, MoEngageError) else None
+        raise MoEngageIncompleteRun(text, report=report, retry_after=retry_after) from shown_with(cause)
     if cause is not None:
         # A time-out or a signal: it must reach Airflow as it is.
         raise cause

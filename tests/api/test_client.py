@@ -56,7 +56,7 @@ class Answers(Adapter):
 @pytest.fixture
 def requests_mock(monkeypatch):
     answers = Answers()
-    monkeypatch.setattr(client_module, "OneHostAdapter", lambda connections: answers)
+    monkeypatch.setattr(client_module, "BoundedAdapter", lambda connections: answers)
     return answers
 
 

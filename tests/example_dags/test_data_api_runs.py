@@ -9,17 +9,18 @@ import pytest
 
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from tests.dag_runs import ROOT
+from tests.leaks import PERSON
 
 EXAMPLES = ROOT / "example_dags"
 
 #: As jafgen writes it: texts, and amounts in cents.
-SHOP = """
+SHOP = f"""
 create table customers (id text, name text);
 create table orders (
     id text, customer text, ordered_at text, store_id text, subtotal integer, tax_paid integer, order_total integer
 );
 
-insert into customers values ('c-1', 'Ada'), ('c-2', 'Ben'), ('c-3', 'Cem');
+insert into customers values ('c-1', '{PERSON}'), ('c-2', 'Ben'), ('c-3', 'Cem');
 insert into orders values
     ('o-3', 'c-1', '2019-07-31T12:19:00', 's-1', 2400, 144, 2544),
     ('o-1', 'c-1', '2019-01-31T18:05:00', 's-1', 1200, 50, 1250),
@@ -85,7 +86,7 @@ def test_users_to_warehouse(run_example, tmp_path):
         [
             {
                 "customer_id": "c-1",
-                "name": "Ada",
+                "name": PERSON,
                 "orders": 2,
                 "last_order": "2019-07-31T16:19:00Z",
                 "secret": "x",
@@ -99,7 +100,7 @@ def test_users_to_warehouse(run_example, tmp_path):
     assert (report["read"], report["found"], report["not_found"]) == (3, 2, 1)
     connection = sqlite3.connect(tmp_path / "warehouse.db")
     assert connection.execute("select * from moengage_users order by customer_id").fetchall() == [
-        ("c-1", "Ada", 2, None, "2019-07-31T16:19:00Z"),
+        ("c-1", PERSON, 2, None, "2019-07-31T16:19:00Z"),
         ("c-2", "Ben", None, 10.6, None),
     ]
     connection.close()

@@ -11,16 +11,17 @@ import sys
 import pytest
 
 from tests.dag_runs import ROOT, airflow_environment, run_program
+from tests.leaks import PERSON, watch
 
 EXAMPLES = ROOT / "example_dags"
 
-SHOP = """
+SHOP = f"""
 create table customers (id text, name text);
 create table products (sku text, name text);
 create table orders (id text, customer text, ordered_at text, order_total integer);
 create table items (id text, order_id text, sku text);
 
-insert into customers values ('c-1', 'Ada'), ('c-2', 'Ben');
+insert into customers values ('c-1', '{PERSON}'), ('c-2', 'Ben');
 insert into products values ('JAF-1', 'the krautback'), ('BEV-1', 'vanilla ice');
 insert into orders values
     ('o-1', 'c-1', '2019-01-31T18:05:00', 1250),
@@ -78,7 +79,7 @@ def test_users_from_sql(push_from_sql, moengage_sandbox):
     assert outcome["tasks"]["push_customers"]["report"]["accepted"] == 2
     assert attributes(moengage_sandbox) == {
         "c-1": {
-            "name": "Ada",
+            "name": PERSON,
             "orders": 2,
             "lifetime_value": 37.94,
             "last_order": "2019-07-31T16:19:00Z",  # daylight saving time in New York
@@ -109,7 +110,7 @@ def test_users_in_shards(run_dag, moengage_sandbox, warehouse, tmp_path):
     ids = [f"customer-{number:02x}" for number in range(32)] + ["CUSTOMER-0F", "somebody", "a-z"]
     with warehouse:
         warehouse.execute("delete from customers")
-        warehouse.executemany("insert into customers values (?, 'Ada')", [[one] for one in ids])
+        warehouse.executemany("insert into customers values (?, ?)", [[one, PERSON] for one in ids])
     outcome = run_dag(
         EXAMPLES / "moengage_users_in_shards.py",
         conf={"rejected_path": (tmp_path / "rejected").as_uri()},
@@ -121,7 +122,7 @@ def test_users_in_shards(run_dag, moengage_sandbox, warehouse, tmp_path):
     assert [report["accepted"] for report in shards] == [6, 4, 4, 4, 4, 4, 4, 5]
     sent = [element for call in moengage_sandbox.requests() for element in call["body"]["elements"]]
     assert sorted(element["customer_id"] for element in sent) == sorted(ids)
-    assert attributes(moengage_sandbox) == {one: {"name": "Ada"} for one in ids}
+    assert attributes(moengage_sandbox) == {one: {"name": PERSON} for one in ids}
     assert outcome["tasks"]["sum_up"]["returned"] == {
         "read": len(ids),
         "accepted": len(ids),
@@ -208,4 +209,5 @@ def test_a_file_run_as_a_program_pushes(migrated_database, moengage_sandbox, tmp
         AIRFLOW_CONN_MOENGAGE_DEFAULT=moengage_sandbox.connection_json,
     )
     run_program(sys.executable, "moengage_users_from_file.py", env=env, cwd=EXAMPLES)
+    watch.database(tmp_path / "airflow.db")
     assert len(moengage_sandbox.users()) == 3

@@ -10,6 +10,7 @@ from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngage
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
+from tests.leaks import watch
 
 Failure = TypeVar("Failure", bound=BaseException)
 
@@ -28,6 +29,7 @@ class TaskInstance:
         self.xcoms: dict[str, Any] = {}
 
     def xcom_push(self, key: str, value: Any) -> None:
+        watch.xcom(value, key)
         self.xcoms[key] = value
 
 

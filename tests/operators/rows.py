@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from tests.leaks import PERSON
 
 NUMBERS = ("accepted", "rejected", "unsent")
 
 
 def users(count: int, *, first: int = 0) -> list[dict[str, Any]]:
-    return [{"customer_id": f"user-{number}", "number": number} for number in range(first, first + count)]
+    """Rows of people: their ids and their name must not be seen but in requests and in parts."""
+    return [
+        {"customer_id": f"user-{number}", "number": number, "name": PERSON}
+        for number in range(first, first + count)
+    ]
+
+
+def attributes_of(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What MoEngage has of rows that it took: the attributes by customer id."""
+    return {
+        row["customer_id"]: {name: value for name, value in row.items() if name != "customer_id"}
+        for row in rows
+    }
 
 
 def outcome(report: dict[str, Any]) -> tuple[int, int, int]:

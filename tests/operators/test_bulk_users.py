@@ -24,8 +24,9 @@ from airflow_provider_moengage.operators.users import (
     MoEngageTrackUsersOperator,
     MoEngageUnsetAttributesOperator,
 )
+from tests.leaks import PERSON
 from tests.operators.conftest import Tracker
-from tests.operators.rows import outcome, refused, users
+from tests.operators.rows import attributes_of, outcome, refused, users
 
 MOMENT = 1_433_837_969
 PROFILE = {"plan": "gold", "tmp_a": 1, "tmp_b": 2, "tags": ["a", "b"]}
@@ -76,6 +77,7 @@ def orders(users: int, each: int) -> Iterator[dict[str, Any]]:
                 "action": "Order placed",
                 "event_time": MOMENT + number,
                 "number": number,
+                "buyer": PERSON,
             }
 
 
@@ -323,7 +325,7 @@ def test_bad_rows_cost_calls_by_the_logarithm_and_are_refused_alone(
     assert [(line["position"], line["row"]) for line in lines] == [(n, users(1, first=n)[0]) for n in bad]
     assert {line["code"] for line in lines} == {"MissingAttributeError"}
     assert all(line["reason"] and line["request_id"] for line in lines)
-    assert bulk.attributes() == {f"user-{n}": {"number": n} for n in range(1_000) if n not in bad}
+    assert bulk.attributes() == attributes_of(row for n, row in enumerate(users(1_000)) if n not in bad)
     # Two calls a step, and one for what has nothing bad in it.
     assert report["requests"] <= 2 + 2 * len(bad) * math.ceil(math.log2(1_000))
     assert report["requests"] == bulk.requests

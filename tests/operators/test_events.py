@@ -16,6 +16,7 @@ import pytest
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
+from tests.leaks import PERSON
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, refused
 
@@ -37,6 +38,7 @@ def orders(users: int, each: int) -> Iterator[dict[str, Any]]:
                 "action": "Order placed",
                 "event_time": MOMENT + number,
                 "number": number,
+                "buyer": PERSON,
             }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,8 +84,7 @@ def test_the_report_users_and_ids_not_found_come_back(track: Tracker):
     found = sorted(report["users"], key=lambda user: user["customer_id"])
     moengage_ids = {customer_id: user["id"] for customer_id, user in track.sandbox.users().items()}
     assert found == [
-        {"customer_id": f"user-{n}", "number": n, "plan": "gold", "id": moengage_ids[f"user-{n}"]}
-        for n in (0, 2)
+        {**users(1, first=n)[0], "plan": "gold", "id": moengage_ids[f"user-{n}"]} for n in (0, 2)
     ]
     assert report["users_not_found"] == ["user-9"]
     assert (report["read"], report["found"], report["not_found"]) == (3, 2, 1)
@@ -241,7 +242,7 @@ def test_validating_leaves_what_was_written_before_alone(track: Tracker, tmp_pat
 def test_an_answer_that_leaves_users_out_is_an_error(track: Tracker, monkeypatch: pytest.MonkeyPatch):
     answers = requests_mock.Adapter()
     answers.register_uri("POST", requests_mock.ANY, json={"status": "success", "data": {"users": []}})
-    monkeypatch.setattr("airflow_provider_moengage.api.client.OneHostAdapter", lambda _: answers)
+    monkeypatch.setattr("airflow_provider_moengage.api.client.BoundedAdapter", lambda _: answers)
     track.using(MoEngageGetUsersOperator)
     report = track.report(MoEngageIncompleteRun, users=ids(2))
     assert report["accepted"] == 0
@@ -321,6 +322,32 @@ def test_a_table_that_does_not_exist_fails_the_task(track: Tracker, sqlite_wareh
     sqlite_warehouse("create table people (customer_id text);")
     with pytest.raises(Exception, match="no such table"):
         read_table(track, "nowhere", "warehouse")
+
+
+def test_users_that_a_table_does_not_take_stay_out_of_log_and_error(
+    track: Tracker,
+    postgres_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+):
+    pytest.importorskip("airflow.providers.postgres")
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", postgres_server.connection_json)
+    from airflow_provider_moengage._compat import BaseHook
+
+    hook = BaseHook.get_connection("lake").get_hook()
+    hook.run(
+        "drop table if exists people; create table people (customer_id text, number int unique, plan text, tags jsonb);"
+        "insert into people values ('ann', 5, 'gold', null)"
+    )
+    with pytest.raises(MoEngageIncompleteRun) as caught:
+        read_table(track, "people", "lake")
+    # PostgreSQL says which value is there already, and Airflow's hook which rows it was given.
+    assert "UniqueViolation, SQLSTATE 23505" in str(caught.value)
+    said = caplog.text + "".join(capfd.readouterr()) + "".join(traceback.format_exception(caught.value))
+    for personal in ("(number)=(5)", "'user-5'", "('user-"):
+        assert personal not in said
 
 
 def test_get_user_that_is_not_enabled_stops_the_run(track: Tracker):

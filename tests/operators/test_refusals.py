@@ -9,12 +9,13 @@ import pytest
 
 from airflow_provider_moengage._compat import AirflowFailException
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
+from tests.leaks import PERSON
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, parts, refused, users
 
 
 def unfit(count: int) -> list[dict[str, Any]]:
-    return [{"customer_id": "unknown", "number": number} for number in range(count)]
+    return [{"customer_id": "unknown", "number": number, "name": PERSON} for number in range(count)]
 
 
 def test_a_refused_record_is_kept_with_moengages_reason(track: Tracker, tmp_path: Path):
@@ -31,7 +32,7 @@ def test_a_refused_record_is_kept_with_moengages_reason(track: Tracker, tmp_path
         "reason": "MoEngage answered 400 MissingAttributeError: no good",
         "code": "MissingAttributeError",
         "request_id": call["request_id"],
-        "row": {"customer_id": "user-4", "number": 4},
+        "row": users(1, first=4)[0],
     }
     assert "user-4" not in track.attributes()
 

@@ -164,7 +164,9 @@ def test_an_event_is_never_sent_before_it_is_reserved(sandbox: Sandbox, store: T
     class Watching(TaskStateStore):
         def set(self, key: str, value: Any) -> None:
             sent.append(len(sandbox.events()))
-            reserved.append(max([0, *(end for _, end in value["checkpoint"]["doubt"])]))
+            reserved.append(
+                max(value["checkpoint"]["mark"], *(end for _, end in value["checkpoint"]["doubt"]), 0)
+            )
             super().set(key, value)
 
     Task(MoEngageTrackEventsOperator, Watching(), events=orders(100)).attempt()
@@ -287,12 +289,32 @@ class Unreachable(TaskStateStore):
 
 
 def test_a_store_that_cannot_be_read_sends_nothing(sandbox: Sandbox):
-    task = Task(MoEngageTrackUsersOperator, Unreachable(), users=users(30))
+    store = Unreachable()
+    task = Task(MoEngageTrackUsersOperator, store, users=users(30))
     error = task.fails()
     assert isinstance(error, MoEngageIncompleteRun)
     assert "task state store cannot be read" in str(error)
     assert task.report["unsent"] == 30
     assert sandbox.state()["requests"] == 0
+
+
+def test_a_try_that_does_not_come_to_its_rows_leaves_the_checkpoint_as_it_was(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    store = Unreachable(answers=1_000)
+    task = Task(MoEngageTrackEventsOperator, store, events=orders(30), concurrency=1)
+    sandbox.fault(**BROKEN, customer_id="user-20")
+    task.fails()
+    sandbox.clear_faults()
+    store.answers = 0
+    task.fails()
+    store.answers = 1_000
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", '{"conn_type": "moengage", "login": "W"}')
+        task.fails()
+    report = task.attempt()
+    assert (report["accepted"], report["unknown"], report["requests"]) == (30, 0, 10)
+    assert numbers(sandbox) == list(range(30))
 
 
 def test_a_store_that_is_gone_while_users_are_sent_costs_one_warning(

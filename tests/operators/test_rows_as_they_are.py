@@ -15,6 +15,7 @@ from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.dag_runs import airflow_environment, run_program
+from tests.leaks import watch
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome
 
@@ -90,6 +91,7 @@ def test_rows_of_a_dag_run_arrive_as_they_are_and_are_not_shown(
         AIRFLOW_CONN_MOENGAGE_DEFAULT=moengage_sandbox.connection_json,
     )
     run_program(sys.executable, dag_file, env=env)
+    watch.database(tmp_path / "airflow.db")
 
     stored = moengage_sandbox.users()
     assert set(stored) == {f"{first}_00{n}" for first in range(1, 6) for n in range(2)}

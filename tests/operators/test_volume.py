@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.operators.conftest import Tracker
-from tests.operators.rows import outcome, parts, refused, users
+from tests.operators.rows import attributes_of, outcome, parts, refused, users
 
 pytestmark = pytest.mark.volume
 
@@ -61,7 +61,7 @@ def test_unfit_rows_stand_in_the_parts_and_all_others_arrive(track: Tracker, tmp
     assert len(lines) == len(expected)
     assert sum(report["reasons"].values()) == len(expected)
     attributes = track.attributes()
-    assert attributes == {f"user-{n}": {"number": n} for n in range(ROWS) if n not in expected}
+    assert attributes == attributes_of(row for n, row in enumerate(users(ROWS)) if n not in expected)
 
     # Mended in place, the folder is a source.
     mended = users(ROWS)
@@ -74,7 +74,7 @@ def test_unfit_rows_stand_in_the_parts_and_all_others_arrive(track: Tracker, tmp
         )
     again = track(path=str(folder))
     assert outcome(again) == (len(expected), 0, 0)
-    assert track.attributes() == {f"user-{n}": {"number": n} for n in range(ROWS)}
+    assert track.attributes() == attributes_of(mended)
 
 
 def test_calls_that_fail_lose_nothing_and_count_nothing_twice(track: Tracker):
@@ -106,4 +106,4 @@ def test_calls_that_fail_lose_nothing_and_count_nothing_twice(track: Tracker):
     assert fired["drop_after"]
     dropped = {call["body"]["customer_id"] for call in calls if call["status"] is None}
     assert report["unknown"] == len(dropped) > 0
-    assert track.attributes() == {row["customer_id"]: {"number": row["number"]} for row in rows}
+    assert track.attributes() == attributes_of(rows)

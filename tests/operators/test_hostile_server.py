@@ -1,0 +1,473 @@
+"""Whatever a server sends, the run ends, its rows add up, and memory stays bounded."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import repeat
+from typing import Any
+
+import pytest
+
+from airflow_provider_moengage.api import (
+    answer_stream,
+    answers,
+    client,
+    endpoints,
+    errors,
+    rate_headers,
+    workspace,
+)
+from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
+from airflow_provider_moengage.operators.get_users import MoEngageGetUsersOperator
+from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+from tests.dag_runs import ROOT
+from tests.operators.conftest import TaskInstance
+from tests.operators.rows import outcome, refused, users
+
+ACCEPTED = b'{"status": "success", "message": "Your request has been accepted and will be processed soon."}'
+MEGABYTES = 20 * 1024 * 1024
+TRIES = 6
+#: What a server says to one request, piece by piece.
+Script = Callable[[bytes], Iterable[bytes]]
+
+
+class HostileServer:
+    """Says whatever it is told to say, byte by byte, and hangs up."""
+
+    def __init__(self, script: Script) -> None:
+        self.asked: list[bytes] = []
+        self._script = script
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=self._talk, args=(self._listener.accept()[0],), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as stream, suppress(OSError):
+            head = b"".join(iter(stream.readline, b"\r\n"))
+            length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+            body = stream.read(int(length[1])) if length else b""
+            self.asked.append(head)
+            for piece in self._script(body):
+                connection.sendall(piece)
+            connection.shutdown(socket.SHUT_WR)
+            # A reset would take away what was not read yet.
+            stream.read()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@contextmanager
+def serving(script: Script) -> Iterator[HostileServer]:
+    server = HostileServer(script)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, fast_retries: None) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Run an operator against a server that answers so, and give its report, however the run ends."""
+    servers: list[HostileServer] = []
+
+    def against(
+        script: Script | list[bytes],
+        operator: Any = MoEngageTrackUsersOperator,
+        timeout: float = 20,
+        **parameters: Any,
+    ) -> dict[str, Any]:
+        server = HostileServer(script if callable(script) else lambda body: script)
+        servers.append(server)
+        connect(monkeypatch, server.port, timeout)
+        ti = TaskInstance()
+        rows = {} if "events" in parameters else {"users": users(3)}
+        with suppress(MoEngageTaskFailed, MoEngageIncompleteRun):
+            operator(task_id="push", **{**rows, "concurrency": 2, **parameters}).execute({"ti": ti})
+        report: dict[str, Any] = ti.xcoms["report"]
+        assert report["read"] == report["accepted"] + report["rejected"] + report["unsent"]
+        assert report["requests"] == len(server.asked)
+        return report
+
+    yield against
+    for server in servers:
+        server.close()
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, port: int, timeout: float = 20) -> None:
+    connection = {
+        "conn_type": "moengage",
+        "login": "W",
+        "password": "K",
+        "host": "127.0.0.1",
+        "port": port,
+        "extra": {"timeout": timeout},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def head(*lines: str, status: str = "200 OK") -> bytes:
+    return "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status}", *lines, "")).encode("latin-1")
+
+
+def answer(body: bytes, *lines: str, status: str = "200 OK") -> list[bytes]:
+    return [head(f"Content-Length: {len(body)}", "Connection: close", *lines, status=status), body]
+
+
+def chunked(pieces: Iterable[bytes], *lines: str) -> Iterator[bytes]:
+    yield head("Transfer-Encoding: chunked", *lines)
+    for piece in pieces:
+        yield b"%x\r\n%b\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"
+
+
+LARGE = b'{"status": "success", "more": "' + b"x" * MEGABYTES + b'"}'
+GZIPPED = gzip.compress(LARGE)
+DEFLATED = zlib.compress(LARGE)
+BARE = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+BARE_DEFLATED = BARE.compress(LARGE) + BARE.flush()
+LINES = [b"a: b\r\n" * 1000]
+
+#: Answers of 200 that are too large, never end, or break their own framing.
+NO_ANSWERS: dict[str, Script] = {
+    "20 MB": lambda body: answer(LARGE),
+    "20 MB without a length": lambda body: [head(), LARGE],
+    "20 MB in chunks": lambda body: chunked([LARGE]),
+    "a gzip bomb": lambda body: answer(GZIPPED, "Content-Encoding: gzip"),
+    "a gzip bomb in chunks": lambda body: chunked([GZIPPED], "Content-Encoding: gzip"),
+    "a deflate bomb": lambda body: answer(DEFLATED, "Content-Encoding: deflate"),
+    "a bare deflate bomb": lambda body: answer(BARE_DEFLATED, "Content-Encoding: deflate"),
+    "endless chunks": lambda body: chunked(repeat(b"x" * 4096)),
+    "a length beyond all numbers": lambda body: [head("Content-Length: " + "9" * 40), ACCEPTED],
+    "a chunk of all that comes": lambda body: [
+        head("Transfer-Encoding: chunked") + b"-1\r\n",
+        *repeat(b"x" * 65536, 1000),
+    ],
+    "a chunk of a negative size": lambda body: [head("Transfer-Encoding: chunked"), b"-5\r\nxxxxx"],
+    "a chunk beyond all sizes": lambda body: [head("Transfer-Encoding: chunked"), b"F" * 16 + b"\r\nx"],
+    "a chunk of no size": lambda body: [head("Transfer-Encoding: chunked"), b"\xff\r\n"],
+    "endless trailers": lambda body: [head("Transfer-Encoding: chunked"), b"0\r\n", *LINES * 2000],
+    "no gzip": lambda body: answer(ACCEPTED, "Content-Encoding: gzip"),
+    "a body that breaks off": lambda body: [head("Content-Length: 500"), ACCEPTED],
+    "endless headers": lambda body: [b"HTTP/1.1 200 OK\r\n", *LINES * 1000],
+    "an endless header": lambda body: [b"HTTP/1.1 200 OK\r\na: ", *[b"b" * 4096] * 1000],
+    "an endless status": lambda body: [b"b" * 4096] * 1000,
+    "endless interim answers": lambda body: [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000] * 1000,
+    "two lengths": lambda body: answer(ACCEPTED, "Content-Length: 5"),
+    "another protocol": lambda body: [b"HTTP/2 200 OK\r\n\r\n"],
+    "bytes": lambda body: [bytes(range(256)) * 10],
+    "nothing": lambda body: [],
+}
+
+
+@pytest.mark.parametrize("name", NO_ANSWERS)
+def test_what_is_no_whole_answer_is_repeated_and_leaves_the_row_unsent_and_unknown(run, name: str):
+    report = run(NO_ANSWERS[name])
+    assert outcome(report) == (0, 0, 3)
+    assert (report["requests"], report["retried"], report["unknown"]) == (TRIES, TRIES - 1, 1)
+
+
+@pytest.mark.parametrize("name", ["20 MB", "endless chunks", "a chunk of a negative size"])
+def test_an_event_is_not_sent_again_after_no_whole_answer_where_that_is_asked_for(run, name: str):
+    events = [{"customer_id": "a1", "actions": [{"action": "bought", "current_time": 1433837969}]}]
+    report = run(NO_ANSWERS[name], MoEngageTrackEventsOperator, events=events, on_unknown="reject")
+    assert outcome(report) == (0, 1, 0)
+    assert (report["requests"], report["unknown"]) == (1, 1)
+
+
+def drip(body: bytes, *, first: bytes, more: bytes) -> Iterator[bytes]:
+    """Send a little, long before any read times out, for ever."""
+    yield first
+    pause = threading.Event()
+    while not pause.wait(0.02):
+        yield more
+
+
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [
+        (head("Content-Length: 100000"), b"x"),
+        (head("Transfer-Encoding: chunked"), b"1\r\nx\r\n"),
+        (head(), b"x"),
+        (b"HTTP/1.1 200 OK\r\n", b"a"),
+        (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=["body", "chunks", "body without a length", "header", "headers", "interim answers"],
+)
+def test_an_answer_that_drips_ends_with_the_timeout(run, first: bytes, more: bytes):
+    report = run(lambda body: drip(body, first=first, more=more), timeout=0.1, users=users(1))
+    assert outcome(report) == (0, 0, 1)
+    assert (report["requests"], report["unknown"]) == (TRIES, 1)
+
+
+def test_an_answer_that_comes_in_pieces_is_read(run):
+    def script(body: bytes) -> Iterator[bytes]:
+        for piece in answer(ACCEPTED):
+            threading.Event().wait(0.1)
+            yield piece
+
+    assert outcome(run(script)) == (3, 0, 0)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "GZIP"])
+def test_a_compressed_answer_of_a_usual_size_is_read(run, coding: str):
+    body = zlib.compress(ACCEPTED) if coding == "deflate" else gzip.compress(ACCEPTED)
+    assert outcome(run(answer(body, f"Content-Encoding: {coding}"))) == (3, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "ends"), [("401 Unauthorized", 1), ("302 Found", 1), ("500 Oops", TRIES), ("429 Wait", None)]
+)
+def test_an_error_is_known_by_its_status_however_large_its_page_is(run, status: str, ends: int | None):
+    calls = iter(range(100))
+    script = answer(LARGE, "Retry-After: 0", status=status)
+    report = run(lambda body: script if ends or next(calls) == 0 else answer(ACCEPTED))
+    assert report["unknown"] == 0
+    if ends is None:
+        assert (outcome(report), report["retried"]) == ((3, 0, 0), 1)
+    else:
+        assert (outcome(report), report["requests"]) == ((0, 0, 3), ends)
+
+
+DEEP = b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"[]," * 80_000 + b"[]]",
+        DEEP,
+        b"[" * 200_000,
+        b'{"status": ' + b"9" * 200_000 + b"}",
+        b'{"status": "\xff"}',
+        b'{"status": "\\ud800"}',
+        b"\x00" * 1000,
+    ],
+    ids=["lists", "deep", "open", "a huge number", "no UTF-8", "half a character", "zeros"],
+)
+def test_a_body_that_is_no_json_object_stops_the_run(run, body: bytes):
+    report = run(answer(body))
+    assert (outcome(report), report["requests"]) == ((0, 0, 3), 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": [' + b"[]," * 80_000 + b"[]]}",
+        b'{"a": 1, "a": 2, "status": "success"}',
+        b'{"request_id": ' + b"9" * 4_000 + b', "status": NaN}',
+        b'{"request_id": -Infinity, "a": 1e999999, "b": 0.' + b"3" * 200_000 + b"}",
+        b'{"request_id": "' + b"x" * 200_000 + b'"}',
+    ],
+    ids=["lists", "a name twice", "a large number", "no number", "a long id"],
+)
+def test_an_odd_json_object_is_an_answer(run, body: bytes):
+    assert outcome(run(answer(body))) == (3, 0, 0)
+
+
+def test_texts_of_an_answer_are_cut_and_cannot_forge_a_line_of_the_log(run, tmp_path):
+    error = {
+        "type": "Odd\nINFO all is well" + "x" * 50_000,
+        "message": "y" * 50_000,
+        "request_id": "z" * 50_000,
+    }
+    body = json.dumps({"status": "fail", "error": error}).encode()
+    report = run(answer(body, status="400 No"), max_rejected=3, rejected_path=str(tmp_path))
+    (reason,) = report["reasons"]
+    assert len(reason) < 200
+    assert "\n" not in reason
+    line = refused(tmp_path)[0]
+    assert {name: len(line[name]) for name in ("code", "request_id")} == {"code": 100, "request_id": 500}
+    assert len(line["reason"]) < 1_000
+
+
+ABSURD = [
+    "-1",
+    "0",
+    "1e308",
+    "1e400",
+    "9" * 400,
+    "nan",
+    "inf",
+    "-inf",
+    "0x10",
+    "1_0",
+    "\xff\xfe",
+    " ",
+    "1;w=1;w=2",
+]
+
+
+@pytest.mark.parametrize("name", ["x-ratelimit-reset", "x-ratelimit-remaining", "retry-after"])
+def test_absurd_rate_headers_neither_break_nor_hold_a_run(run, name: str):
+    values = iter(ABSURD * 2)
+    report = run(
+        # A window of which nothing is left ends after a tenth of a second.
+        lambda body: answer(ACCEPTED, "x-ratelimit-limit: 1000; w=0.1", f"{name}: {next(values)}"),
+        users=users(len(ABSURD)),
+        concurrency=1,
+    )
+    assert outcome(report) == (len(ABSURD), 0, 0)
+    assert report["throttled_seconds"] < 10
+
+
+@pytest.mark.parametrize("limit", [*ABSURD, "1000; w=0", "1000; w=1e9", "1000; w=999999", "9" * 12])
+def test_absurd_limits_neither_break_nor_hold_a_run(run, limit: str):
+    report = run(lambda body: answer(ACCEPTED, f"x-ratelimit-limit: {limit}"), users=users(1))
+    assert outcome(report) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("reset", ["1000000000", "9999999999", "999999999999", "999999"])
+def test_a_reset_in_years_is_not_slept(run, reset: str):
+    calls = iter(range(100))
+    full = ("x-ratelimit-limit: 1000; w=0.2", "x-ratelimit-remaining: 0", f"x-ratelimit-reset: {reset}")
+    report = run(
+        lambda body: (
+            answer(b"", *full, f"Retry-After: {reset}", status="429 Wait")
+            if next(calls) == 0
+            else answer(ACCEPTED)
+        )
+    )
+    assert outcome(report) == (3, 0, 0)
+    assert report["throttled_seconds"] < 10
+
+
+def found(body: bytes, more: int) -> bytes:
+    """Answer Get User: everybody is known, with so many bytes of attributes each, and ``big`` with 5 MB."""
+    asked = [one["identifier"] for one in json.loads(body)["data"]["identifiers"]]
+    return json.dumps(
+        {
+            "status": "success",
+            "data": {
+                "users": [
+                    {
+                        "user_attributes": {
+                            "customer_id": one,
+                            "bio": "x" * (5_000_000 if one == "big" else more),
+                        }
+                    }
+                    for one in asked
+                ]
+            },
+        }
+    ).encode()
+
+
+def test_users_that_are_too_many_for_one_answer_are_read_in_smaller_calls(run, tmp_path):
+    target = tmp_path / "users.ndjson"
+    report = run(
+        lambda body: answer(found(body, 450_000)),
+        MoEngageGetUsersOperator,
+        users=[f"user-{number}" for number in range(20)],
+        output_path=str(target),
+    )
+    assert outcome(report) == (20, 0, 0)
+    # Twenty, two times ten, four times five.
+    assert (report["found"], report["requests"], report["unknown"]) == (20, 7, 0)
+
+
+@pytest.mark.parametrize("endless", [False, True])
+def test_a_user_that_is_too_large_is_refused_and_the_others_are_read(run, tmp_path, endless: bool):
+    def script(body: bytes) -> Iterable[bytes]:
+        return chunked(repeat(b"x" * 4096)) if endless and b'"big"' in body else answer(found(body, 10))
+
+    report = run(
+        script,
+        MoEngageGetUsersOperator,
+        users=["a1", "big", "a2"],
+        output_path=str(tmp_path / "users.ndjson"),
+        rejected_path=str(tmp_path / "rejected"),
+        max_rejected=1,
+    )
+    assert outcome(report) == (2, 1, 0)
+    (line,) = refused(tmp_path / "rejected")
+    assert (line["row"], line["code"]) == ("big", "answer_too_large")
+    assert "4,194,304 bytes" in line["reason"]
+    assert "fields" in line["reason"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["the same host", "another host"])
+def test_a_redirect_is_not_followed(run, status: int, elsewhere: bool):
+    with serving(lambda body: answer(ACCEPTED)) as other:
+        location = f"http://127.0.0.1:{other.port}/v1/customer/W" if elsewhere else "/v1/elsewhere"
+        report = run(answer(b"", f"Location: {location}", status=f"{status} Moved"))
+        assert (outcome(report), report["requests"]) == ((0, 0, 3), 1)
+        assert other.asked == []
+
+
+def test_cookies_are_not_sent_back(monkeypatch: pytest.MonkeyPatch):
+    with serving(lambda body: answer(ACCEPTED, "Set-Cookie: session=1; Path=/")) as server:
+        connect(monkeypatch, server.port)
+        report = MoEngageTrackUsersOperator(task_id="push", users=users(3)).execute({})
+        assert outcome(report) == (3, 0, 0)
+        assert len(server.asked) == 3
+        assert b"cookie" not in b"".join(server.asked).lower()
+
+
+#: The peak of a process of its own, in megabytes above what it has before the call. Not ru_maxrss: that is inherited.
+MEASURE = """
+import re, sys
+from airflow_provider_moengage.api import client
+from airflow_provider_moengage.api.endpoints import GET_USERS, TRACK_USER
+from airflow_provider_moengage.api.workspace import Workspace
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+
+client.MAX_RETRIES = 0
+sender = client.MoEngageClient(Workspace(app_id="W", api_key="K", host=f"127.0.0.1:{sys.argv[1]}"))
+before = peak()
+sender.send(GET_USERS if sys.argv[2] == "get" else TRACK_USER, b"{}", {})
+print((peak() - before) // 1024)
+"""
+BOMB = gzip.compress(b"\0" * 256 * 1024**2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is read from /proc")
+@pytest.mark.parametrize(
+    ("script", "call", "most"),
+    [
+        (lambda body: answer(BOMB, "Content-Encoding: gzip"), "track", 16),
+        (lambda body: answer(BOMB, "Content-Encoding: gzip"), "get", 48),
+        (lambda body: [head(), *repeat(b"x" * 65536, 1600)], "track", 16),
+        (lambda body: answer(b'{"a": [' + b"[]," * 86_000 + b"[]]}"), "track", 24),
+        (lambda body: answer(b'{"a": [' + b"[]," * 1_390_000 + b"[]]}"), "get", 192),
+    ],
+    ids=["gzip", "gzip, Get User", "endless", "JSON", "JSON, Get User"],
+)
+def test_no_answer_costs_much_memory(script: Script, call: str, most: int):
+    with serving(script) as server:
+        command = [sys.executable, "-c", MEASURE, str(server.port), call]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=60)
+    assert int(said.stdout) < most
+
+
+def test_the_limits_of_an_answer_are_documented():
+    page = (ROOT / "docs" / "security.md").read_text()
+    documented = dict(re.findall(r"^\| `(\w+)` \| ([\d,.]+) ", page, re.MULTILINE))
+    modules = (answer_stream, answers, client, endpoints, errors, rate_headers, workspace)
+    named = {
+        name: getattr(module, name) for module in modules for name in documented if hasattr(module, name)
+    }
+    assert {name: float(value.replace(",", "")) for name, value in documented.items()} == named
+    assert {"MAX_ANSWER_BYTES", "MAX_USERS_BYTES", "MAX_HEAD_BYTES", "MAX_WIRE_BYTES"} <= set(documented)

@@ -1,0 +1,251 @@
+"""Rows of a query are copied first: every try reads the very same ones, and what is damaged is never believed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_moengage.delivery import checkpoints, staging
+from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
+from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+from airflow_provider_moengage.sandbox import Sandbox
+from tests.operators.tries import Task
+from tests.task_state_store import TaskStateStore
+
+Warehouse = Callable[..., None]
+BROKEN = {"kind": "status", "status": 500, "customer_id": "user-70"}
+QUERY = {"sql": "select customer_id, number from customers order by number", "sql_conn_id": "warehouse"}
+
+
+@pytest.fixture
+def sandbox(moengage_sandbox_connection: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    monkeypatch.setattr("airflow_provider_moengage.api.client.FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("airflow_provider_moengage.delivery.staging.CHUNK_ROWS", 30)
+    for module in ("pipeline", "journal"):
+        monkeypatch.setattr(f"airflow_provider_moengage.delivery.{module}.STRETCH_ROWS", 10)
+    moengage_sandbox_connection.settings(users_per_minute=1_000_000, events_per_minute=1_000_000)
+    return moengage_sandbox_connection
+
+
+@pytest.fixture
+def warehouse(sqlite_warehouse: Warehouse) -> Warehouse:
+    sqlite_warehouse("create table customers (customer_id text, number integer)")
+    sqlite_warehouse("insert into customers values (?, ?)", [(f"user-{n}", n) for n in range(100)])
+    return sqlite_warehouse
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "staged"
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def staged(folder: Path, **parameters: Any) -> Task:
+    return Task(
+        MoEngageTrackUsersOperator, staging_path=folder.as_uri(), concurrency=1, **{**QUERY, **parameters}
+    )
+
+
+@pytest.mark.parametrize("in_store", [True, False], ids=["state store", "beside the rows"])
+def test_a_retry_reads_the_rows_that_the_first_try_read(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path, in_store: bool, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    task = staged(folder)
+    task.store = TaskStateStore() if in_store else None
+    sandbox.fault(**BROKEN)
+    task.fails()
+    kept = files(folder)
+    assert {path.name for path in kept} >= {"manifest.json", "chunk-00000.ndjson.gz", "chunk-00003.ndjson.gz"}
+    assert ("checkpoint.json" in {path.name for path in kept}) is not in_store
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
+    assert f"stay in {folder.as_uri()}/dag/" in caplog.text
+    assert (task.report["read"], task.report["accepted"]) == (100, 70)
+    sandbox.clear_faults()
+    warehouse("delete from customers")
+    report = task.attempt()
+    assert (report["read"], report["accepted"], report["requests"]) == (100, 100, 30)
+    assert len(sandbox.users()) == 100
+    # Nothing stays of a task that succeeded.
+    assert files(folder) == []
+
+
+def test_the_folder_may_come_from_the_configuration(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW__MOENGAGE__STAGING_PATH", folder.as_uri())
+    task = Task(MoEngageTrackUsersOperator, concurrency=1, **QUERY)
+    sandbox.fault(**BROKEN)
+    task.fails()
+    assert len(files(folder)) == 6
+
+
+def test_a_cleared_task_reads_the_query_again(sandbox: Sandbox, warehouse: Warehouse, folder: Path):
+    task = staged(folder)
+    sandbox.fault(**BROKEN)
+    task.fails()
+    sandbox.clear_faults()
+    warehouse("delete from customers where number >= 50")
+    task.clear()
+    assert task.attempt()["read"] == 50
+
+
+def test_other_arguments_read_the_query_again(sandbox: Sandbox, warehouse: Warehouse, folder: Path):
+    task = staged(folder)
+    sandbox.fault(**BROKEN)
+    task.fails()
+    sandbox.clear_faults()
+    report = task.attempt(sql="select customer_id from customers where number < 20")
+    assert (report["read"], report["requests"]) == (20, 20)
+
+
+def test_a_copy_without_its_manifest_is_made_again(sandbox: Sandbox, warehouse: Warehouse, folder: Path):
+    """A process that is killed while it copies leaves chunks behind, and no manifest."""
+    task = staged(folder)
+    sandbox.fault(**BROKEN)
+    task.fails()
+    sandbox.clear_faults()
+    (manifest,) = folder.rglob("manifest.json")
+    for remains in (b"", manifest.read_bytes()[:40], b"[]"):
+        manifest.write_bytes(remains)
+        assert task.attempt()["accepted"] == 100
+        sandbox.fault(**BROKEN)
+        task.fails()
+        sandbox.clear_faults()
+
+
+def test_events_of_a_copy_that_is_gone_are_not_sent_again(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path
+):
+    query = {
+        "sql": "select customer_id, number, 'Seen' as action, 1700000000 as event_time from customers order by number"
+    }
+    task = staged(folder, **query)
+    task.operator, task.store = MoEngageTrackEventsOperator, TaskStateStore()
+    sandbox.fault(**BROKEN)
+    task.fails()
+    sandbox.clear_faults()
+    for path in files(folder):
+        path.unlink()
+    sent = len(sandbox.events())
+    error = task.fails()
+    assert isinstance(error, MoEngageTaskFailed)
+    assert "on_restart='resend'" in str(error)
+    assert len(sandbox.events()) == sent
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+def test_a_damaged_chunk_ends_the_task_before_a_row_of_it_is_sent(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path, damage: str
+):
+    task = staged(folder)
+    sandbox.fault(**{**BROKEN, "customer_id": "user-20"})
+    task.fails()
+    sandbox.clear_faults()
+    (chunk,) = folder.rglob("chunk-00002.*")
+    if damage == "missing":
+        chunk.unlink()
+    else:
+        content = bytearray(chunk.read_bytes())
+        content[-9] ^= 1
+        chunk.write_bytes(content)
+    error = task.fails()
+    assert isinstance(error, MoEngageTaskFailed)
+    assert f"chunk-00002.ndjson.gz are {damage}" in str(error)
+    assert "Clear the task" in str(error)
+    report = task.report
+    assert (report["read"], report["accepted"], report["unsent"]) == (100, 60, 40)
+    task.clear()
+    assert task.attempt()["accepted"] == 100
+
+
+def test_a_folder_that_cannot_be_written_sends_nothing(sandbox: Sandbox, warehouse: Warehouse, folder: Path):
+    folder.mkdir()
+    (folder / "file").write_text("in the way")
+    task = staged(folder / "file")
+    error = task.fails()
+    assert isinstance(error, MoEngageIncompleteRun)
+    assert "cannot be staged" in str(error)
+    assert sandbox.state()["requests"] == 0
+
+
+def test_a_full_disk_sends_nothing_and_leaves_no_half_copy(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    written: list[Any] = []
+
+    def full(path: Any, content: bytes) -> None:
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(path)
+        whole(path, content)
+
+    whole = staging.write_whole
+    monkeypatch.setattr(staging, "write_whole", full)
+    task = staged(folder)
+    error = task.fails()
+    assert isinstance(error, MoEngageIncompleteRun)
+    assert "No space left on device" in str(error)
+    assert "nothing was sent" in str(error)
+    assert (len(written), sandbox.state()["requests"]) == (2, 0)
+    assert files(folder) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the device that is always full is Linux's")
+def test_a_disk_that_fills_up_under_the_checkpoint_loses_nothing(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(path: Any, content: bytes) -> None:
+        with open("/dev/full", "wb") as device:
+            device.write(content)
+
+    monkeypatch.setattr(checkpoints, "write_whole", full)
+    task = staged(folder)
+    assert task.attempt()["accepted"] == 100
+
+
+def test_a_database_that_breaks_off_while_rows_are_copied_sends_nothing(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(row: Any) -> bytes:
+        if row[1] == 50:
+            raise ConnectionResetError("the warehouse is gone")
+        return line(row)
+
+    line = staging.line_of_row
+    monkeypatch.setattr(staging, "line_of_row", broken)
+    task = staged(folder)
+    error = task.fails()
+    assert isinstance(error, MoEngageIncompleteRun)
+    assert "the warehouse is gone" in str(error)
+    assert sandbox.state()["requests"] == 0
+    monkeypatch.setattr(staging, "line_of_row", line)
+    assert task.attempt()["accepted"] == 100
+
+
+def test_wrong_columns_are_said_before_a_row_is_copied(sandbox: Sandbox, warehouse: Warehouse, folder: Path):
+    task = staged(folder, sql="select number from customers")
+    assert isinstance(task.fails(), MoEngageTaskFailed)
+    assert not list(folder.rglob("chunk-*"))
+
+
+def test_what_is_staged_is_not_in_the_report_or_the_checkpoint(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path
+):
+    task = staged(folder)
+    sandbox.fault(**BROKEN)
+    task.fails()
+    (checkpoint,) = folder.rglob("checkpoint.json")
+    for text in (json.dumps(task.report), checkpoint.read_text()):
+        assert "user-" not in text
