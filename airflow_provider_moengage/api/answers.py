@@ -69,7 +69,7 @@ def judge(status: int, content: bytes, retry_after: float | None = None) -> Answ
     if 200 <= status < 300 and body is not None and not _failed(body):
         return Answer(body, _request_id(body))
     kind, text = _meaning(status, body)
-    error = _error(body)
+    error = _error(status, body)
     return kind(
         text,
         status=status,
@@ -102,7 +102,7 @@ def judge_oversized(
 
 
 def _meaning(status: int, body: Mapping[str, Any] | None) -> tuple[type[MoEngageError], str]:
-    error_type = _type(_error(body))
+    error_type = _type(_error(status, body))
     says = f"MoEngage answered {status}" + (f" {error_type}" if error_type else "")
     if status == 400 or (200 <= status < 300 and body is not None):
         if error_type and error_type.strip().casefold() in ACCOUNT_TYPES:
@@ -141,7 +141,7 @@ def _failed(body: Mapping[str, Any]) -> bool:
     return isinstance(status, str) and status.strip().casefold() == "fail"
 
 
-def _error(body: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _error(status: int, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """Find what is said of the error: under ``error``, or, on some endpoints, at the top."""
     if body is None:
         return {}
@@ -153,7 +153,9 @@ def _error(body: Mapping[str, Any] | None) -> Mapping[str, Any]:
         "message": body.get("message"),
     }
     if isinstance(error, str):
-        top["type"] = error
+        # Only there is such a text documented, as "IP Validation Required"; elsewhere it may quote a record.
+        name = "type" if status in (401, 403, 409) else "message"
+        top[name] = top[name] or error
     if body.get("description") and not top["message"]:
         top["message"] = body["description"]
     return top

@@ -103,7 +103,9 @@ class Windows:
                 if not isinstance(offer, Grant):
                     # Nothing is held while waiting, so that two calls never wait for each other.
                     Permit(grants).keep({})
-                    if self.patience is not None and self.patience < offer < inf:
+                    # What is in flight may leave units over; once it has settled, the window is asked again.
+                    idle = not window.in_flight and window.changes == changes
+                    if self.patience is not None and self.patience < offer < inf and idle:
                         raise MoEngageWindowSpent(
                             f"the rate window is spent and resets in {offer:.0f} s", retry_after=offer
                         )

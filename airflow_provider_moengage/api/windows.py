@@ -115,6 +115,12 @@ class Window:
             return max(0.0, self._reset.ends.latest - self._clock())
 
     @property
+    def in_flight(self) -> int:
+        """Units that were granted and are not settled."""
+        with self._changed:
+            return self._in_flight
+
+    @property
     def changes(self) -> int:
         """How often something has changed that may let a waiting thread go on."""
         return self._changes

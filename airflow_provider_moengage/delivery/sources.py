@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.causes import said_by_database, shown_with
 from airflow_provider_moengage.delivery.formats import columns_of, format_of, rows_of
 
 log = logging.getLogger(__name__)
@@ -257,8 +258,8 @@ class SqlSource:
                 result = connection.exec_driver_sql(self._sql, self._parameters)
             except ProgrammingError as error:
                 raise MoEngageParameterError(
-                    f"sql is not one statement that returns rows: {type(error.orig).__name__}: {error.orig}"
-                ) from error
+                    f"sql is not one statement that returns rows: {said_by_database(error)}"
+                ) from shown_with(error)
             with closing(result):
                 yield (
                     (list(result.keys()), result.partitions(FETCH_ROWS))

@@ -13,9 +13,9 @@ from airflow_provider_moengage.api.errors import (
     MoEngageUnsafeRestart,
     MoEngageWindowSpent,
 )
+from airflow_provider_moengage.delivery.causes import said_of, shown_with
 from airflow_provider_moengage.delivery.pipeline import Run
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
-from airflow_provider_moengage.hooks.causes import said_of, shown_with
 
 MAX_CONCURRENCY = 256
 #: What a retry would meet again.

@@ -194,7 +194,7 @@ def test_what_a_repetition_would_not_mend_is_sent_once(requests_mock, answer, ki
         ({"status": "fail", "request_id": "r2", "error": {"type": "T"}}, "T", None, "r2"),
         ({"status": "fail", "title": "Bad", "description": "why"}, "Bad", "why", None),
         ({"status": "fail", "error_type": "NOT_FOUND", "message": "why"}, "NOT_FOUND", "why", None),
-        ({"error": "IP Validation Required", "message": "why"}, "IP Validation Required", "why", None),
+        ({"error": "anna is no valid id"}, None, "anna is no valid id", None),
         ({"status": "fail", "error": {"type": ["odd"], "message": {"odd": 1}}}, None, None, None),
     ],
 )
@@ -203,6 +203,12 @@ def test_type_message_and_request_id_are_found_where_each_edition_puts_them(
 ):
     error = outcome_of(requests_mock, {"status_code": 400, "json": body}).outcome
     assert (error.type, error.message, error.request_id) == (kind, message, request_id)
+
+
+def test_the_type_of_an_address_that_is_not_listed_stands_where_others_have_an_object(requests_mock):
+    body = {"error": "IP Validation Required", "message": "why"}
+    error = outcome_of(requests_mock, {"status_code": 403, "json": body}).outcome
+    assert (error.type, error.message) == ("IP Validation Required", "why")
 
 
 def test_the_text_of_an_answer_that_is_no_json_is_kept_and_capped(requests_mock):

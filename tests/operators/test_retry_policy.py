@@ -116,7 +116,7 @@ def test_where_nobody_says_when_it_is_after_the_tasks_own_delay(
 @with_policies
 def test_refused_credentials_fail_at_once(track: Tracker):
     # What MoEngage says may quote a row, so it is no part of the reason.
-    track.sandbox.fault(kind="status", status=401, type="user-0", message="user-0")
+    track.sandbox.fault(kind="status", status=401, message="user-0")
     assert decide(track.fails(MoEngageTaskFailed, users=users(3))) == (
         "fail",
         None,

@@ -8,6 +8,9 @@ from airflow_provider_moengage.api.errors import MoEngageError
 
 log = logging.getLogger(__name__)
 
+#: SQLSTATEs of this class tell of the statement's grammar and of tables and columns, and never of a row.
+NAMES_AND_GRAMMAR = "42"
+
 
 def said_of(cause: Exception) -> str:
     """Give the sentence that the task's error tells of what ended the run."""
@@ -15,14 +18,19 @@ def said_of(cause: Exception) -> str:
         return str(cause)
     if not _may_quote_rows(cause):
         return f"{type(cause).__name__}: {cause}"
+    return said_by_database(cause)
+
+
+def said_by_database(cause: Exception) -> str:
+    """Give what a database's error tells, without what it may quote."""
     # SQLAlchemy has the driver's own error inside.
     error = getattr(cause, "orig", None) or cause
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    return (
-        f"{type(error).__module__}.{type(error).__name__}"
-        + (f", SQLSTATE {state}" if state else "")
-        + "; the database's own words may quote a row, so they stand in the log at DEBUG alone"
-    )
+    name = f"{type(error).__module__}.{type(error).__name__}" + (f", SQLSTATE {state}" if state else "")
+    about_names = getattr(getattr(error, "diag", None), "message_primary", None)
+    if about_names and str(state).startswith(NAMES_AND_GRAMMAR):
+        return f"{name}: {about_names}"
+    return f"{name}; the database's own words may quote a row, so they stand in the log at DEBUG alone"
 
 
 def shown_with(cause: Exception) -> Exception | None:
