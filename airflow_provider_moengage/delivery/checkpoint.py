@@ -24,7 +24,8 @@ class Checkpoint:
         nothing.
     :param parts: files of refused rows, and the lines in each.
     :param source: what the rows are known by; None: they cannot be read again.
-    :param try_number: the try that wrote it; the four numbers below are that try's.
+    :param try_number: the try that wrote it; the numbers below are that try's.
+    :param fruitless: deferrals in a row without one row settled in between.
     :param deferred_at: when it was deferred, as seconds since the epoch; None: it was not.
     """
 
@@ -39,6 +40,7 @@ class Checkpoint:
     requests: int = 0
     retried: int = 0
     deferrals: int = 0
+    fruitless: int = 0
     throttled_seconds: float = 0.0
     duration_seconds: float = 0.0
     deferred_at: float | None = None
@@ -55,6 +57,7 @@ class Checkpoint:
             requests=0,
             retried=0,
             deferrals=0,
+            fruitless=0,
             throttled_seconds=0.0,
             duration_seconds=0.0,
             deferred_at=None,

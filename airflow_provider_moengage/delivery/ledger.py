@@ -57,6 +57,7 @@ class Ledger:
         self.requests = before.requests
         self.retried = before.retried
         self.deferrals = before.deferrals
+        self.fruitless = before.fruitless
         self.source_exhausted = False
         #: Rows before it are settled, and so are those of ``done``; of ``doubt``, a request may have got through.
         self.mark = before.mark
@@ -189,6 +190,12 @@ class Ledger:
                 self._stretches.append(Stretch(position))
                 self._look_at(stretch)
 
+    def defer(self) -> None:
+        """Count a deferral."""
+        total = self.total()
+        self.deferrals += 1
+        self.fruitless = self.fruitless + 1 if total.settled == self.earlier.settled else 0
+
     def take_lines(self) -> list[bytes]:
         """Give the refused rows of the stretches that were completed since the last call."""
         with self._lock:
@@ -268,6 +275,7 @@ class Ledger:
             requests=self.requests,
             retried=self.retried,
             deferrals=self.deferrals,
+            fruitless=self.fruitless,
             duration_seconds=self.duration_seconds,
         )
 

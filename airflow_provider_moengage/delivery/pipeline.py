@@ -12,12 +12,14 @@ from typing import Any
 
 from airflow_provider_moengage.api.client import MoEngageClient
 from airflow_provider_moengage.api.errors import (
+    MoEngageRateLimited,
     MoEngageRecordInvalid,
     MoEngageStopped,
     MoEngageStorageError,
     MoEngageUnsafeRestart,
     MoEngageWindowSpent,
 )
+from airflow_provider_moengage.api.windows import STARVED_WINDOWS
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Packer
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.checkpoints import Checkpoints
@@ -340,11 +342,18 @@ class Delivery:
 
     def _close(self) -> None:
         self._over.set()
-        deferring = isinstance(self._stopped_by, MoEngageWindowSpent)
-        self._ledger.deferrals += deferring
+        spent = self._stopped_by if isinstance(self._stopped_by, MoEngageWindowSpent) else None
+        if spent is not None and self._ledger.fruitless + 1 >= STARVED_WINDOWS:
+            self._stopped_by = MoEngageRateLimited(
+                f"the rate window granted nothing after {STARVED_WINDOWS} deferrals in a row",
+                retry_after=spent.retry_after,
+            )
+            spent = None
+        if spent is not None:
+            self._ledger.defer()
         try:
-            self._journal.close(deferring=deferring)
+            self._journal.close(deferring=spent is not None)
         except MoEngageStorageError as error:
             # It was to be deferred, and nothing would be left of what it has done.
-            self._ledger.deferrals -= deferring
+            self._ledger.deferrals -= 1
             self._stopped_by = error

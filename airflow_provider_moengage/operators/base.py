@@ -210,6 +210,12 @@ class MoEngageSendOperator(BaseOperator):
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from error
         ended = False
+        last: dict[str, Any] = {}
+
+        def publish(report: dict[str, Any]) -> None:
+            last.update(report)
+            self._publish(report, context)
+
         try:
             report = self._send(
                 MoEngageHook(self.moengage_conn_id, project_code=self.project_code),
@@ -219,7 +225,7 @@ class MoEngageSendOperator(BaseOperator):
                 rejected_path=self._rejected_folder(context),
                 replace_rejected="ti" in context,
                 validate_only=self.validate_only,
-                on_report=lambda report: self._publish(report, context),
+                on_report=publish,
                 checkpoints=durability.checkpoints,
                 patience=self.defer_threshold if defers else None,
                 ending=ending,
@@ -228,6 +234,10 @@ class MoEngageSendOperator(BaseOperator):
                 raise MoEngageIncompleteRun("The task was told to end when all was done", report=report)
             ended = True
         except MoEngageWindowSpent as spent:
+            if ending.ordered:
+                raise MoEngageIncompleteRun(
+                    "The task was told to end when it was to be deferred", report=last
+                ) from spent
             ended = True
             self._defer(spent.retry_after or 0.0)
         finally:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.exceptions import MoEngageTaskFailed
+from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator, MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
@@ -106,6 +106,26 @@ def test_a_deferral_that_cannot_be_written_down_is_an_error(sandbox: Sandbox):
     assert "cannot be written" in str(error)
     assert task.report["accepted"] == len(sandbox.users()) < 60
     assert task.report["deferrals"] == 0
+
+
+def test_a_window_that_never_grants_anything_ends_the_run_after_five_deferrals(sandbox: Sandbox):
+    sandbox.settings(users_per_minute=0)
+    task = Task(
+        MoEngageTrackUsersOperator, TaskStateStore(), users=users(5), deferrable=True, defer_threshold=0.0
+    )
+    with pytest.raises(MoEngageIncompleteRun, match="granted nothing after 5 deferrals in a row"):
+        run(task)
+    assert (task.report["accepted"], task.report["unsent"], task.report["deferrals"]) == (0, 5, 4)
+
+
+def test_a_task_that_is_told_to_end_is_not_deferred(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        MoEngageTrackUsersOperator, "_publish", lambda operator, report, context: operator.on_kill()
+    )
+    task = Task(
+        MoEngageTrackUsersOperator, TaskStateStore(), users=users(60), deferrable=True, defer_threshold=0.1
+    )
+    assert "told to end" in str(task.fails())
 
 
 def test_asked_for_without_rows_that_can_be_gone_on_with_it_is_refused(sandbox: Sandbox):
