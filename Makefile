@@ -17,6 +17,7 @@ UV := .venv-tools/bin/uv
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FAULTS_ARGS ?=
+NAMES ?=
 
 # Nothing here may download an interpreter, report usage or show Airflow's own examples.
 export UV_PYTHON_DOWNLOADS := never
@@ -29,7 +30,7 @@ unexport AIRFLOW_CONFIG AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEM
 # Every run has an Airflow home of its own, removed at the end: never ~/airflow.
 IN_NEW_AIRFLOW_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home"
 
-.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench faults lock clean
+.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench faults standalone lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /  \1\t/' | expand -t 18
@@ -81,6 +82,10 @@ bench: .venv-bench/.made ## Measure every figure against its rival; BENCH_ARGS n
 # Never part of the tests: a short version of it is.
 faults: .venv/.made ## Kill tasks at 200 random moments and look for what is lost; FAULTS_ARGS has --seed, --only or --write
 	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m faults $(FAULTS_ARGS)
+
+# Never part of the tests: it takes minutes. It makes an Airflow home of its own.
+standalone: .venv/.made ## Deferral, killed workers and a cleared task under a real Airflow; NAMES names some
+	.venv/bin/python -m faults.standalone $(NAMES)
 
 # Compiled for every platform and every supported Python at once, so that one file serves them all.
 COMPILE := pip compile --quiet --universal --python-version 3.10 --upgrade --custom-compile-command "make lock"

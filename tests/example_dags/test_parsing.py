@@ -27,6 +27,7 @@ def test_examples_parse_without_reaching_out(tmp_path):
         "moengage_users_from_sql",
         "moengage_users_from_task",
         "moengage_users_in_shards",
+        "moengage_users_nightly",
         "moengage_users_to_warehouse",
     ]
 

@@ -105,6 +105,23 @@ def test_users_from_sql_with_too_many_refused(push_from_sql, moengage_sandbox, w
     assert refused["row"]["customer_id"] == "unknown"
 
 
+def test_users_nightly(run_dag, moengage_sandbox, warehouse, tmp_path):
+    folders = {name: (tmp_path / name).as_uri() for name in ("staging_path", "rejected_path")}
+    outcome = run_dag(
+        EXAMPLES / "moengage_users_nightly.py",
+        conf=folders,
+        AIRFLOW_CONN_MOENGAGE_DEFAULT=moengage_sandbox.connection_json,
+        AIRFLOW_CONN_WAREHOUSE=json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "warehouse.db")}),
+    )
+    assert outcome["state"] == "success"
+    report = outcome["tasks"]["push_customers"]["report"]
+    assert (report["read"], report["accepted"], report["deferrals"]) == (2, 2, 0)
+    assert set(attributes(moengage_sandbox)) == {"c-1", "c-2"}
+    # The copy was made, and is gone once the task has succeeded.
+    assert (tmp_path / "staging_path").exists()
+    assert not [path for path in (tmp_path / "staging_path").rglob("*") if path.is_file()]
+
+
 def test_users_in_shards(run_dag, moengage_sandbox, warehouse, tmp_path):
     # Every last digit, and what ends in none.
     ids = [f"customer-{number:02x}" for number in range(32)] + ["CUSTOMER-0F", "somebody", "a-z"]

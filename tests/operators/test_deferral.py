@@ -167,3 +167,14 @@ def test_where_it_is_only_the_deployment_s_default_the_worker_waits_and_says_so(
 def test_what_cannot_be_is_said_when_the_dag_is_read(operator: Any, parameters: dict[str, Any], says: str):
     with pytest.raises(MoEngageParameterError, match=says):
         operator(task_id="push", users=[], **parameters)
+
+
+def test_a_window_is_used_up_before_its_task_is_deferred(sandbox: Sandbox):
+    # Which answers overtake one another is chance: some tries, so that units left over would be seen.
+    for _ in range(6):
+        sandbox.reset()
+        sandbox.settings(users_per_minute=200, window_seconds=60.0)
+        task = Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(300), deferrable=True)
+        with pytest.raises(TaskDeferred):
+            task.attempt()
+        assert sandbox.state()["windows"][0]["remaining"] == 0

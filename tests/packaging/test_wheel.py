@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.dag_runs import ROOT, airflow_environment, run_program
+from tests.leaks import KEY, OUTPUT
 
 pytestmark = pytest.mark.airflow_3
 
@@ -116,6 +117,7 @@ def test_airflow_serves_the_examples(installed):
     assert len(outcome["dags"]) == len(list((ROOT / "example_dags").glob("*.py")))
 
 
+@pytest.mark.shows(KEY, OUTPUT, reason="the key that the sandbox takes by default is no secret")
 def test_the_command_is_there(installed):
     assert "--workspace-id" in installed("moengage-sandbox", "--help")
 

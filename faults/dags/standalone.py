@@ -1,0 +1,29 @@
+"""
+Users of a table, sent by a task that defers, and by one that is killed or cleared.
+
+For ``python -m faults.standalone``, which says in ``FAULTS_STAGING`` where rows are staged; a run's conf says how many
+``users`` of the table it sends.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG
+
+from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+
+SENT: dict[str, Any] = {
+    "task_id": "push",
+    "sql": "select customer_id, number from customers order by number limit {{ dag_run.conf['users'] }}",
+    "sql_conn_id": "warehouse",
+    "staging_path": os.environ["FAULTS_STAGING"],
+}
+
+with DAG("deferred", schedule=None):
+    MoEngageTrackUsersOperator(**SENT, deferrable=True, defer_threshold=3.0)
+
+with DAG("retried", schedule=None):
+    MoEngageTrackUsersOperator(**SENT, retries=2, retry_delay=timedelta(seconds=1))

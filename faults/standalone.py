@@ -1,0 +1,252 @@
+"""
+Deferral, kills and a cleared task under a real Airflow.
+
+``python -m faults.standalone [NAME...]``: starts ``airflow standalone`` (3.3 or newer) and a sandbox, and looks what
+becomes of their runs; takes some minutes. A name is one of ``deferred``, ``worker``, ``machine`` and ``cleared``. It
+prints what it sees, and its exit code is 1 where something is not as it should be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from airflow_provider_moengage.sandbox.client import Sandbox, running_sandbox
+from faults.real_airflow import RealAirflow, Seen, TaskOfRun, running_airflow
+
+DAGS = Path(__file__).resolve().parent / "dags"
+#: Of a run that is killed, and of one that is not.
+USERS, FEW_USERS = 20_000, 3_000
+#: How many windows the run takes that is deferred, and how long they are.
+WINDOWS, WINDOW_SECONDS = 6, 20.0
+#: The share of the users that may come twice after a kill.
+REPEATED = 0.05
+#: Units in a window that is never spent.
+PLENTY = 10_000_000
+#: Seconds that a task's process may still be there after it was deferred.
+TIDYING = 3.0
+#: Seconds after which a run is given up.
+AT_MOST = 300.0
+
+
+class Findings:
+    """What was looked at, and what of it was not as it should be."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def expect(self, what: str, holds: bool) -> None:
+        """Say whether something is as it should be."""
+        say(f"{'ok    ' if holds else 'FAILED'}  {what}")
+        if not holds:
+            self.failed.append(what)
+
+
+def deferred(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
+    """Six windows: the task is deferred in every wait, and no process of it is there then."""
+    sandbox.settings(users_per_minute=FEW_USERS // WINDOWS, window_seconds=WINDOW_SECONDS)
+    task = airflow.start_run("deferred", users=FEW_USERS)
+    seen: list[Seen] = []
+    # Of each look at a deferred task: since when it is, whether its process is there, and what was sent until then.
+    looks: list[tuple[float, bool, int]] = []
+    since = None
+    for now in task.watch(AT_MOST):
+        seen.append(now)
+        since = None if now.state != "deferred" else since or now.at
+        if since is not None and now.pid is not None and now.at - since > TIDYING:
+            looks.append((since, airflow.owns(now.pid), sandbox.state()["requests"]))
+    report = ended(task, seen)
+    deferrals = sum(state.startswith("deferred") for state in shortened(seen))
+    refused = sum(window["rejected_429"] for window in sandbox.state()["windows"])
+    findings.expect(f"it succeeds ({seen[-1].state})", seen[-1].state == "success")
+    findings.expect(
+        f"it is deferred between windows and no more often: {deferrals} times", deferrals == WINDOWS - 1
+    )
+    findings.expect(
+        f"the report counts as many deferrals: {report['deferrals']}", report["deferrals"] == deferrals
+    )
+    waits = {since for since, _, _ in looks}
+    findings.expect(
+        f"no process of it is there while it is deferred (looked {len(looks)} times)",
+        len(waits) == deferrals and not any(there for _, there, _ in looks),
+    )
+    findings.expect(
+        "and nothing is sent", len(waits) == len({(since, requests) for since, _, requests in looks})
+    )
+    findings.expect(f"{refused} calls met a spent window, at most one a window", refused <= WINDOWS)
+    all_arrived(sandbox, findings, FEW_USERS, report)
+
+
+def worker(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
+    """The worker's process is killed: its supervisor sees it and has the task retried."""
+    killed(airflow, sandbox, findings, lambda pid: [pid])
+
+
+def machine(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
+    """The worker's process and its supervisor are killed, as with their machine: the scheduler misses their signs."""
+    killed(airflow, sandbox, findings, lambda pid: [psutil.Process(pid).ppid(), pid])
+
+
+def killed(
+    airflow: RealAirflow, sandbox: Sandbox, findings: Findings, victims: Callable[[int], list[int]]
+) -> None:
+    """Kill a run in its middle, and see it go on in another try."""
+    sandbox.settings(users_per_minute=PLENTY)
+    task = airflow.start_run("retried", users=USERS)
+    seen: list[Seen] = []
+    done, killed_at = 0, 0.0
+    for now in task.watch(AT_MOST):
+        seen.append(now)
+        if not killed_at and now.state == "running" and now.pid is not None:
+            done = sandbox.state()["users"]
+            if done >= 0.45 * USERS:
+                for pid in victims(now.pid):
+                    say(f"killing {pid} ({psutil.Process(pid).name()}) when {done} users are there")
+                    os.kill(pid, signal.SIGKILL)
+                killed_at = now.at
+    report = ended(task, seen)
+    again = [now.at for now in seen if now.state == "running" and now.try_number == 2]
+    if again:
+        say(f"the second try runs {again[0] - killed_at:.1f} s after the kill")
+    last = seen[-1]
+    findings.expect("it was killed in its middle", 0 < done < 0.9 * USERS)
+    findings.expect(
+        f"the second try succeeds ({last.state}, {last.try_number})",
+        (last.state, last.try_number) == ("success", 2),
+    )
+    updates = all_arrived(sandbox, findings, USERS, report)
+    repeated = sum(count > 1 for count in updates.values()) / USERS
+    findings.expect(
+        f"{repeated:.2%} of the users came more than once, fewer than {REPEATED:.0%}", repeated < REPEATED
+    )
+
+
+def cleared(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
+    """A task that has succeeded is cleared: everything is sent again."""
+    sandbox.settings(users_per_minute=PLENTY)
+    task = airflow.start_run("retried", users=FEW_USERS)
+    first = list(task.watch(AT_MOST))
+    ended(task, first)
+    # A task that is cleared while its run is about to end is never scheduled: nobody clears so early by hand.
+    task.wait_for_run(AT_MOST)
+    task.clear()
+    second = list(task.watch(AT_MOST))
+    report = ended(task, second)
+    findings.expect(
+        f"it succeeds both times ({first[-1].state}, {second[-1].state})",
+        first[-1].state == second[-1].state == "success" and second[-1].try_number > first[-1].try_number,
+    )
+    updates = all_arrived(sandbox, findings, FEW_USERS, report)
+    findings.expect(
+        f"every user came twice ({dict(Counter(updates.values()))})", set(updates.values()) == {2}
+    )
+
+
+CHECKS = (deferred, worker, machine, cleared)
+
+
+def ended(task: TaskOfRun, seen: list[Seen]) -> dict[str, Any]:
+    """Say how a task has ended; gives its report."""
+    say(" -> ".join(shortened(seen)))
+    report = task.report()
+    say(f"report: {report}")
+    if seen[-1].state == "failed":
+        for error in task.errors():
+            say(error)
+    return report
+
+
+def all_arrived(sandbox: Sandbox, findings: Findings, count: int, report: dict[str, Any]) -> dict[str, int]:
+    """Compare the users with those of the table and with the report; gives how often each came."""
+    users = sandbox.users()
+    right = {customer_id(number): number for number in range(count)}
+    arrived = {name: user["attributes"].get("number") for name, user in users.items()}
+    findings.expect(f"all {count} users are there, each as in the table", arrived == right)
+    counted = (report["read"], report["accepted"], report["rejected"], report["unsent"])
+    findings.expect(f"the report counts every row once: {counted}", counted == (count, count, 0, 0))
+    return {name: user["updates"] for name, user in users.items()}
+
+
+def shortened(seen: list[Seen]) -> list[str]:
+    """Give the states that follow one another, each with its seconds."""
+    states: list[str] = []
+    begun = 0
+    for place, now in enumerate(seen):
+        last = place + 1 == len(seen)
+        if last or seen[place + 1].state != now.state:
+            until = now.at if last else seen[place + 1].at
+            states.append(f"{now.state} {until - seen[begun].at:.1f} s")
+            begun = place + 1
+    return states
+
+
+def customer_id(number: int) -> str:
+    return f"customer-{number}"
+
+
+def make_warehouse(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("create table customers (customer_id text, number integer)")
+        rows = [(customer_id(number), number) for number in range(USERS)]
+        connection.executemany("insert into customers values (?, ?)", rows)
+    connection.close()
+
+
+def main() -> int:
+    names = {check.__name__: check for check in CHECKS}
+    parser = argparse.ArgumentParser(prog="python -m faults.standalone")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names)}; none: all")
+    chosen = parser.parse_args().names or list(names)
+    if unknown := set(chosen) - set(names):
+        parser.error(f"{', '.join(sorted(unknown))} is none of {', '.join(names)}")
+    # Whoever ends this ends all of it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    findings = Findings()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="faults-") as name, running_sandbox() as sandbox:
+        folder = Path(name)
+        make_warehouse(folder / "warehouse.db")
+        variables = {
+            "FAULTS_STAGING": (folder / "staging").as_uri(),
+            "AIRFLOW_CONN_MOENGAGE_DEFAULT": sandbox.connection_json,
+            "AIRFLOW_CONN_WAREHOUSE": json.dumps(
+                {"conn_type": "sqlite", "host": str(folder / "warehouse.db")}
+            ),
+        }
+        step("Starting airflow standalone and a sandbox")
+        with running_airflow(DAGS, ("deferred", "retried"), variables) as airflow:
+            say(f"{airflow.url}, {sandbox.url}: ready after {time.monotonic() - began:.0f} s")
+            for name in chosen:
+                step(f"{name}: {(names[name].__doc__ or '').strip()}")
+                sandbox.reset()
+                names[name](airflow, sandbox, findings)
+        left = [path for path in (folder / "staging").rglob("*") if path.is_file()]
+        step("In the end")
+        findings.expect(f"nothing is left of what was staged ({len(left)} files)", not left)
+    say(f"{time.monotonic() - began:.0f} s, {len(findings.failed)} findings")
+    return int(bool(findings.failed))
+
+
+def step(title: str) -> None:
+    print(f"\n== {title}", flush=True)
+
+
+def say(line: str) -> None:
+    print(f"  {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
