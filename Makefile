@@ -16,6 +16,7 @@ PYTHON_2_11 ?= $(shell for python in "$(PYTHON)" python3.12 python3.11 python3.1
 UV := .venv-tools/bin/uv
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FAULTS_ARGS ?=
 NAMES ?=
 
 # Nothing here may download an interpreter, report usage or show Airflow's own examples.
@@ -29,7 +30,7 @@ unexport AIRFLOW_CONFIG AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEM
 # Every run has an Airflow home of its own, removed at the end: never ~/airflow.
 IN_NEW_AIRFLOW_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home"
 
-.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench standalone lock clean
+.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench faults standalone lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /  \1\t/' | expand -t 18
@@ -77,6 +78,10 @@ test-wheel: .venv/.made ## Build the wheel, install it into an empty environment
 # Never part of the tests: what it measures is worth something on a machine that does nothing else.
 bench: .venv-bench/.made ## Measure every figure against its rival; BENCH_ARGS names some, or has --write
 	$(IN_NEW_AIRFLOW_HOME) .venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
+
+# Never part of the tests: a short version of it is.
+faults: .venv/.made ## Kill tasks at 200 random moments and look for what is lost; FAULTS_ARGS has --seed, --only or --write
+	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m faults $(FAULTS_ARGS)
 
 # Never part of the tests: it takes minutes. It makes an Airflow home of its own.
 standalone: .venv/.made ## Deferral, killed workers and a cleared task under a real Airflow; NAMES names some

@@ -76,7 +76,7 @@ def test_carries_what_is_no_module_of_ours(wheel):
     assert "airflow_provider_moengage/example_dags/sql/customers.sql" in names
     assert "airflow_provider_moengage/example_dags/data/customers.csv" in names
     assert "airflow_provider_moengage/py.typed" in names
-    assert not [name for name in names if name.startswith(("tests/", "demo/", "benchmarks/"))]
+    assert not [name for name in names if name.startswith(("tests/", "demo/", "benchmarks/", "faults/"))]
 
 
 def test_registers_with_airflow_pytest_and_the_shell(wheel):

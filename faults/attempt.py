@@ -1,0 +1,207 @@
+"""One try of a task in a process of its own: everything that a worker does, and nothing that outlives a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_moengage.api import client
+from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
+from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+from faults.rows import planned
+from faults.scenarios import Scenario
+from faults.state_store import FileStateStore, replace
+
+try:
+    from airflow.sdk.exceptions import TaskDeferred
+except ImportError:
+    from airflow.exceptions import TaskDeferred
+
+# Imported by name at run time; here, it is in memory before the processes are forked.
+import airflow.providers.sqlite.hooks.sqlite  # noqa: F401
+
+#: Above what a run needs by far; it stays the same, since another number means that the task was cleared.
+MAX_TRIES = 200
+#: Repetitions come after milliseconds, so that a run takes seconds.
+FIRST_BACKOFF = 0.01
+#: A call of Bulk Import, so small that many of them are in flight.
+BULK_BYTES = 15_000
+#: Seconds: a window of the sandbox is one second long.
+DEFER_THRESHOLD = 0.1
+#: What a process does to files, as Python's audit hooks name it.
+FILE_OPERATIONS = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"})
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """
+    One try, or what goes on of it after it was deferred.
+
+    :param folder: of the run: its source, staged rows, refused rows, state, reports.
+    :param connection: the value of the variable that leads to the sandbox.
+    :param number: of the process in the run, from 1.
+    :param try_number: as Airflow counts it: going on after a deferral is the same try.
+    :param resumes: the method to call in place of ``execute``, and what goes with it.
+    :param killed_before: the file operation before which the process kills itself, from 1; None: none.
+    :param after_report: whether operations count from the report on.
+    """
+
+    scenario: Scenario
+    folder: Path
+    connection: str
+    number: int
+    try_number: int
+    resumes: tuple[str, dict[str, Any]] | None = None
+    killed_before: int | None = None
+    after_report: bool = False
+
+    @property
+    def outcome_file(self) -> Path:
+        """Where the process says how it ended."""
+        return self.folder / f"outcome-{self.number}.json"
+
+    @property
+    def report_file(self) -> Path:
+        """Where the report is that the process pushed."""
+        return self.folder / f"report-{self.number}.json"
+
+    @property
+    def log_file(self) -> Path:
+        """What the process said."""
+        return self.folder / f"log-{self.number}.txt"
+
+    @property
+    def state_file(self) -> Path:
+        """Where Airflow's own state of the task lies."""
+        return self.folder / "state.json"
+
+    @property
+    def staging(self) -> Path:
+        """Where the operator keeps what it stages."""
+        return self.folder / "staged"
+
+    @property
+    def rejected(self) -> Path:
+        """Where the operator keeps what was refused."""
+        return self.folder / "rejected"
+
+    @property
+    def database(self) -> Path:
+        """Where the table is that is read."""
+        return self.folder / "warehouse.db"
+
+
+@dataclass
+class TaskInstance:
+    """
+    As much of a task instance as an operator may use.
+
+    :param report_file: where the report goes that is pushed to XCom.
+    """
+
+    report_file: Path
+    try_number: int
+    dag_id: str = "campaign"
+    run_id: str = "manual__2026-01-01T00:00:00+00:00"
+    task_id: str = "push"
+    map_index: int = -1
+    max_tries: int = MAX_TRIES
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Keep the report."""
+        if key == "report":
+            replace(self.report_file, json.dumps(value))
+
+
+def attempt(given: Attempt) -> None:
+    """Run the operator, and write down how it ended; the body of a process."""
+    log = os.open(given.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        del os.environ[name]
+    os.environ["AIRFLOW_CONN_MOENGAGE_DEFAULT"] = given.connection
+    os.environ["AIRFLOW_CONN_WAREHOUSE"] = json.dumps({"conn_type": "sqlite", "host": str(given.database)})
+    client.FIRST_BACKOFF = FIRST_BACKOFF
+    ti = TaskInstance(given.report_file, given.try_number)
+    context: dict[str, Any] = {"ti": ti}
+    if given.scenario.state_store:
+        context["task_state_store"] = FileStateStore(given.state_file)
+    if given.killed_before is not None:
+        _kill_before(
+            given.killed_before, given.folder, given.report_file if given.after_report else given.folder
+        )
+    method, arguments = given.resumes or ("execute", {})
+    outcome: dict[str, Any] = {}
+    try:
+        getattr(_operator(given), method)(context, **arguments)
+        outcome["ended"] = "success"
+    except MoEngageIncompleteRun as error:
+        outcome |= {"ended": "retry", "said": str(error)}
+    except MoEngageTaskFailed as error:
+        outcome |= {"ended": "failed", "said": str(error)}
+    except TaskDeferred as deferred:
+        arguments = {"event": None, **(deferred.kwargs or {})}
+        outcome |= {"ended": "deferred", "resumes": [deferred.method_name, arguments]}
+        outcome["until"] = deferred.trigger.serialize()[1]["moment"].timestamp()
+    except BaseException:
+        outcome |= {"ended": "broke", "said": traceback.format_exc()}
+    replace(given.outcome_file, json.dumps(outcome))
+
+
+def _operator(given: Attempt) -> Any:
+    scenario = given.scenario
+    parameters: dict[str, Any] = {
+        "task_id": "push",
+        "retries": MAX_TRIES,
+        "rejected_path": given.rejected.as_uri(),
+        # A share, so that it is the same for a run of any length.
+        "max_rejected": 0.9,
+        "bulk": scenario.bulk,
+        "deferrable": scenario.deferrable,
+        "defer_threshold": DEFER_THRESHOLD,
+    }
+    if scenario.source == "sql" or not scenario.state_store:
+        parameters["staging_path"] = given.staging.as_uri()
+    if scenario.bulk:
+        parameters["max_bytes"] = BULK_BYTES
+    if scenario.kind == "events":
+        parameters["on_unknown"] = scenario.on_unknown
+    if scenario.source == "list":
+        parameters[scenario.kind] = planned(scenario).rows
+    elif scenario.source == "sql":
+        parameters |= {"sql": "select * from source order by number", "sql_conn_id": "warehouse"}
+    else:
+        parameters["path"] = (given.folder / "source").as_uri()
+        if scenario.format.startswith("csv"):
+            parameters["types"] = {"number": "number"}
+    operators = {"users": MoEngageTrackUsersOperator, "events": MoEngageTrackEventsOperator}
+    return operators[scenario.kind](**parameters)
+
+
+def _kill_before(number: int, folder: Path, first: Path) -> None:
+    """
+    Kill this process before it does something to a file of its run for the so-manieth time.
+
+    :param folder: the run's; other files are nobody's business here.
+    :param first: what lies below it, or is it, begins the count.
+    """
+    seen, began = 0, False
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal seen, began
+        if event not in FILE_OPERATIONS or not str(arguments[0]).startswith(str(folder)):
+            return
+        began = began or str(arguments[event == "os.rename"]).startswith(str(first))
+        seen += began
+        if seen == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)

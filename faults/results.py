@@ -1,0 +1,81 @@
+"""What a campaign found, as a table, as a sentence, and in the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from faults.run import Result
+from faults.scenarios import KINDS, SOURCES
+from faults.verify import Found
+
+PATH = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
+BEGIN, END = "<!-- campaign -->", "<!-- end of campaign -->"
+NAMES = {"list": "a list", "sql": "staged SQL", "file": "files"}
+MOMENTS = ("rows", "seconds", "file operation", "last operation")
+HEADINGS = ("source", "of", "runs", "kills", "rows", "lost", "applied again", "`unknown`", "twice")
+
+
+def rows(done: Sequence[Result]) -> list[tuple[str, ...]]:
+    """Give a table's rows, the headings first."""
+    found: list[tuple[str, ...]] = [HEADINGS]
+    for kind in KINDS:
+        for source in SOURCES:
+            runs = [one for one in done if (one.scenario.source, one.scenario.kind) == (source, kind)]
+            if runs:
+                sum_ = total(runs)
+                twice = f"{sum_.twice:,}" if kind == "events" else ""
+                counted = [len(runs), kills(runs), sum_.rows, sum_.lost, sum_.repeated, sum_.unknown]
+                found.append((NAMES[source], kind, *(f"{number:,}" for number in counted), twice))
+    return found
+
+
+def total(done: Sequence[Result]) -> Found:
+    """Add up what was counted."""
+    found = Found()
+    for result in done:
+        found.add(result.found)
+    return found
+
+
+def kills(done: Sequence[Result]) -> int:
+    """Count the kills of all runs."""
+    return sum(result.kills.total() for result in done)
+
+
+def table(done: Sequence[Result]) -> str:
+    """Give a table for the terminal."""
+    cells = rows(done)
+    widths = [max(len(row[place]) for row in cells) for place in range(len(HEADINGS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+
+
+def sentence(done: Sequence[Result], seconds: float) -> str:
+    """Say in words what the table does not."""
+    found = total(done)
+    moments = [sum(result.kills[what] for result in done) for what in MOMENTS]
+    share = found.users_repeated / found.users if found.users else 0.0
+    return (
+        f"{len(done)} runs, {sum(result.tries for result in done)} tries, {kills(done)} kills ({moments[0]} after a "
+        f"random number of rows, {moments[1]} in the first second, {moments[2]} between two file operations, {moments[3]} "
+        f"between the report and the end), "
+        f"{sum(result.outages for result in done)} outages of MoEngage, "
+        f"{sum(result.deferrals for result in done)} deferrals, in {seconds / 60:.0f} minutes. {found.lost} rows lost. "
+        f"{found.refused:,} refused rows, each in the parts once. Of {found.users:,} users, {share:.1%} had a row "
+        f"applied more than once. Of the events, {found.twice:,} are there more than once, with {found.copies:,} copies "
+        f"too many, at most {max(0, found.most_copies - 1)} of one event; {found.unknown:,} rows count as `unknown`."
+    )
+
+
+def write(done: Sequence[Result], seconds: float) -> None:
+    """Put the figures into the documentation, between its two marks."""
+    cells = rows(done)
+    lines = ["| " + " | ".join(row) + " |" for row in (cells[0], ("---",) * len(HEADINGS), *cells[1:])]
+    page = PATH.read_text(encoding="utf-8")
+    head, _, rest = page.partition(BEGIN)
+    _, _, foot = rest.partition(END)
+    text = "\n".join([BEGIN, "", *lines, "", sentence(done, seconds), "", END])
+    PATH.write_text(head + text + foot, encoding="utf-8")

@@ -1,0 +1,258 @@
+"""One run: a task that is killed again and again, started again each time, and judged when it has succeeded."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from airflow_provider_moengage.sandbox import Sandbox
+from faults import verify
+from faults.attempt import Attempt, attempt
+from faults.moments import Moment, moment
+from faults.rows import Planned, planned, write
+from faults.scenarios import Scenario
+
+#: Units of the sandbox's windows, which are a second long: so few that they are waited for.
+WINDOWS: dict[str, Any] = {
+    "window_seconds": 1.0,
+    "users_per_minute": 900,
+    "events_per_minute": 900,
+    "bulk_users_per_minute": 2_500,
+    "bulk_events_per_minute": 2_500,
+    # What happened is read from the users and events; remembering the calls would take memory alone.
+    "requests_kept": 0,
+}
+#: The shares of calls that each fault befalls: a run of bulk calls has a fiftieth of the calls.
+SINGLE_SHARE, BULK_SHARE = 0.003, 0.04
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"kind": "status", "status": 500},
+    {"kind": "status", "status": 503, "body": "html"},
+    {"kind": "status", "status": 429, "headers": {"retry-after": "0"}, "times": 3},
+    {"kind": "drop_before"},
+    {"kind": "drop_after"},
+    {"kind": "slow", "seconds": 0.05},
+)
+#: Answers to all calls while MoEngage is out of order, more than a try can repeat.
+OUTAGE = {"kind": "status", "status": 503}
+#: Seconds: how often the sandbox is asked how far a try is, and after how long a try counts as hanging.
+LOOK, HANGS = 0.01, 180.0
+#: Violations of one run that are told; where one row is lost, thousands often are.
+MOST_NAMED = 10
+
+
+@dataclass
+class Result:
+    """
+    What came of a run.
+
+    :param kills: by what decided their moments.
+    :param late: kills after the report, with nothing left to do but to record the end.
+    :param outages: tries that MoEngage's outages ended.
+    :param deferrals: how often the task gave its slot back.
+    :param violations: what should not be.
+    """
+
+    scenario: Scenario
+    kills: Counter[str] = field(default_factory=Counter)
+    tries: int = 0
+    late: int = 0
+    outages: int = 0
+    deferrals: int = 0
+    found: verify.Found = field(default_factory=verify.Found)
+    violations: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Run:
+    """
+    One run of a scenario.
+
+    :param sandbox: its own; it is emptied first.
+    :param folder: its own, and empty.
+    """
+
+    def __init__(self, scenario: Scenario, sandbox: Sandbox, folder: Path) -> None:
+        self._scenario = scenario
+        self._sandbox = sandbox
+        self._folder = folder
+        self._chance = Random(f"{scenario.seed}/moments")
+        self._result = Result(scenario)
+        self._plan: Planned = planned(scenario)
+        self._report: dict[str, Any] | None = None
+
+    def __call__(self) -> Result:
+        """Let the task be killed until it has had its kills, and then succeed."""
+        began = time.monotonic()
+        write(self._scenario, self._plan, self._folder)
+        self._prepare_sandbox()
+        process, resumes, ended, end = 0, None, "", Moment()
+        while ended != "success" and not self._result.violations:
+            process += 1
+            if ended != "deferred":
+                self._begin_try()
+            # A number of rows goes on to count over deferrals, what else there is does not.
+            if ended != "deferred" or end.rows is None:
+                end = self._next_moment()
+            given = Attempt(
+                self._scenario,
+                self._folder,
+                self._sandbox.connection_json,
+                process,
+                self._result.tries,
+                resumes,
+                end.file_operation,
+                end.after_report,
+            )
+            outcome = self._attempted(given, end)
+            ended, resumes = outcome["ended"], outcome.get("resumes")
+        if not self._result.violations:
+            self._judge()
+        self._result.seconds = time.monotonic() - began
+        return self._result
+
+    def _begin_try(self) -> None:
+        self._result.tries += 1
+        self._before, self._began, self._deferrals = self._settled(), time.monotonic(), 0
+
+    def _next_moment(self) -> Moment:
+        left = self._scenario.kills - self._result.kills.total()
+        return moment(self._scenario, self._chance) if left > 0 else Moment()
+
+    def _prepare_sandbox(self) -> None:
+        self._sandbox.reset()
+        chance = Random(f"{self._scenario.seed}/faults")
+        self._sandbox.settings(seed=chance.randrange(2**31))
+        self._put_faults()
+
+    def _put_faults(self) -> None:
+        # The first fault that fires decides: these customers are refused whatever else befalls.
+        for customer in self._plan.refused_there:
+            self._sandbox.fault(kind="status", status=400, customer_id=customer)
+        share = BULK_SHARE if self._scenario.bulk else SINGLE_SHARE
+        for fault in FAULTS:
+            self._sandbox.fault(**fault, rate=share)
+
+    def _attempted(self, given: Attempt, end: Moment) -> dict[str, Any]:
+        """Run one process to its end, whichever that is, and give what it wrote down."""
+        process = multiprocessing.get_context("forkserver").Process(
+            target=attempt, args=(given,), daemon=True
+        )
+        process.start()
+        self._accompany(process, end)
+        process.join()
+        after = self._settled()
+        self._report = json.loads(given.report_file.read_bytes()) if given.report_file.exists() else None
+        if process.exitcode == -signal.SIGKILL:
+            if not self._result.violations:
+                self._result.kills[end.what] += 1
+                self._result.late += self._report is not None
+            return {"ended": "killed"}
+        if process.exitcode or not given.outcome_file.exists():
+            self._violates(f"process {given.number} ended with {process.exitcode}")
+            return {"ended": "broke"}
+        outcome: dict[str, Any] = json.loads(given.outcome_file.read_bytes())
+        self._check_exit(f"process {given.number}", outcome)
+        if self._report is not None:
+            self._check_report(f"the report of process {given.number}", self._report, after)
+        return outcome
+
+    def _accompany(self, process: Any, end: Moment) -> None:
+        """Wait for the end of a process; kill it, or begin an outage, when its moment has come."""
+        began = time.monotonic()
+        outage = False
+        while process.is_alive():
+            seconds = time.monotonic() - began
+            if end.seconds is not None and seconds >= end.seconds:
+                process.kill()
+            elif end.rows is not None and not outage and self._applied() >= end.rows:
+                if end.is_outage:
+                    outage = True
+                    self._result.outages += 1
+                    self._sandbox.fault(**OUTAGE)
+                else:
+                    process.kill()
+            elif seconds > HANGS:
+                self._violates(f"a process did not end within {HANGS:.0f} s")
+                process.kill()
+            process.join(LOOK)
+        if outage:
+            self._sandbox.clear_faults()
+            self._put_faults()
+
+    def _applied(self) -> int:
+        """Say how many rows were applied in this try."""
+        state = self._sandbox.state()
+        applied: int = sum(state[what] - self._before[what] for what in ("updates", "events"))
+        return applied
+
+    def _settled(self) -> dict[str, Any]:
+        """
+        Wait until the sandbox has answered everything, and give its counts.
+
+        A retry comes minutes after a kill, when no request of the killed process is under way any more.
+        """
+        seen = None
+        while True:
+            state = self._sandbox.state()
+            if state["requests"] == sum(state["requests_by_status"].values()) == seen:
+                return state
+            seen = state["requests"]
+            time.sleep(2 * LOOK)
+
+    def _check_exit(self, process: str, outcome: dict[str, Any]) -> None:
+        ended = outcome["ended"]
+        if ended == "deferred":
+            self._result.deferrals += 1
+            self._deferrals += 1
+            time.sleep(max(0.0, outcome["until"] - time.time()))
+        elif ended in ("failed", "broke"):
+            self._violates(f"{process} ended as {ended}: {outcome['said']}")
+        elif self._report is None:
+            self._violates(f"{process} ended as {ended} and pushed no report")
+
+    def _check_report(self, name: str, report: dict[str, Any], after: dict[str, Any]) -> None:
+        """Check that the rows of a report add up, and that what counts by try is of this try."""
+        if report["read"] != report["accepted"] + report["rejected"] + report["unsent"]:
+            self._violates(f"{name} does not add up: {report}")
+        # What a deferral brings is counted before it.
+        deferrals = report["deferrals"] in (self._deferrals, self._deferrals + 1)
+        requests = after["requests"] - self._before["requests"]
+        if report["requests"] != requests:
+            self._violates(f"{name} says {report['requests']} requests, and the sandbox saw {requests}")
+        if not deferrals:
+            self._violates(f"{name} says {report['deferrals']} deferrals, and there were {self._deferrals}")
+        seconds = time.monotonic() - self._began
+        if not 0 <= report["duration_seconds"] <= seconds:
+            self._violates(
+                f"{name} says {report['duration_seconds']} seconds of a try that took {seconds:.3f}"
+            )
+
+    def _judge(self) -> None:
+        scenario, found, report = self._scenario, self._result.found, self._report or {}
+        found.unknown = report["unknown"]
+        wrong, given_up = verify.rejected(self._plan, self._folder / "rejected", found)
+        wrong += verify.counts(self._plan, report, found.refused)
+        wrong += verify.remains(self._folder / "state.json", self._folder / "staged")
+        bent = self._sandbox.bent()
+        if bent:
+            wrong.append(f"the sandbox bent {bent[0]} and {len(bent) - 1} more")
+        if scenario.kind == "users":
+            wrong += verify.users(self._plan, self._sandbox.users(), found)
+        else:
+            most = 1 if scenario.on_unknown == "reject" else None
+            wrong += verify.events(self._plan, self._sandbox.events(), given_up, most, found)
+        for what in wrong[:MOST_NAMED]:
+            self._violates(what)
+        if len(wrong) > MOST_NAMED:
+            (self._folder / "violations.txt").write_text("\n".join(wrong), encoding="utf-8")
+            self._violates(f"and {len(wrong) - MOST_NAMED} more, see violations.txt")
+
+    def _violates(self, what: str) -> None:
+        self._result.violations.append(f"{self._scenario}: {what}")
