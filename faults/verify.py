@@ -186,10 +186,16 @@ def counts(plan: Planned, report: Mapping[str, Any], refused: int) -> Iterator[s
 
 def remains(state_file: Path, staging: Path) -> Iterator[str]:
     """Give what a run left behind that succeeded."""
-    kept = FileStateStore(state_file).values()
+    # Of events the report stays, so that a try after the end does not send them anew.
+    kept = [name for name, value in FileStateStore(state_file).values().items() if "finished" not in value]
     if kept:
         yield f"the state of the task still holds {', '.join(kept)}"
-    left = [str(path.relative_to(staging)) for path in staging.rglob("*") if path.is_file()]
+    left = [
+        str(path.relative_to(staging))
+        for path in staging.rglob("*")
+        if path.is_file()
+        and not (path.name == "checkpoint.json" and "finished" in json.loads(path.read_bytes()))
+    ]
     if left:
         yield f"below staging_path there still is {_named(sorted(left))}"
 

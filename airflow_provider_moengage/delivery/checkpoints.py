@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from airflow_provider_moengage.api.errors import MoEngageStorageError
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
-from airflow_provider_moengage.delivery.folders import open_folder, read_whole, write_whole
+from airflow_provider_moengage.delivery.folders import delete_files, open_folder, read_whole, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,14 @@ CHECKPOINT_VERSION = 1
 #: Its key in Airflow's task state store.
 CHECKPOINT_KEY = "moengage_checkpoint"
 CHECKPOINT_FILE = "checkpoint.json"
+#: What a report says of the requests and times of a try, where the try had none.
+OF_ANOTHER_TRY = {
+    "requests": 0,
+    "retried": 0,
+    "deferrals": 0,
+    "throttled_seconds": 0.0,
+    "duration_seconds": 0.0,
+}
 
 
 class CheckpointPlace(Protocol):
@@ -86,9 +95,7 @@ class CheckpointFile:
 
     def delete(self) -> None:
         """Keep nothing."""
-        path = open_folder(self._folder) / CHECKPOINT_FILE
-        if path.exists():
-            path.unlink()
+        delete_files(self._folder, CHECKPOINT_FILE.__eq__)
 
 
 @dataclass(frozen=True)
@@ -168,19 +175,39 @@ class Checkpoints:
         """
         if self._place is None:
             return
-        binding = self._binding
-        now = replace(checkpoint, source=self._source, try_number=binding.try_number)
-        bound = {
-            "fingerprint": binding.fingerprint,
-            "max_tries": binding.max_tries,
-            "version": binding.version,
-        }
+        now = replace(checkpoint, source=self._source, try_number=self._binding.try_number)
         try:
-            self._place.save({**bound, "checkpoint": now.to_json()})
+            self._place.save({**self._bound(), "checkpoint": now.to_json()})
         except Exception as error:
             raise MoEngageStorageError(
                 f"The checkpoint cannot be written to {self._place} ({type(error).__name__}: {error})"
             ) from error
+
+    def finish(self, report: Mapping[str, Any]) -> None:
+        """
+        Keep the report alone, in place of the checkpoint: a later try has nothing to send.
+
+        Airflow records a success only after the task has ended. Where a process is killed in between, events would be
+        there twice.
+        """
+        if self._place is None:
+            return
+        try:
+            self._place.save({**self._bound(), "finished": dict(report)})
+        except Exception as error:
+            log.warning("The end cannot be written to %s: %s", self._place, type(error).__name__)
+
+    def finished(self) -> dict[str, Any] | None:
+        """Give the report of an earlier try that has sent everything; None: there is none, or it cannot be read."""
+        try:
+            saved = self._place.load() if self._place is not None else None
+            if saved is not None and all(saved[name] == value for name, value in self._bound().items()):
+                report: dict[str, Any] | None = saved.get("finished")
+                return report and {**report, **OF_ANOTHER_TRY}
+        except Exception:
+            # Whoever loads the checkpoint will meet it again, and say so.
+            log.debug("The end of an earlier try cannot be read", exc_info=True)
+        return None
 
     def delete(self) -> None:
         """Keep nothing: there is nothing to go on with."""
@@ -191,6 +218,14 @@ class Checkpoints:
         except Exception as error:
             # It belongs to this run alone: a task that is cleared begins anew all the same.
             log.warning("The checkpoint in %s cannot be deleted: %s", self._place, type(error).__name__)
+
+    def _bound(self) -> dict[str, Any]:
+        binding = self._binding
+        return {
+            "fingerprint": binding.fingerprint,
+            "max_tries": binding.max_tries,
+            "version": binding.version,
+        }
 
     def _understood(self, saved: Any) -> Checkpoint | None:
         """Give a checkpoint that this run can go on from; else say why it begins anew."""

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+
+#: How a local file's name ends, behind a dot in front, that is not whole yet.
+UNFINISHED = ".unfinished"
 
 
 def open_folder(url: str) -> Any:
@@ -32,7 +37,7 @@ def write_whole(path: Any, content: bytes) -> None:
         with path.open("wb") as stream:
             stream.write(content)
         return
-    unfinished = f"{path.parent.path}/.{path.name}.unfinished"
+    unfinished = f"{path.parent.path}/.{path.name}{UNFINISHED}"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(content)
@@ -51,6 +56,30 @@ def read_whole(path: Any) -> bytes | None:
             return content
     except FileNotFoundError:
         return None
+
+
+def whole_name(name: str) -> str:
+    """Give the name that a file was to have which a killed process left unfinished; any other name as it is."""
+    return name[1:].removesuffix(UNFINISHED) if name.startswith(".") and name.endswith(UNFINISHED) else name
+
+
+def delete_files(url: str, is_own: Callable[[str], bool], first: str = "") -> None:
+    """
+    Delete files of a task's own folder, and the folders of the task, the run and the DAG that are empty then.
+
+    :param is_own: tells by a file's name whether it is one of them; what a killed process left of it is one too.
+    :param first: the name of the file that goes first.
+    :raises OSError: one cannot be deleted.
+    """
+    folder = open_folder(url)
+    own = [path.name for path in folder.iterdir() if is_own(whole_name(path.name))]
+    for name in sorted(own, key=first.__ne__):
+        with suppress(FileNotFoundError):
+            (folder / name).unlink()
+    if is_local(folder):
+        with suppress(OSError):
+            for empty in (folder, folder.parent, folder.parent.parent):
+                empty.rmdir()
 
 
 def is_local(path: Any) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from airflow_provider_moengage.delivery.folders import open_folder, read_whole, write_whole
+from airflow_provider_moengage.delivery.folders import open_folder, read_whole, whole_name, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class RejectedParts:
         self.written = dict(kept or {})
         if not self._replace or not self._path.exists():
             return
-        there = {part.name: part for part in list(self._path.iterdir()) if _is_part(part.name)}
+        there = {part.name: part for part in list(self._path.iterdir()) if _is_part(whole_name(part.name))}
         for name, part in there.items():
             if name not in self.written:
                 part.unlink()

@@ -21,7 +21,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageStorageError,
 )
 from airflow_provider_moengage.delivery.checkpoints import Binding
-from airflow_provider_moengage.delivery.folders import is_local, open_folder, read_whole, write_whole
+from airflow_provider_moengage.delivery.folders import delete_files, open_folder, read_whole, write_whole
 from airflow_provider_moengage.delivery.sources import CheckColumns, SqlSource
 from airflow_provider_moengage.delivery.staged_values import line_of_row, row_of_line
 
@@ -127,16 +127,8 @@ class StagedRows:
 
         :raises OSError: it cannot be deleted.
         """
-        folder = open_folder(self.folder)
-        # The manifest first: without it the rest is nothing.
-        for name in (MANIFEST, *(path.name for path in folder.iterdir() if _is_chunk(path.name))):
-            with suppress(FileNotFoundError):
-                (folder / name).unlink()
-        if is_local(folder):
-            # The folders of the task, the run and the DAG, as far as nobody else has anything in them.
-            with suppress(OSError):
-                for empty in (folder, folder.parent, folder.parent.parent):
-                    empty.rmdir()
+        # Without the manifest the rest is nothing.
+        delete_files(self.folder, _is_own, first=MANIFEST)
 
     def _found(self) -> Manifest | None:
         """Give the copy that an earlier try made; None: there is none, or it is another one's."""
@@ -215,5 +207,5 @@ def _of_chunks(rows: Iterable[Sequence[object]], halt: Event) -> Iterator[list[b
         yield lines
 
 
-def _is_chunk(name: str) -> bool:
-    return name.startswith("chunk-") and name.endswith(".ndjson.gz")
+def _is_own(name: str) -> bool:
+    return name == MANIFEST or (name.startswith("chunk-") and name.endswith(".ndjson.gz"))

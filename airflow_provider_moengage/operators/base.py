@@ -216,6 +216,14 @@ class MoEngageSendOperator(BaseOperator):
             last.update(report)
             self._publish(report, context)
 
+        finished = durability.finished()
+        if finished is not None:
+            self.log.info(
+                "An earlier try has sent everything, and Airflow did not come to know: nothing is sent"
+            )
+            publish(finished)
+            durability.forget(self, finished)
+            return finished
         try:
             report = self._send(
                 MoEngageHook(self.moengage_conn_id, project_code=self.project_code),
@@ -243,7 +251,7 @@ class MoEngageSendOperator(BaseOperator):
         finally:
             if not ended:
                 durability.tell_what_stays()
-        durability.forget()
+        durability.forget(self, report)
         if report["read"] == 0:
             self._end_empty(report)
         return report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -89,10 +89,19 @@ class Durability:
         )
         return False
 
-    def forget(self) -> None:
-        """Delete what is kept: the task is done."""
+    def finished(self) -> dict[str, Any] | None:
+        """Give the report of an earlier try that has sent everything, and died before Airflow came to know."""
+        if self.checkpoints is None or not self.checkpoints.resumable:
+            return None
+        return self.checkpoints.finished()
+
+    def forget(self, operator: MoEngageSendOperator, report: Mapping[str, Any]) -> None:
+        """Delete what is kept: the task is done. Of events the report stays, so that none is sent anew."""
         if self.checkpoints is not None and self.checkpoints.resumable:
-            self.checkpoints.delete()
+            if operator.sends_events and report["read"]:
+                self.checkpoints.finish(report)
+            else:
+                self.checkpoints.delete()
         if self.staged is not None:
             try:
                 self.staged.delete()

@@ -153,3 +153,27 @@ def test_rows_that_could_not_be_written_are_kept_for_the_next_flush(tmp_path):
     (tmp_path / "folder").mkdir()
     parts.flush()
     assert len(list((tmp_path / "folder").iterdir())) == 1
+
+
+def test_what_a_killed_process_left_unfinished_is_removed(tmp_path):
+    (tmp_path / ".part-abc-00000.ndjson.unfinished").write_text('{"position": 0')
+    (tmp_path / ".notes.unfinished").write_text("mine")
+    RejectedParts(str(tmp_path), replace=True).open()
+    assert [path.name for path in tmp_path.iterdir()] == [".notes.unfinished"]
+
+
+def test_parts_of_an_earlier_try_are_cut_to_the_lines_that_are_known(tmp_path):
+    first = RejectedParts(str(tmp_path), replace=True)
+    first.open()
+    first.add(line_of({"position": number}) for number in range(3))
+    first.flush()
+    known = dict(first.written)
+    first.add(line_of({"position": number}) for number in range(3, 5))
+    first.flush()
+    second = RejectedParts(str(tmp_path), replace=True)
+    second.open(known)
+    second.add([line_of({"position": 3})])
+    second.flush()
+    lines = [line for path in tmp_path.iterdir() for line in path.read_text().splitlines()]
+    assert sorted(json.loads(line)["position"] for line in lines) == [0, 1, 2, 3]
+    assert sum(second.written.values()) == 4
