@@ -87,7 +87,11 @@ class CheckpointFile:
     def load(self) -> Any:
         """Give what was saved last; None where nothing was."""
         content = read_whole(open_folder(self._folder) / CHECKPOINT_FILE)
-        return None if content is None else json.loads(content)
+        try:
+            return None if content is None else json.loads(content)
+        except ValueError:
+            # It will never be JSON, so it is one that cannot be understood, and none that cannot be read.
+            return ""
 
     def save(self, value: dict[str, Any]) -> None:
         """Put a value in the place of the last one."""

@@ -22,7 +22,7 @@ from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngage
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.hooks.outcome import check_concurrency, check_max_rejected
-from airflow_provider_moengage.operators.durability import durability_of
+from airflow_provider_moengage.operators.durability import Durability, Wanted, durability_of, fingerprint_of
 
 #: Seconds: a shorter wait is not worth a deferral, which costs the start of a new process.
 DEFAULT_DEFER_THRESHOLD = 15.0
@@ -205,8 +205,8 @@ class MoEngageSendOperator(BaseOperator):
     def _run(self, context: Context) -> dict[str, Any]:
         self._ending = ending = Ending()
         try:
-            durability = durability_of(self, self._source(), context)
-            defers = durability.defers(self)
+            durability = self._durability(context)
+            defers = durability.defers()
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from error
         ended = False
@@ -222,7 +222,7 @@ class MoEngageSendOperator(BaseOperator):
                 "An earlier try has sent everything, and Airflow did not come to know: nothing is sent"
             )
             publish(finished)
-            durability.forget(self, finished)
+            durability.forget(finished)
             return finished
         try:
             report = self._send(
@@ -251,7 +251,7 @@ class MoEngageSendOperator(BaseOperator):
         finally:
             if not ended:
                 durability.tell_what_stays()
-        durability.forget(self, report)
+        durability.forget(report)
         if report["read"] == 0:
             self._end_empty(report)
         return report
@@ -277,6 +277,20 @@ class MoEngageSendOperator(BaseOperator):
                 "deferrable is True and durable is False; a deferred task goes on from its checkpoint, so leave "
                 "durable as it is"
             )
+
+    def _durability(self, context: Context) -> Durability:
+        wanted = Wanted(
+            fingerprint=fingerprint_of(self, self.rows_parameter),
+            durable=self.durable,
+            staging_path=self.staging_path,
+            deferrable=self.deferrable,
+            resumable=self.resumable,
+            sends_events=self.sends_events,
+            resend=getattr(self, "on_restart", None) == "resend",
+            retries=self.retries or 0,
+        )
+        # A run that sends nothing has nothing to go on with.
+        return durability_of(wanted, self._source(), {} if self.validate_only else context)
 
     def _defer(self, seconds: float) -> NoReturn:
         moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_moengage._compat import BaseOperator, Context, conf
 from airflow_provider_moengage.api.errors import MoEngageParameterError
@@ -22,9 +22,6 @@ from airflow_provider_moengage.delivery.checkpoints import (
 from airflow_provider_moengage.delivery.folders import task_folder
 from airflow_provider_moengage.delivery.sources import Source, SqlSource
 from airflow_provider_moengage.delivery.staging import StagedRows
-
-if TYPE_CHECKING:
-    from airflow_provider_moengage.operators.base import MoEngageSendOperator
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +44,42 @@ TUNING = frozenset(
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """
+    What an operator asks for.
+
+    :param fingerprint: as :func:`fingerprint_of` gives it.
+    :param durable: whether a retry is to go on.
+    :param staging_path: a folder for copies of rows; None: the deployment's, where it has one.
+    :param deferrable: whether long waits are to be deferrals; None: as the deployment has it.
+    :param resumable: whether what it does can be gone on with at all.
+    :param sends_events: whether events may be among what it sends.
+    :param resend: whether events may be sent again of which nobody knows whether they were sent.
+    :param retries: tries after the first.
+    """
+
+    fingerprint: str
+    durable: bool
+    staging_path: str | None
+    deferrable: bool | None
+    resumable: bool
+    sends_events: bool
+    resend: bool
+    retries: int
+
+
+@dataclass(frozen=True)
 class Durability:
     """
     What outlives a try of a task.
 
+    :param wanted: what the operator asks for.
     :param source: where the rows come from; a copy, where they are staged.
     :param checkpoints: how far the try got; None: nothing is kept.
     :param obstacle: why a retry cannot go on where this try ends; None: it can, or there is none.
     """
 
+    wanted: Wanted
     source: Source
     checkpoints: Checkpoints | None = None
     obstacle: str | None = None
@@ -65,25 +89,25 @@ class Durability:
         """The copy of the rows, where there is one."""
         return self.source if isinstance(self.source, StagedRows) else None
 
-    def defers(self, operator: MoEngageSendOperator) -> bool:
+    def defers(self) -> bool:
         """
         Tell whether a long wait is a deferral; say in the log what a retry does where it cannot go on.
 
         :raises MoEngageParameterError: a deferral was asked for, and cannot be.
         """
-        wanted = operator.deferrable
+        wanted = self.wanted.deferrable
         if wanted is None:
             wanted = conf.getboolean("operators", "default_deferrable", fallback=False)
         if self.obstacle is None:
             return wanted and self.checkpoints is not None
-        if operator.deferrable:
+        if self.wanted.deferrable:
             raise MoEngageParameterError(
                 f"deferrable is True, but the task could not go on after a deferral: {self.obstacle}"
             )
-        refuses = operator.sends_events and not _resends(operator)
+        refuses = self.wanted.sends_events and not self.wanted.resend
         log.info(
             "A retry %s: %s%s",
-            "fails before it sends an event" if refuses else "sends all rows again",
+            "fails before it sends an event" if refuses else "begins with the first row again",
             self.obstacle,
             "; rate windows are waited for in the worker, for the same reason" if wanted else "",
         )
@@ -95,10 +119,10 @@ class Durability:
             return None
         return self.checkpoints.finished()
 
-    def forget(self, operator: MoEngageSendOperator, report: Mapping[str, Any]) -> None:
+    def forget(self, report: Mapping[str, Any]) -> None:
         """Delete what is kept: the task is done. Of events the report stays, so that none is sent anew."""
         if self.checkpoints is not None and self.checkpoints.resumable:
-            if operator.sends_events and report["read"]:
+            if self.wanted.sends_events and report["read"]:
                 self.checkpoints.finish(report)
             else:
                 self.checkpoints.delete()
@@ -114,51 +138,57 @@ class Durability:
             log.info("The staged rows stay in %s, for a retry", self.staged.folder)
 
 
-def durability_of(operator: MoEngageSendOperator, source: Source, context: Context) -> Durability:
+def durability_of(wanted: Wanted, source: Source, context: Context) -> Durability:
     """
     Tell what can be kept for a retry of a task.
 
     :param source: the rows as the operator's arguments name them.
+    :param context: the task's; without a task instance there is no retry to keep anything for.
     """
     ti = context.get("ti")
-    if ti is None or operator.validate_only:
-        return Durability(source)
+    if ti is None:
+        return Durability(wanted, source)
     binding = Binding(
-        fingerprint=fingerprint_of(operator),
+        fingerprint=wanted.fingerprint,
         max_tries=getattr(ti, "max_tries", 0),
         try_number=getattr(ti, "try_number", 1),
     )
-    url = operator.staging_path or conf.get("moengage", "staging_path", fallback=None)
+    url = wanted.staging_path or conf.get("moengage", "staging_path", fallback=None)
     folder = task_folder(str(url), ti) if url else None
     place = _place(context, folder)
-    obstacle = _obstacle(operator, source, folder, place)
+    obstacle = _obstacle(wanted, source, folder, place)
+    if folder is not None and isinstance(source, SqlSource) and wanted.durable:
+        source = StagedRows(source, folder, binding)
     if obstacle is None:
-        if folder is not None and isinstance(source, SqlSource):
-            source = StagedRows(source, folder, binding)
-        return Durability(source, Checkpoints(place, binding, resend=_resends(operator)))
-    if operator.sends_events:
-        retry = binding.try_number - 1 > binding.max_tries - (operator.retries or 0)
-        checkpoints = Checkpoints(
-            place, binding, resumable=False, sent_before=retry, resend=_resends(operator)
-        )
-        return Durability(source, checkpoints, obstacle)
-    return Durability(source, obstacle=obstacle)
+        return Durability(wanted, source, Checkpoints(place, binding, resend=wanted.resend))
+    checkpoints = Checkpoints(
+        place if wanted.sends_events else None,
+        binding,
+        resumable=False,
+        sent_before=binding.try_number - 1 > binding.max_tries - wanted.retries,
+        resend=wanted.resend,
+    )
+    return Durability(wanted, source, checkpoints, obstacle)
 
 
-def fingerprint_of(operator: MoEngageSendOperator) -> str:
-    """Give a sum of the arguments that shape rows and requests; the rows themselves are known by their source."""
-    texts = [type(operator).__qualname__]
-    texts += (f"{name}={getattr(operator, name, None)!r}" for name in sorted(set(_parameters(operator))))
+def fingerprint_of(operator: BaseOperator, rows_parameter: str) -> str:
+    """
+    Give a sum of the arguments that shape rows and requests.
+
+    :param rows_parameter: the one that takes rows, which are known by their source.
+    """
+    known = {*TUNING, rows_parameter}
+    names = sorted(set(_parameters(type(operator))) - known)
+    texts = [type(operator).__qualname__, *(f"{name}={getattr(operator, name, None)!r}" for name in names)]
     return hashlib.sha256("\n".join(texts).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _parameters(operator: MoEngageSendOperator) -> Iterator[str]:
-    known = {*TUNING, operator.rows_parameter}
+def _parameters(kind: type) -> Iterator[str]:
     # What BaseOperator takes is Airflow's business.
-    for kind in takewhile(lambda kind: kind is not BaseOperator, type(operator).__mro__):
-        constructor = vars(kind).get("__init__")
+    for own in takewhile(lambda one: one is not BaseOperator, kind.__mro__):
+        constructor = vars(own).get("__init__")
         for name, parameter in inspect.signature(constructor).parameters.items() if constructor else ():
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in known:
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
                 yield name
 
 
@@ -170,18 +200,14 @@ def _place(context: Context, folder: str | None) -> CheckpointPlace | None:
 
 
 def _obstacle(
-    operator: MoEngageSendOperator, source: Source, folder: str | None, place: CheckpointPlace | None
+    wanted: Wanted, source: Source, folder: str | None, place: CheckpointPlace | None
 ) -> str | None:
-    if not operator.resumable:
-        return f"{type(operator).__name__} keeps what it reads in this process"
-    if not operator.durable:
+    if not wanted.resumable:
+        return "the operator keeps what it reads in its process"
+    if not wanted.durable:
         return "durable is False"
     if isinstance(source, SqlSource) and folder is None:
         return "a query may give other rows the next time: set staging_path= to keep a copy of them"
     if place is None:
         return "there is no place for a checkpoint: set staging_path=, or use Airflow 3.3 or newer"
     return None
-
-
-def _resends(operator: MoEngageSendOperator) -> bool:
-    return getattr(operator, "on_restart", None) == "resend"

@@ -375,7 +375,7 @@ def test_without_a_place_for_a_checkpoint_the_log_says_what_a_retry_does(
 ):
     caplog.set_level(logging.INFO)
     Task(MoEngageTrackUsersOperator, users=users(3)).attempt()
-    assert "A retry sends all rows again: there is no place for a checkpoint" in caplog.text
+    assert "A retry begins with the first row again: there is no place for a checkpoint" in caplog.text
     caplog.clear()
     Task(MoEngageTrackEventsOperator, events=orders(3)).attempt()
     assert "A retry fails before it sends an event: there is no place" in caplog.text

@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_moengage.delivery import checkpoints, staging
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
-from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator, MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.operators.tries import Task
 from tests.task_state_store import TaskStateStore
@@ -232,6 +232,34 @@ def test_a_database_that_breaks_off_while_rows_are_copied_sends_nothing(
     assert sandbox.state()["requests"] == 0
     monkeypatch.setattr(staging, "line_of_row", line)
     assert task.attempt()["accepted"] == 100
+
+
+def test_ids_of_users_that_are_read_back_are_copied_too(sandbox: Sandbox, warehouse: Warehouse, folder: Path):
+    sandbox.settings(get_users_per_minute=1_000_000)
+    task = staged(folder, xcom_limit=100)
+    task.operator = MoEngageGetUsersOperator
+    sandbox.fault(kind="status", status=500)
+    task.fails()
+    assert len(list(folder.rglob("chunk-*"))) == 4
+    sandbox.clear_faults()
+    warehouse("delete from customers")
+    report = task.attempt()
+    assert (report["read"], report["not_found"]) == (100, 100)
+    assert files(folder) == []
+
+
+@pytest.mark.parametrize("remains", [b"", b"{", b"\xff\xfe", b"null"])
+def test_a_checkpoint_s_file_that_is_damaged_begins_anew(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path, remains: bytes
+):
+    task = staged(folder)
+    sandbox.fault(**BROKEN)
+    task.fails()
+    sandbox.clear_faults()
+    (checkpoint,) = folder.rglob("checkpoint.json")
+    checkpoint.write_bytes(remains)
+    report = task.attempt()
+    assert (report["read"], report["accepted"], report["requests"]) == (100, 100, 100)
 
 
 def test_wrong_columns_are_said_before_a_row_is_copied(sandbox: Sandbox, warehouse: Warehouse, folder: Path):
