@@ -160,7 +160,7 @@ class Delivery:
         self._start = self._ledger.mark
         self._known_until = max(self._start, self._ledger.done.end)
         self._doubt_until = self._ledger.doubt.end
-        self._stretch_due = self._start + STRETCH_ROWS
+        self._stretch_due = self._look_due = self._start + STRETCH_ROWS
 
     def _open(self) -> None:
         self._measure()
@@ -204,13 +204,14 @@ class Delivery:
         ledger = self._ledger
         sized = ledger.source_exhausted
         start = 0 if self._mapping.remembers else self._start
+        known_until = self._known_until
         with closing(self._source.rows(self._mapping.check_columns, start)) as rows:
             for position, row in enumerate(_unbroken(rows), start):
                 if not sized and position >= ledger.read:
                     ledger.read = position + 1
-                if position >= self._known_until or not self._is_known(position, row):
+                if position >= known_until or not self._is_known(position, row):
                     self._take(position, row)
-                if position >= self._stretch_due:
+                if position >= self._look_due:
                     self._end_stretch(position + 1)
                 if self._stopped_by is not None:
                     return
@@ -274,10 +275,13 @@ class Delivery:
             self._send_rest()
         if self._validate_only or not len(self._packer):
             self._begin_stretch(end)
+        else:
+            # Most likely the call that fills ends it: a look at every row would cost more than it brings.
+            self._look_due = end + STRETCH_ROWS // 5
 
     def _begin_stretch(self, position: int) -> None:
         self._ledger.end_stretch(position)
-        self._stretch_due = position + STRETCH_ROWS
+        self._stretch_due = self._look_due = position + STRETCH_ROWS
         self._journal.keep()
 
     def _submit(self, batch: Batch) -> None:
