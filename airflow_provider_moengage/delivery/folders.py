@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
 
 #: How a local file's name ends, behind a dot in front, that is not whole yet.
 UNFINISHED = ".unfinished"
@@ -26,22 +26,40 @@ def open_folder(url: str) -> Any:
     return path
 
 
-def write_whole(path: Any, content: bytes) -> None:
+@contextmanager
+def whole_file(path: Any) -> Iterator[IO[bytes]]:
     """
-    Write a file that is complete or absent, whatever ends this process; on a local disk only its owner may read it.
+    Open a file for writing that is complete or absent, whatever ends this process; on a local disk only its owner may
+    read it.
 
     :raises OSError: it cannot be written.
     """
     if not is_local(path):
         # An object appears when it is closed, whole.
         with path.open("wb") as stream:
-            stream.write(content)
+            yield stream
         return
     unfinished = f"{path.parent.path}/.{path.name}{UNFINISHED}"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+        os.replace(unfinished, path.path)
+    except BaseException:
+        # On a full disk, what was written of it would be in the way of everything else.
+        with suppress(OSError):
+            os.unlink(unfinished)
+        raise
+
+
+def write_whole(path: Any, content: bytes) -> None:
+    """
+    Write a file as :func:`whole_file` does.
+
+    :raises OSError: it cannot be written.
+    """
+    with whole_file(path) as stream:
         stream.write(content)
-    os.replace(unfinished, path.path)
 
 
 def read_whole(path: Any) -> bytes | None:

@@ -16,6 +16,7 @@ from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.conversion import MAX_EXACT_FLOAT
+from airflow_provider_moengage.delivery.folders import is_local, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -280,15 +281,9 @@ def _publish(local: str, url: str) -> None:
     from airflow_provider_moengage._compat import object_storage_path
 
     target = object_storage_path(url)
-    if target.protocol in ("", "file", "local"):
+    if is_local(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = f"{target.parent.path}/.{target.name}.unfinished"
-        shutil.copyfile(local, unfinished)
-        os.chmod(unfinished, 0o600)
-        os.replace(unfinished, target.path)
-        return
-    # An object appears when it is closed, whole.
-    with open(local, "rb") as source, target.open("wb") as stream:
+    with open(local, "rb") as source, whole_file(target) as stream:
         shutil.copyfileobj(source, stream)
 
 
