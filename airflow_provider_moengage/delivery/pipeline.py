@@ -33,6 +33,7 @@ from airflow_provider_moengage.delivery.rejected import RejectedParts
 from airflow_provider_moengage.delivery.rows import RowMapping
 from airflow_provider_moengage.delivery.sender import Sender, unknown
 from airflow_provider_moengage.delivery.sources import Source
+from airflow_provider_moengage.delivery.staging import StagedRows
 from airflow_provider_moengage.delivery.stretches import STRETCH_ROWS
 from airflow_provider_moengage.delivery.watch import Watch
 from airflow_provider_moengage.delivery.workers import Workers
@@ -170,8 +171,7 @@ class Delivery:
         self._client = client
         resumed = None
         if self._checkpoints is not None:
-            source = self._source.prepare(self._mapping.check_columns, self._halt)
-            resumed = self._checkpoints.load(source)
+            resumed = self._checkpoints.load(self._known_source(self._checkpoints))
             resumed = resumed and resumed.after_deferral(time.time())
             self._begin_with(resumed, self._checkpoints)
         if resumed is not None:
@@ -180,6 +180,12 @@ class Delivery:
         if self._parts is not None:
             self._parts.open(resumed.parts if resumed else None)
         self._sender = Sender(client, self._operation, self._ledger, self._journal, self._halt, self._stop)
+
+    def _known_source(self, checkpoints: Checkpoints) -> str | None:
+        """Get the rows ready, and give what they are known by; where nobody will ask, a list is not read for it."""
+        if checkpoints.resumable or isinstance(self._source, StagedRows):
+            return self._source.prepare(self._mapping.check_columns, self._halt)
+        return None
 
     def _measure(self) -> None:
         with suppress(TypeError):

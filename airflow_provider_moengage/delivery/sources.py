@@ -127,7 +127,8 @@ class Rows:
 def _as_text(row: object) -> str:
     try:
         return repr(row)
-    except RecursionError:
+    except (RecursionError, ValueError):
+        # A value nested without end, or an integer of thousands of digits: its row will be refused.
         return type(row).__name__
 
 

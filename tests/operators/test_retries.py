@@ -217,6 +217,21 @@ def test_times_and_requests_are_of_the_try_and_rows_of_all_tries(sandbox: Sandbo
     assert (report["read"], report["accepted"], report["requests"], report["retried"]) == (30, 30, 10, 0)
 
 
+def test_rows_that_cannot_be_written_down_are_known_all_the_same(sandbox: Sandbox, store: TaskStateStore):
+    endless: dict[str, Any] = {}
+    for _ in range(100_000):
+        endless = {"a": endless}
+    rows = [*users(5), {"customer_id": 10**5_000}, {"customer_id": "user-9", "box": endless}]
+    task = Task(MoEngageTrackUsersOperator, store, users=rows, max_rejected=2, concurrency=1)
+    # The copy that each try gets would be as deep.
+    task.deep = False
+    sandbox.fault(**BROKEN, customer_id="user-3")
+    task.fails()
+    sandbox.clear_faults()
+    report = task.attempt()
+    assert (report["accepted"], report["rejected"], report["requests"]) == (5, 2, 2)
+
+
 def test_a_cleared_task_sends_everything_again(sandbox: Sandbox, store: TaskStateStore):
     task = Task(MoEngageTrackUsersOperator, store, users=users(30))
     sandbox.fault(**BROKEN, customer_id="user-20")

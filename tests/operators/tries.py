@@ -37,6 +37,8 @@ class Task:
         self.max_tries = retries
         self.report: dict[str, Any] = {}
         self.running: MoEngageSendOperator | None = None
+        #: Whether each try gets rows of its own.
+        self.deep = True
 
     def attempt(self, *, resume: bool = False, **changes: Any) -> dict[str, Any]:
         """
@@ -50,7 +52,7 @@ class Task:
         self.try_number += not resume
         ti = TaskInstance()
         ti.try_number, ti.max_tries = self.try_number, self.max_tries
-        parameters = {name: copy.deepcopy(value) for name, value in self.parameters.items()}
+        parameters = copy.deepcopy(self.parameters) if self.deep else self.parameters
         self.running = self.operator(task_id=ti.task_id, retries=self.retries, **parameters)
         context: dict[str, Any] = {"ti": ti}
         if self.store is not None:
