@@ -79,21 +79,6 @@ class Ledger:
         self._began = time.monotonic()
 
     @property
-    def accepted(self) -> int:
-        """Rows that MoEngage took, in all tries."""
-        return self.total().accepted
-
-    @property
-    def rejected(self) -> int:
-        """Rows that were refused, by us or by MoEngage, in all tries."""
-        return self.total().rejected
-
-    @property
-    def unsent(self) -> int:
-        """Rows read of which nothing is known to have arrived and nothing to have been refused."""
-        return self._unsent(self.total())
-
-    @property
     def hopeless(self) -> str | None:
         """The type of error that MoEngage gave to fifty rows and more without taking one."""
         with self._lock:

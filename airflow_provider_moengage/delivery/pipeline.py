@@ -363,7 +363,9 @@ class Delivery:
             self._ledger.defer()
         try:
             self._journal.close(deferring=spent is not None)
-        except MoEngageStorageError as error:
+        except (MoEngageStorageError, OSError) as error:
+            if spent is None:
+                raise
             # It was to be deferred, and nothing would be left of what it has done.
             self._ledger.deferrals -= 1
             self._stopped_by = error

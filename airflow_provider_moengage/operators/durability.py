@@ -115,7 +115,7 @@ class Durability:
 
     def finished(self) -> dict[str, Any] | None:
         """Give the report of an earlier try that has sent everything, and died before Airflow came to know."""
-        if self.checkpoints is None or not self.checkpoints.resumable:
+        if self.checkpoints is None or not self.checkpoints.resumable or not self.wanted.sends_events:
             return None
         return self.checkpoints.finished()
 

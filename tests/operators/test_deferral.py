@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import time
 from datetime import datetime, timezone
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +108,27 @@ def test_a_deferral_that_cannot_be_written_down_is_an_error(sandbox: Sandbox):
     error = task.fails()
     assert "cannot be written" in str(error)
     assert task.report["accepted"] == len(sandbox.users()) < 60
+    assert task.report["deferrals"] == 0
+
+
+def test_a_deferral_whose_refused_rows_cannot_be_written_is_an_error(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(path: Any, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("airflow_provider_moengage.delivery.rejected.write_whole", full)
+    task = Task(
+        MoEngageTrackUsersOperator,
+        TaskStateStore(),
+        users=[{"customer_id": "unknown"}, *users(60)],
+        deferrable=True,
+        defer_threshold=0.1,
+        rejected_path=str(tmp_path),
+    )
+    error = task.fails()
+    assert isinstance(error, MoEngageIncompleteRun)
+    assert "No space left on device" in str(error)
     assert task.report["deferrals"] == 0
 
 
