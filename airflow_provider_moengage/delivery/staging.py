@@ -22,7 +22,8 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.delivery.checkpoints import Binding
 from airflow_provider_moengage.delivery.folders import delete_files, open_folder, read_whole, write_whole
-from airflow_provider_moengage.delivery.sources import CheckColumns, SqlSource
+from airflow_provider_moengage.delivery.sources import CheckColumns
+from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.delivery.staged_values import line_of_row, row_of_line
 
 log = logging.getLogger(__name__)

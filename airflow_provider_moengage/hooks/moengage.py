@@ -141,7 +141,7 @@ class MoEngageHook(BaseHook):
         """
         Create and update users, one Track User call each, or many in a call of Bulk Import.
 
-        :param users: a list of rows, or a source from :mod:`airflow_provider_moengage.delivery.sources`. A row is
+        :param users: a list of rows, or a :class:`~airflow_provider_moengage.delivery.sources.Source`. A row is
             flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape.
         :param mapping: how rows become users; None: ``customer_id`` and every other column under its own name. With
             ``bulk=True`` they go to Bulk Import.

@@ -9,7 +9,9 @@ from typing import Any, TypedDict
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT, Endpoint
 from airflow_provider_moengage.delivery.checkpoints import Checkpoints
 from airflow_provider_moengage.delivery.ending import Ending
-from airflow_provider_moengage.delivery.sources import FileSource, Guarded, Rows, Source, SqlSource
+from airflow_provider_moengage.delivery.files import FileSource
+from airflow_provider_moengage.delivery.sources import Guarded, Rows, Source
+from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.delivery.staging import StagedRows
 from airflow_provider_moengage.hooks.outcome import check_max_bytes
 

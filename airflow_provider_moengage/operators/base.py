@@ -16,8 +16,10 @@ from airflow_provider_moengage._compat import (
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
 from airflow_provider_moengage.delivery.ending import Ending
+from airflow_provider_moengage.delivery.files import FileSource
 from airflow_provider_moengage.delivery.folders import task_folder
-from airflow_provider_moengage.delivery.sources import FileSource, Rows, Source, SqlSource
+from airflow_provider_moengage.delivery.sources import Rows, Source
+from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY

@@ -20,7 +20,8 @@ from airflow_provider_moengage.delivery.checkpoints import (
     StateStore,
 )
 from airflow_provider_moengage.delivery.folders import task_folder
-from airflow_provider_moengage.delivery.sources import Source, SqlSource
+from airflow_provider_moengage.delivery.sources import Source
+from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.delivery.staging import StagedRows
 
 log = logging.getLogger(__name__)

@@ -171,7 +171,7 @@ def test_values_of_the_query_stay_out_of_the_error(track: Tracker):
 MEASURE = """
 import json, os, sys
 import psycopg2
-from airflow_provider_moengage.delivery.sources import SqlSource
+from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
 uri, rows, sent = sys.argv[1], int(sys.argv[2]), bool(sys.argv[3])
