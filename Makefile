@@ -88,7 +88,8 @@ standalone: .venv/.made ## Deferral, killed workers and a cleared task under a r
 	.venv/bin/python -m faults.standalone $(NAMES)
 
 # Compiled for every platform and every supported Python at once, so that one file serves them all.
-COMPILE := pip compile --quiet --universal --python-version 3.10 --upgrade --custom-compile-command "make lock"
+# mysqlclient has to be compiled against the client library of MariaDB or MySQL, so it has a file of its own.
+COMPILE := pip compile --quiet --universal --python-version 3.10 --upgrade --custom-compile-command "make lock" --no-emit-package mysqlclient
 
 lock: $(UV) ## Refresh the pins in requirements/ from the .in files
 	$(UV) $(COMPILE) requirements/tools.in --output-file requirements/tools.txt
