@@ -12,9 +12,11 @@ from hypothesis import settings
 from tests.dag_runs import migrated_database, run_dag
 from tests.postgres import postgres_server
 from tests.redis_server import own_redis_server, redis_server
+from tests.s3_server import lake, s3_server
 from tests.watching import leaks, pytest_runtest_makereport, watched_suite
 
 __all__ = [
+    "lake",
     "leaks",
     "migrated_database",
     "own_redis_server",
@@ -22,6 +24,7 @@ __all__ = [
     "pytest_runtest_makereport",
     "redis_server",
     "run_dag",
+    "s3_server",
     "watched_suite",
 ]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
 from numbers import Integral, Real
@@ -27,6 +28,20 @@ FALSE_WORDS = frozenset({"false", "f", "no", "n", "0"})
 MAX_EXACT_FLOAT = 2**53
 #: Python does not write integers of thousands of digits.
 MAX_READABLE_BITS = 1_024
+
+
+@dataclass(frozen=True)
+class OutOfRange:
+    """
+    A value that the source holds and Python cannot: an infinite timestamp, a year before 1 or after 9999.
+
+    :param kind: the source's type, such as ``timestamp``.
+    :param text: the value as the source writes it.
+    """
+
+    kind: str
+    text: str
+
 
 _NUMBER = re.compile(r"[+-]?(\d+)(\.\d*)?([eE][+-]?\d+)?|[+-]?(\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DATETIME = re.compile(
@@ -70,6 +85,11 @@ def json_value(name: str, value: object, zone: tzinfo | None) -> Any:
         return json_value(name, float(value), zone)
     if type(value).__module__ == "numpy":
         return json_value(name, without_numpy(name, value), zone)
+    if isinstance(value, OutOfRange):
+        raise MoEngageRecordInvalid(
+            "value_range",
+            f"attribute {name!r} has a {value.kind} that is infinite or whose year is not from 1 to 9999",
+        )
     raise _no_place(name, value)
 
 
