@@ -197,18 +197,35 @@ def _percent_encoded(match: re.Match[str]) -> str:
 
 @contextmanager
 def _whole_local_file(path: Any) -> Iterator[IO[bytes]]:
-    unfinished = f"{path.parent.path}/.{path.name}.{uuid4().hex}.unfinished"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(unfinished, flags, 0o600)
+    folder = path.parent.path
+    unfinished = f"{folder}/.{path.name}.{uuid4().hex}.unfinished"
+    descriptor = _open_nameless(folder)
+    nameless = descriptor is not None
+    if descriptor is None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(unfinished, flags, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
+            stream.flush()
+            if nameless:
+                # With a descriptor of a folder, link(2) follows this link to the file that is open.
+                os.link(f"/proc/self/fd/{descriptor}", unfinished, src_dir_fd=descriptor)
         os.replace(unfinished, path.path)
     except BaseException:
         # On a full disk, what was written of it would be in the way of everything else.
         with suppress(OSError):
             os.unlink(unfinished)
         raise
+
+
+def _open_nameless(folder: str) -> int | None:
+    """Open a file of which nothing is left when its process is killed; None where that cannot be had."""
+    # Not every file system has them, and none but Linux.
+    with suppress(AttributeError, OSError):
+        if os.access("/proc/self/fd", os.X_OK):
+            return os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600)
+    return None
 
 
 @contextmanager

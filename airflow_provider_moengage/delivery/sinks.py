@@ -8,13 +8,13 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import IO, Any, Literal, Protocol
 
 from pydantic_core import from_json
 
-from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageStorageError
 from airflow_provider_moengage.delivery.conversion import MAX_EXACT_FLOAT
 from airflow_provider_moengage.delivery.folders import folder_path, make_folder, whole_file
 
@@ -112,19 +112,20 @@ class FileSink:
         """
         Take the attributes of some users.
 
-        :raises OSError: the temporary folder does not take them.
+        :raises MoEngageStorageError: the temporary folder does not take them.
         """
-        if self._spool is None:
-            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - finish and discard close it
-        for user in users:
-            self._columns.update(dict.fromkeys(user))
-            self._spool.write(json.dumps(user, ensure_ascii=True).encode() + b"\n")
+        with _writing("the temporary folder, which TMPDIR names,"):
+            if self._spool is None:
+                self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - finish and discard close it
+            for user in users:
+                self._columns.update(dict.fromkeys(user))
+                self._spool.write(json.dumps(user, ensure_ascii=True).encode() + b"\n")
 
     def finish(self) -> None:
         """
         Write the file.
 
-        :raises OSError: it cannot be written.
+        :raises MoEngageStorageError: it cannot be written.
         """
         columns = list(self._columns)
         if self._csv_formulas == "escape" and self._write is _write_csv:
@@ -205,7 +206,7 @@ def write_ids(url: str, name: str, ids: Iterable[str]) -> None:
     Write ids as NDJSON, ``{"customer_id": …}`` a line, complete or absent.
 
     :param name: what the ids are: ``customer_id`` or ``id``.
-    :raises OSError: the file cannot be written.
+    :raises MoEngageStorageError: the file cannot be written.
     """
     with _new_file(url) as stream:
         for one in ids:
@@ -302,10 +303,23 @@ def _held(value: object, as_text: bool) -> Any:
     return json.dumps(value)
 
 
-def _new_file(url: str) -> AbstractContextManager[IO[bytes]]:
+@contextmanager
+def _new_file(url: str) -> Iterator[IO[bytes]]:
     path = folder_path(url)
-    make_folder(path.parent)
-    return whole_file(path)
+    with _writing(url):
+        make_folder(path.parent)
+        with whole_file(path) as stream:
+            yield stream
+
+
+@contextmanager
+def _writing(place: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MoEngageStorageError(
+            f"{place} cannot be written ({type(error).__name__}: {error.strerror or error})"
+        ) from error
 
 
 _WRITERS: Mapping[str, Callable[[Users, Sequence[str], IO[bytes]], None]] = {

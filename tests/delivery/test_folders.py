@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,9 +104,11 @@ def test_ordinary_names_stay_readable():
 # --- whole files ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["local", "S3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "local":
+@pytest.fixture(params=["local", "local, with names", "S3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "local, with names":
+        monkeypatch.setattr("airflow_provider_moengage.delivery.folders._open_nameless", lambda folder: None)
+    if request.param != "S3":
         return tmp_path.as_uri()
     request.getfixturevalue("lake")
     return "s3://lake_conn@lake/folder"
@@ -144,6 +149,19 @@ def test_an_upload_that_is_interrupted_leaves_nothing_in_the_store(
     monkeypatch.undo()
     assert lake.objects() == {}
     assert lake.unfinished_uploads() == []
+
+
+def test_nothing_is_left_of_a_process_that_is_killed(tmp_path: Path):
+    program = (
+        "import os, signal, sys\n"
+        "from airflow_provider_moengage.delivery.folders import folder_path, whole_file\n"
+        "with whole_file(folder_path(sys.argv[1]) / 'file') as stream:\n"
+        "    stream.write(b'x' * 1_000_000)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, tmp_path.as_uri()], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path):
