@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_moengage.sandbox import names
 from airflow_provider_moengage.sandbox.customers import Customer
 from airflow_provider_moengage.sandbox.settings import Settings
-from airflow_provider_moengage.sandbox.values import ARRAY_ELEMENTS, DROPPED, kept, type_of
+from airflow_provider_moengage.sandbox.values import DROPPED, kept, most_elements, type_of
 
 NAME_CHARACTERS = 200
 HISTORY_KEPT = 50
@@ -223,9 +223,10 @@ class Users:
         if not isinstance(stored, list):
             note(name, "values not added: the attribute is no array")
             return
-        if len(stored) + len(values) > ARRAY_ELEMENTS:
-            note(name, f"cut to {ARRAY_ELEMENTS} elements")
-            values = values[: ARRAY_ELEMENTS - len(stored)]
+        most = most_elements([*stored, *values])
+        if len(stored) + len(values) > most:
+            note(name, f"cut to {most} elements")
+            values = values[: most - len(stored)]
         if values:
             self._set(user, name, [*stored, *values], settings, note)
 
