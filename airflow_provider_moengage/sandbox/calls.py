@@ -121,6 +121,8 @@ class Endpoint:
     customers: Callable[[dict[str, Any]], Collection[Any]] = lambda document: ()
     #: Its 429 and 5xx have a title and a description, where others have a type and a message.
     titled: bool = False
+    #: What a 200 calls its status that is no success.
+    failed: str = "fail"
 
 
 def one(document: dict[str, Any]) -> int:

@@ -103,6 +103,10 @@ class Users:
         """Give the user of a MoEngage id."""
         return self._by_id.get(id_)
 
+    def having(self, name: str, value: str) -> list[User]:
+        """Return the users whose attribute has a value."""
+        return [user for user in self._by_id.values() if user.attributes.get(name) == value]
+
     def page(self, offset: int, limit: int) -> Iterator[User]:
         """Give some of the users in the order of their creation."""
         return islice(self._by_id.values(), offset, offset + limit)
