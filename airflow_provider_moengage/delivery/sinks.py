@@ -177,17 +177,18 @@ class TableSink:
         self._rows = []
 
 
-def write_ids(url: str, name: str, ids: Iterable[str]) -> None:
+def write_ids(url: str, name: str, ids: Iterable[str | Mapping[str, str]]) -> None:
     """
     Write ids as NDJSON, ``{"customer_id": …}`` a line, complete or absent.
 
-    :param name: what the ids are: ``customer_id`` or ``id``.
+    :param name: what the ids are: ``customer_id``, ``id`` or ``moengage_id``.
+    :param ids: an object is a line as it is.
     :raises OSError: the file cannot be written.
     """
     with tempfile.NamedTemporaryFile(delete=False) as written:
         try:
             for one in ids:
-                written.write(json.dumps({name: one}).encode() + b"\n")
+                written.write(json.dumps({name: one} if isinstance(one, str) else one).encode() + b"\n")
             written.flush()
             _publish(written.name, url)
         finally:
