@@ -43,7 +43,8 @@ def code_and_reason(error: ErrorDetails, names: Mapping[str, str]) -> tuple[str,
     """
     Return the code and the reason of a validator's error; neither holds a value, nor the validator's words.
 
-    :param names: what reasons call a field, by its path or by the path that its own begins with.
+    :param names: what reasons call a field, by its path or by the path that its own begins with; an empty name is left
+        out.
     """
     where, kind = error["loc"], error["type"]
     context: Mapping[str, Any] = error.get("ctx", {})

@@ -72,9 +72,8 @@ class DeviceMapping:
         check_column("id_column", self.id_column)
         names = {"customer_id": in_column("customer_id", self.id_column)}
         object.__setattr__(self, "_own_terms", Terms(names=names))
-        # The attributes of a flat row are columns.
-        columns = {f"attributes.{name}": name for name in DEVICE_ATTRIBUTES}
-        object.__setattr__(self, "_flat_terms", Terms(names=names | columns))
+        # The attributes of a flat row are columns, which stand in nothing.
+        object.__setattr__(self, "_flat_terms", Terms(names={**names, "attributes": ""}))
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
