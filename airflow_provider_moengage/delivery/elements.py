@@ -212,7 +212,7 @@ class ElementMapping:
         row = as_row(row)
         kind = row.get("type")
         if kind == "customer":
-            return self.users.own_item(row, watch)
+            return self.users.item(row, watch, own=True)
         if kind == "event":
             return self.events.own_item(row, watch)
         if kind == "device":

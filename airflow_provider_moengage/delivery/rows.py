@@ -150,38 +150,19 @@ class UserMapping:
                 needed[f"{parameter}[{attribute!r}]"] = column
         self._columns.check(columns, needed)
 
-    def item(self, row: object, watch: Watch) -> Item:
-        """Give what is sent of one row; see :class:`RowMapping`."""
+    def item(self, row: object, watch: Watch, *, own: bool = False) -> Item:
+        """
+        Return what is sent of one row; see :class:`RowMapping`.
+
+        :param own: the row is in the API's own shape, whatever stands in it.
+        """
         row = row if type(row) is dict else as_row(row)
-        if ("attributes" in row or "type" in row) and self._is_own_shape(row):
-            return self.own_item(row, watch)
-        return self._made_of(row.get(self.id_column), row, self._kept_out, {}, watch)
-
-    def own_item(self, row: Mapping[Any, Any], watch: Watch) -> Item:
-        """Return what is sent of a row that is in the API's own shape whatever stands in it; see :meth:`item`."""
-        fields = own_fields(row, USER_KEYS, self.id_column, _BESIDE_ATTRIBUTES)
-        if fields.get("type") == "customer":
-            del fields["type"]
-        values = fields.pop("attributes", {})
-        if not isinstance(values, Mapping):
-            raise MoEngageRecordInvalid(
-                "attributes_type", f"attributes is of type {type(values).__name__}; it must be an object"
-            )
-        return self._made_of(own_id(row, self.id_column), values, self._array_columns, fields, watch)
-
-    def _is_own_shape(self, row: Mapping[Any, Any]) -> bool:
-        if isinstance(row.get("attributes"), Mapping):
-            return True
-        return self.attributes is None and is_type(row.get("type"), "customer")
-
-    def _made_of(
-        self,
-        customer_id: Any,
-        values: Mapping[Any, Any],
-        kept_out: tuple[str, ...],
-        fields: dict[str, Any],
-        watch: Watch,
-    ) -> Item:
+        if own or (("attributes" in row or "type" in row) and self._is_own_shape(row)):
+            customer_id, kept_out = own_id(row, self.id_column), self._array_columns
+            values, fields = self._own(row)
+        else:
+            customer_id, kept_out = row.get(self.id_column), self._kept_out
+            values, fields = row, {}
         # Nearly all ids are texts that need no more than this glance.
         if (
             type(customer_id) is not str
@@ -198,6 +179,23 @@ class UserMapping:
         else:
             watch.count(customer_id)
         return (user_json(customer_id, attributes, self.update_existing_only), customer_id, self._form)
+
+    def _is_own_shape(self, row: Mapping[Any, Any]) -> bool:
+        if isinstance(row.get("attributes"), Mapping):
+            return True
+        return self.attributes is None and is_type(row.get("type"), "customer")
+
+    def _own(self, row: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], dict[str, Any]]:
+        """Return the attributes of a row in the API's own shape, and what stands beside them."""
+        fields = own_fields(row, USER_KEYS, self.id_column, _BESIDE_ATTRIBUTES)
+        if is_type(fields.get("type"), "customer"):
+            del fields["type"]
+        values = fields.pop("attributes", {})
+        if not isinstance(values, Mapping):
+            raise MoEngageRecordInvalid(
+                "attributes_type", f"attributes is of type {type(values).__name__}; it must be an object"
+            )
+        return values, fields
 
     def _item_of(
         self,
