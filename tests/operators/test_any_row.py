@@ -131,7 +131,7 @@ def run(
 
 
 def written(row: Any) -> str:
-    return expected(str(row["customer_id"]))
+    return expected(str(row["customer_id"])).strip()
 
 
 users = st.lists(
