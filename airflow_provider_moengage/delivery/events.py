@@ -10,13 +10,15 @@ from functools import lru_cache
 from numbers import Real
 from typing import Any, ClassVar
 
+from airflow_provider_moengage.api.epoch import number_of
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.events import Event
 from airflow_provider_moengage.api.names import event_name_fault
 from airflow_provider_moengage.api.records import Terms
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.columns import Columns
-from airflow_provider_moengage.delivery.conversion import CONVERTERS, customer_id_text, json_value
+from airflow_provider_moengage.delivery.conversion import customer_id_text, is_null, json_value
+from airflow_provider_moengage.delivery.foreign import python_value
 from airflow_provider_moengage.delivery.rows import (
     as_row,
     check_column,
@@ -25,6 +27,7 @@ from airflow_provider_moengage.delivery.rows import (
     identifier_text,
     own_fields,
 )
+from airflow_provider_moengage.delivery.typed_values import CONVERTERS
 from airflow_provider_moengage.delivery.watch import Watch
 
 #: What a row in the API's own shape may hold; one row may hold several actions.
@@ -46,10 +49,11 @@ class EventMapping:
 
     :param id_column: the column that identifies the user.
     :param action_column: the column that holds the event's name.
-    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds since the
-        epoch; None: MoEngage takes the time of receipt.
+    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds (milli-, micro- or
+        nanoseconds) since the epoch; None: MoEngage takes the time of receipt.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a format; ``time_column`` may be named too.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param identifiers: the active identifiers of an Identity Resolution workspace: their columns take the place of
         the id where a row has none.
@@ -77,7 +81,8 @@ class EventMapping:
         if self.time_column is not None:
             check_column("time_column", self.time_column)
         identifiers = check_identifiers(self.identifiers)
-        columns = Columns(self.attributes, self.types, self.timezone, event_name_fault)
+        elsewhere = () if self.time_column is None else (self.time_column,)
+        columns = Columns(self.attributes, self.types, self.timezone, event_name_fault, elsewhere=elsewhere)
         kept_out = (self.id_column, self.action_column, self.time_column or self.id_column, *identifiers)
         object.__setattr__(self, "_columns", columns)
         object.__setattr__(self, "_terms", Terms(columns.texts, identifiers))
@@ -131,22 +136,25 @@ class EventMapping:
         return fields
 
     def _moment(self, row: Mapping[Any, Any]) -> Any:
-        value = row.get(str(self.time_column))
-        if value is None:
+        column = str(self.time_column)
+        value = row.get(column)
+        if value is not None:
+            value = python_value(self._columns.typed(column, value))
+        if is_null(value):
             raise MoEngageRecordInvalid(
                 "event_time",
-                f"{self.time_column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",
+                f"{column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",
             )
+        if number_of(value) is not None:
+            return value
         if isinstance(value, Real | Decimal) and not isinstance(value, bool):
-            value = json_value(str(self.time_column), value, None)
+            value = json_value(column, value, None)
             if value is None:
-                raise MoEngageRecordInvalid("event_time", f"{self.time_column!r} is a number that is no time")
+                raise MoEngageRecordInvalid("event_time", f"{column!r} is a number that is no time")
             return value
-        if isinstance(value, str) and value.strip().isdecimal():
-            return value
-        moment = CONVERTERS["datetime"](str(self.time_column), value, self.zone)
+        moment = CONVERTERS["datetime"](column, value, self.zone)
         if moment is None:
-            raise MoEngageRecordInvalid("event_time", f"{self.time_column!r} is empty")
+            raise MoEngageRecordInvalid("event_time", f"{column!r} is empty")
         return moment
 
     def _own(self, row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -165,7 +173,8 @@ class EventMapping:
         plain = {}
         if "current_time" in action:
             plain["current_time"] = json_value("current_time", action["current_time"], self.zone)
-        if isinstance(local := action.get("user_time"), datetime):
+        if "user_time" in action:
+            local = python_value(action["user_time"])
             # The user's own clock: no zone makes it another one.
-            plain["user_time"] = local.isoformat()
+            plain["user_time"] = local.isoformat() if isinstance(local, datetime) else local
         return {**action, **plain, "attributes": attributes}

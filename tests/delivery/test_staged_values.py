@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.conversion import readable
+from airflow_provider_moengage.delivery.row_codec import readable
 from airflow_provider_moengage.delivery.staged_values import line_of_row, row_of_line
 
 plain = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text() | st.floats(allow_nan=False)
