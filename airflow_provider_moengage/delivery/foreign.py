@@ -70,6 +70,9 @@ def python_value(value: object) -> object:
 
 @lru_cache(maxsize=1_000)
 def _reader_of(kind: type) -> Callable[[Any], object] | None:
+    if kind.__name__ == "MonthDayNano":
+        # Arrow's, though its module is another's: months have no length, and three numbers are no duration.
+        return _of_pyarrow
     # A class derived from one of theirs has its values too.
     libraries = [base.__module__.partition(".")[0] for base in kind.__mro__]
     return next((_READERS[name] for name in libraries if name in _READERS), None)

@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from airflow_provider_moengage.api.date_texts import is_documented_date
 from airflow_provider_moengage.api.epoch import MAX_DIGITS, is_calendar_number, number_of, whole_seconds
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.conversion import (
@@ -228,6 +229,9 @@ def _by_format(kind: str, form: str) -> Converter:
         try:
             moment = datetime.strptime(text, form)
         except ValueError:
+            if is_documented_date(text):
+                # A date that was one already, and was written as it is sent since.
+                return convert(name, text, zone)
             raise _not_a(kind, name, value, f"a text in the form {form!r}") from None
         return convert(name, moment, zone)
 
