@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
+from airflow_provider_moengage.api.epoch import is_calendar_number, number_of, whole_seconds
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import check_customer_id, event_name_fault, event_name_rule
 from airflow_provider_moengage.api.reasons import FieldRule
@@ -29,8 +30,6 @@ TIME_OF_A_FLAT_ROW = "actions[0].current_time"
 MAX_TIMEZONE_OFFSET = 54_000
 #: Seconds by which an event may lie ahead of this machine's clock; MoEngage does not accept future events.
 FUTURE_GRACE = 60
-#: A time above this is in milliseconds: in seconds it would lie in the year 5138.
-MILLISECONDS_FROM = 100_000_000_000
 
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}:\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 
@@ -185,15 +184,17 @@ class Event(Record):
 
 def epoch_seconds(name: str, value: object) -> int:
     """
-    Bring a time as MoEngage documents it to seconds since the epoch; milliseconds are tolerated and never sent.
+    Bring a time as MoEngage documents it to seconds since the epoch.
+
+    Milli-, micro- and nanoseconds are tolerated and never sent; by their size no two can be confused.
 
     :raises MoEngageRecordInvalid: it is no time.
     """
-    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-    if isinstance(value, str) and value.strip().isdecimal():
-        number = int(value)
-    if number is not None and 0 <= number < MILLISECONDS_FROM * 1_000:
-        return int(number / 1_000) if number >= MILLISECONDS_FROM else int(number)
+    number = number_of(value)
+    if number is not None and number >= 0 and not is_calendar_number(number):
+        seconds = whole_seconds(number)
+        if seconds is not None:
+            return seconds
     match = _ISO.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is not None:
         day, moment, offset = match.groups()

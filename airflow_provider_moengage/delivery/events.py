@@ -10,6 +10,7 @@ from functools import lru_cache
 from numbers import Real
 from typing import Any, ClassVar
 
+from airflow_provider_moengage.api.epoch import number_of
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.events import NAME_OF_A_FLAT_ROW, TIME_OF_A_FLAT_ROW, Event
 from airflow_provider_moengage.api.names import event_name_fault
@@ -18,7 +19,8 @@ from airflow_provider_moengage.api.reasons import in_column
 from airflow_provider_moengage.api.records import Terms
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.columns import Columns
-from airflow_provider_moengage.delivery.conversion import CONVERTERS, json_value
+from airflow_provider_moengage.delivery.conversion import is_null, json_value
+from airflow_provider_moengage.delivery.foreign import python_value
 from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
 from airflow_provider_moengage.delivery.rows import (
     as_row,
@@ -29,6 +31,7 @@ from airflow_provider_moengage.delivery.rows import (
     own_fields,
     own_id,
 )
+from airflow_provider_moengage.delivery.typed_values import CONVERTERS
 from airflow_provider_moengage.delivery.watch import Watch
 
 #: What a row in the API's own shape may hold; one row may hold several actions.
@@ -53,10 +56,11 @@ class EventMapping:
 
     :param id_column: the column that identifies the user.
     :param action_column: the column that holds the event's name.
-    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds since the
-        epoch; None: MoEngage takes the time of receipt.
+    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds (milli-, micro- or
+        nanoseconds) since the epoch; None: MoEngage takes the time of receipt.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a format; ``time_column`` may be named too.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param update_existing_only: do not create users that MoEngage does not know.
     :param identifiers: the active identifiers of an Identity Resolution workspace: their columns are sent with the
@@ -88,7 +92,8 @@ class EventMapping:
         if self.time_column is not None:
             check_column("time_column", self.time_column)
         identifiers = check_identifiers(self.identifiers)
-        columns = Columns(self.attributes, self.types, self.timezone, event_name_fault)
+        elsewhere = () if self.time_column is None else (self.time_column,)
+        columns = Columns(self.attributes, self.types, self.timezone, event_name_fault, elsewhere=elsewhere)
         kept_out = (self.id_column, self.action_column, self.time_column or self.id_column, *identifiers)
         object.__setattr__(self, "_columns", columns)
         whose = {"customer_id": in_column("customer_id", self.id_column)}
@@ -166,22 +171,25 @@ class EventMapping:
         return fields
 
     def _moment(self, row: Mapping[Any, Any]) -> Any:
-        value = row.get(str(self.time_column))
-        if value is None:
+        column = str(self.time_column)
+        value = row.get(column)
+        if value is not None:
+            value = python_value(self._columns.typed(column, value))
+        if is_null(value):
             raise MoEngageRecordInvalid(
                 "event_time",
-                f"{self.time_column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",
+                f"{column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",
             )
+        if number_of(value) is not None:
+            return value
         if isinstance(value, Real | Decimal) and not isinstance(value, bool):
-            value = json_value(str(self.time_column), value, None)
+            value = json_value(column, value, None)
             if value is None:
-                raise MoEngageRecordInvalid("event_time", f"{self.time_column!r} is a number that is no time")
+                raise MoEngageRecordInvalid("event_time", f"{column!r} is a number that is no time")
             return value
-        if isinstance(value, str) and value.strip().isdecimal():
-            return value
-        moment = CONVERTERS["datetime"](str(self.time_column), value, self.zone)
+        moment = CONVERTERS["datetime"](column, value, self.zone)
         if moment is None:
-            raise MoEngageRecordInvalid("event_time", f"{self.time_column!r} is empty")
+            raise MoEngageRecordInvalid("event_time", f"{column!r} is empty")
         return moment
 
     def _own(self, row: Mapping[Any, Any], watch: Watch) -> dict[str, Any]:
@@ -221,7 +229,8 @@ class EventMapping:
         }
         if "current_time" in action:
             plain["current_time"] = json_value("current_time", action["current_time"], self.zone)
-        if isinstance(local := action.get("user_time"), datetime):
+        if "user_time" in action:
+            local = python_value(action["user_time"])
             # The user's own clock: no zone makes it another one.
-            plain["user_time"] = local.isoformat()
+            plain["user_time"] = local.isoformat() if isinstance(local, datetime) else local
         return {**action, **plain, "attributes": attributes}

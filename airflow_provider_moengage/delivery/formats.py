@@ -12,11 +12,14 @@ from typing import Any, BinaryIO, cast
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.row_codec import decoded
 
 #: Endings and the format they stand for; NDJSON and CSV may carry ``.gz`` behind it.
 FORMATS = {"ndjson": "ndjson", "jsonl": "ndjson", "json": "ndjson", "csv": "csv", "parquet": "parquet"}
 #: What a line of a folder of refused rows holds, exactly; such a line is unwrapped.
 REJECTED_KEYS = frozenset({"position", "reason", "code", "request_id", "row"})
+#: How the codes of lines that are no rows begin.
+LINE_CODES = "line_"
 PARQUET_ROWS = 2_000
 
 
@@ -90,7 +93,16 @@ def _ndjson_rows(lines: io.TextIOWrapper) -> Iterator[object]:
             # A TypeError: the text holds a byte that is no UTF-8.
             yield Unreadable(line.rstrip("\r\n"), "line_json", "the line is not a JSON object")
             continue
-        yield row["row"] if isinstance(row, dict) and row.keys() == REJECTED_KEYS else row
+        yield _unwrapped(row) if isinstance(row, dict) and row.keys() == REJECTED_KEYS else row
+
+
+def _unwrapped(rejected: dict[str, Any]) -> object:
+    """Return the row of a line of a folder of rejected rows as it was read from its source."""
+    row, code = decoded(rejected["row"]), str(rejected["code"])
+    if code.startswith(LINE_CODES) and not isinstance(row, dict):
+        # It was no row then, and nobody has made one of it.
+        return Unreadable(row, code, str(rejected["reason"]))
+    return row
 
 
 def _csv_rows(lines: io.TextIOWrapper) -> Iterator[object]:

@@ -118,8 +118,8 @@ class Rows:
 def _as_text(row: object) -> str:
     try:
         return repr(row)
-    except (RecursionError, ValueError):
-        # A value nested without end, or an integer of thousands of digits: its row will be refused.
+    except Exception:
+        # A value nested without end, or one whose own code raises: its row will be rejected.
         return type(row).__name__
 
 

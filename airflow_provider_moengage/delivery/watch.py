@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_provider_moengage.api.date_texts import is_documented_date
 from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES
 from airflow_provider_moengage.api.records import UnsetRule
-from airflow_provider_moengage.api.values import is_documented_date
 from airflow_provider_moengage.delivery.stretches import Dropped
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.api.quick_values import are_good
 from airflow_provider_moengage.api.records import Terms, User
-from airflow_provider_moengage.api.values import are_good, check_attributes
-from airflow_provider_moengage.delivery.conversion import CONVERTERS, customer_id_text, json_value
+from airflow_provider_moengage.api.values import check_attributes
+from airflow_provider_moengage.delivery.conversion import attribute_value, customer_id_text
 from airflow_provider_moengage.delivery.rows import UserMapping
+from airflow_provider_moengage.delivery.typed_values import CONVERTERS
 from airflow_provider_moengage.delivery.watch import Watch
 
 ZONE = timezone.utc
@@ -139,7 +141,10 @@ def expected(
     for name, kind in types.items():
         if name in converted:
             converted[name] = CONVERTERS[kind](name, converted[name], ZONE)
-    attributes = {name: json_value(name, value, ZONE) for name, value in converted.items()}
+    attributes = {
+        name: value if name in types else attribute_value(name, value, ZONE)
+        for name, value in converted.items()
+    }
     null = [name for name, value in attributes.items() if value is None]
     attributes = {name: value for name, value in attributes.items() if value is not None}
     fields: dict[str, Any] = {"customer_id": customer_id, "attributes": attributes}
