@@ -14,7 +14,8 @@ What MoEngage, the network and the documented rules can say, as one tree.
     │   ├── MoEngageNetworkError      no answer came
     │   ├── MoEngageServerError       408, 5xx
     │   ├── MoEngageRateLimited       429; raised after five whole windows without one unit granted
-    │   └── MoEngageStorageError      the place of the checkpoint or of the staged rows does not answer
+    │   ├── MoEngageStorageError      the place of the checkpoint or of the staged rows does not answer
+    │   └── MoEngageFileUnreadable    a file of rows cannot be read on
     ├── MoEngageRecordRefused         400: this record, not the next
     │   └── MoEngagePayloadTooLarge   413
     └── MoEngageRequestRefused        no record would fare better: the run stops
@@ -139,6 +140,10 @@ class MoEngageRateLimited(MoEngageRetryableError):
 
 class MoEngageStorageError(MoEngageRetryableError):
     """The place where a checkpoint or staged rows are kept does not answer."""
+
+
+class MoEngageFileUnreadable(MoEngageRetryableError):
+    """A file of rows cannot be opened or read on; the text names it. Perhaps it is still being written."""
 
 
 class MoEngageRecordRefused(MoEngageError):
