@@ -9,6 +9,7 @@ What MoEngage, the network and the documented rules can say, as one tree.
     ├── MoEngageStopped               the run was told to stop before the request was sent
     │   └── MoEngageWindowSpent       the rate window is spent, and its reset is further off than one will wait
     ├── MoEngageStagedRowsDamaged     staged rows are not what was written
+    ├── MoEngageUnreadableValue       the database's driver cannot hand over a value
     ├── MoEngageUnsafeRestart         events may have been sent by an earlier try that cannot be gone on from
     ├── MoEngageRetryableError        worth trying again
     │   ├── MoEngageNetworkError      no answer came
@@ -105,6 +106,10 @@ class MoEngageWindowSpent(MoEngageStopped):
 
 class MoEngageStagedRowsDamaged(MoEngageError):
     """Staged rows are missing or are not what was written; no retry brings them back."""
+
+
+class MoEngageUnreadableValue(MoEngageError):
+    """A query gives a value that the database's driver has no place for in Python; every retry would meet it again."""
 
 
 class MoEngageUnsafeRestart(MoEngageError):

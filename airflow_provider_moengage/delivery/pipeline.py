@@ -353,6 +353,10 @@ class Delivery:
         self._halt.set()
         if self._client is not None:
             self._client.windows.wake()
+        # A fetch that hangs ends on nothing else.
+        cancel = getattr(self._source, "cancel", None)
+        if cancel is not None:
+            cancel()
         if not isinstance(error, Exception):
             # A time-out: what is in flight has no more time than after an order.
             self._ending.order()

@@ -162,3 +162,9 @@ class Guarded:
                 "them are meant"
             )
         yield from islice(held, start, None)
+
+    def cancel(self) -> None:
+        """End a query of the guarded source; may be called from any thread."""
+        cancel = getattr(self._source, "cancel", None)
+        if cancel is not None:
+            cancel()
