@@ -39,7 +39,7 @@ class Columns:
 
     :param attributes: attribute → column, or the columns to send under their own names; None: every other column.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
-        ``date:`` and a format.
+        ``date:`` and a form of ``strptime``.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param parameter: the parameter that ``attributes`` came by, for the errors.
     :param elsewhere: attributes that ``types`` may name though their columns are read elsewhere.

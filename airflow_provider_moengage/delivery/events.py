@@ -53,7 +53,7 @@ class EventMapping:
         nanoseconds) since the epoch; None: MoEngage takes the time of receipt.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
-        ``date:`` and a format; ``time_column`` may be named too.
+        ``date:`` and a form of ``strptime``; ``time_column`` may be named too.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param identifiers: the active identifiers of an Identity Resolution workspace: their columns take the place of
         the id where a row has none.

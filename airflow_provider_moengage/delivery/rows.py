@@ -64,7 +64,8 @@ class UserMapping:
     :param id_column: the column that identifies the user.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other
         column.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a form of ``strptime``.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (an early-access
         feature at MoEngage), ``send`` sends a JSON null.

@@ -28,7 +28,8 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
     in a window of their own.
 
     :param elements: rows in the API's own shape, told apart by ``type``: ``customer``, ``event`` or ``device``.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a form of ``strptime``.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param identifiers: the active identifiers of an Identity Resolution workspace.
     :param add_to_arrays: array attribute of customers → the attribute of a row that holds what is added to it.

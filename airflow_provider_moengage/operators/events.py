@@ -29,10 +29,11 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         in the API's own shape (``{"customer_id": "a1", "actions": [{"action": …, "attributes": {…}}]}``).
     :param id_column: the column that identifies the user.
     :param action_column: the column that holds the event's name.
-    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds since the
-        epoch; None: MoEngage takes the time of receipt.
+    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds (milli-, micro- or
+        nanoseconds) since the epoch; None: MoEngage takes the time of receipt.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a form of ``strptime``. ``time_column`` may be named too.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param identifiers: the active identifiers of an Identity Resolution workspace.
     :param on_unknown: what becomes of events whose request got no answer: ``resend`` or ``reject``.

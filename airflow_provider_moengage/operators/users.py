@@ -34,7 +34,8 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
     :param id_column: the column that identifies the user.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other
         column.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``: how a
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or
+        ``datetime:`` or ``date:`` and a form of ``strptime``: how a
         text becomes a value.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (MoEngage must
