@@ -73,10 +73,7 @@ class Action(Record):
             )
         terms = terms_of(info)
         for name, value in attributes.items():
-            fault = event_name_fault(name)
-            if fault:
-                raise MoEngageRecordInvalid(*fault)
-            check_value(name, value, as_text=name in terms.texts)
+            check_event_attribute(name, value, terms.texts)
         return attributes
 
     @field_validator("user_timezone_offset")
@@ -214,3 +211,16 @@ def epoch_seconds(name: str, value: object) -> int:
         f"{name} has a value of type {type(value).__name__} that is no time; use seconds since the epoch or "
         "ISO 8601",
     )
+
+
+def check_event_attribute(name: str, value: object, texts: frozenset[str]) -> None:
+    """
+    Check one attribute of an event: its name and its value.
+
+    :param texts: names of attributes that are known to be texts, even where they look like dates.
+    :raises MoEngageRecordInvalid: the first rule that is broken.
+    """
+    fault = event_name_fault(name)
+    if fault:
+        raise MoEngageRecordInvalid(*fault)
+    check_value(name, value, as_text=name in texts)

@@ -263,22 +263,31 @@ def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> No
         attributes = {name: value for name, value in attributes.items() if name not in ARRAY_OPERATORS}
         _check_array_operators(attributes, operators)
     for name, value in attributes.items():
-        fault = name_fault(name)
-        if fault:
-            raise MoEngageRecordInvalid(*fault)
-        # Whether a null is sent at all was decided before; what MoEngage makes of it is not documented.
-        if value is None:
-            continue
-        if name in _SHAPES:
-            _SHAPES[name](value)
-        else:
-            check_value(name, value, as_text=name in texts)
-            if name in STANDARD_NAMES and _holds_objects(value):
-                raise MoEngageRecordInvalid(
-                    "standard_attribute",
-                    f"attribute {name!r} is a standard one, under which MoEngage takes no objects; give it another "
-                    "name",
-                )
+        check_attribute(name, value, texts)
+
+
+def check_attribute(name: str, value: object, texts: frozenset[str]) -> None:
+    """
+    Check one attribute of a user: its name and its value.
+
+    :param texts: names of attributes that are known to be texts, even where they look like dates.
+    :raises MoEngageRecordInvalid: the first rule that is broken.
+    """
+    fault = name_fault(name)
+    if fault:
+        raise MoEngageRecordInvalid(*fault)
+    # Whether a null is sent at all was decided before; what MoEngage makes of it is not documented.
+    if value is None:
+        return
+    if name in _SHAPES:
+        _SHAPES[name](value)
+        return
+    check_value(name, value, as_text=name in texts)
+    if name in STANDARD_NAMES and _holds_objects(value):
+        raise MoEngageRecordInvalid(
+            "standard_attribute",
+            f"attribute {name!r} is a standard one, under which MoEngage takes no objects; give it another name",
+        )
 
 
 def _holds_objects(value: object) -> bool:
@@ -293,24 +302,34 @@ def _check_array_operators(attributes: Mapping[str, Any], operators: Mapping[str
                 "array_operator", f"{operator} must be an object of attribute and array"
             )
         for name, values in fields.items():
-            fault = name_fault(name)
-            if fault:
-                raise MoEngageRecordInvalid(*fault)
-            if name == "platforms" or type(values) is not list:
-                raise MoEngageRecordInvalid(
-                    "array_operator",
-                    f"{operator} has {name!r} with a value of type {type(values).__name__}; it takes arrays, and not "
-                    "'platforms'",
-                )
-            if _holds_objects(values):
-                raise MoEngageRecordInvalid(
-                    "array_operator",
-                    f"{operator} has {name!r} with an array of objects; it takes strings, numbers, booleans or datetimes",
-                )
-            check_value(name, values)
+            check_array_change(operator, name, values)
             if name in seen:
                 raise MoEngageRecordInvalid(
                     "array_operator_clash",
                     f"attribute {name!r} stands in {operator} and is {seen[name]} in the same record; send one of them",
                 )
             seen[name] = f"in {operator}"
+
+
+def check_array_change(operator: str, name: str, values: object) -> None:
+    """
+    Check what is added to an array, or removed from it.
+
+    :param operator: one of :data:`ARRAY_OPERATORS`.
+    :raises MoEngageRecordInvalid: the first rule that is broken.
+    """
+    fault = name_fault(name)
+    if fault:
+        raise MoEngageRecordInvalid(*fault)
+    if name == "platforms" or type(values) is not list:
+        raise MoEngageRecordInvalid(
+            "array_operator",
+            f"{operator} has {name!r} with a value of type {type(values).__name__}; it takes arrays, and not "
+            "'platforms'",
+        )
+    if _holds_objects(values):
+        raise MoEngageRecordInvalid(
+            "array_operator",
+            f"{operator} has {name!r} with an array of objects; it takes strings, numbers, booleans or datetimes",
+        )
+    check_value(name, values)

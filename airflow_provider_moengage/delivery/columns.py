@@ -13,6 +13,7 @@ from airflow_provider_moengage.api.names import name_fault
 from airflow_provider_moengage.api.quick_values import are_good
 from airflow_provider_moengage.api.values import are_plain
 from airflow_provider_moengage.delivery.conversion import attribute_value
+from airflow_provider_moengage.delivery.stretches import Dropped
 from airflow_provider_moengage.delivery.typed_values import Converter, converter_of
 
 NameFault = Callable[[object], "tuple[str, str] | None"]
@@ -32,6 +33,41 @@ class Plan(NamedTuple):
     plain: bool
 
 
+class LeftOut:
+    """
+    The attributes that one row is sent without, because they break a rule.
+
+    :param spared: attributes that are never left out.
+    """
+
+    def __init__(self, spared: Collection[str] = ()) -> None:
+        self.dropped: list[Dropped] = []
+        self._spared = spared
+
+    def takes(self, name: str, error: MoEngageRecordInvalid) -> bool:
+        """Whether an attribute that breaks a rule is left out; then it is counted."""
+        if name in self._spared:
+            return False
+        self.dropped.append((str(name), error.reason))
+        return True
+
+    def take_from(self, attributes: dict[str, Any], check: Callable[[str, Any], None]) -> None:
+        """
+        Leave out what breaks a rule.
+
+        :param attributes: by name; changed.
+        :param check: raises what is wrong with an attribute.
+        :raises MoEngageRecordInvalid: an attribute breaks a rule that is never left out.
+        """
+        for name, value in list(attributes.items()):
+            try:
+                check(name, value)
+            except MoEngageRecordInvalid as error:
+                if not self.takes(name, error):
+                    raise
+                del attributes[name]
+
+
 @dataclass(frozen=True)
 class Columns:
     """
@@ -39,7 +75,7 @@ class Columns:
 
     :param attributes: attribute → column, or the columns to send under their own names; None: every other column.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
-        ``date:`` and a format.
+        ``date:`` and a form of ``strptime``.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param parameter: the parameter that ``attributes`` came by, for the errors.
     :param elsewhere: attributes that ``types`` may name though their columns are read elsewhere.
@@ -117,12 +153,13 @@ class Columns:
         return attributes if are_good(attributes) else None
 
     def values(
-        self, row: Mapping[Any, Any], kept_out: tuple[str, ...]
+        self, row: Mapping[Any, Any], kept_out: tuple[str, ...], left_out: LeftOut | None = None
     ) -> tuple[dict[str, Any], Sequence[str]]:
         """
         Give a row's attributes and their JSON values, and the names of those that are NULL.
 
         :param kept_out: columns that have a place of their own.
+        :param left_out: takes attributes whose values have no place in JSON; None: they reject the row.
         :raises MoEngageRecordInvalid: a value has no place in JSON, or a column is missing.
         """
         plan = self._plans.get((kept_out, *row)) or self._planned(row, kept_out)
@@ -130,7 +167,13 @@ class Columns:
         nulls = []
         for attribute, value in list(attributes.items()):
             convert = self._types.get(attribute, attribute_value)
-            converted = convert(attribute, value, self.zone)
+            try:
+                converted = convert(attribute, value, self.zone)
+            except MoEngageRecordInvalid as error:
+                if left_out is None or not left_out.takes(attribute, error):
+                    raise
+                del attributes[attribute]
+                continue
             if converted is None:
                 nulls.append(attribute)
                 del attributes[attribute]

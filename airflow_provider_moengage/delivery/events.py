@@ -8,17 +8,22 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from airflow_provider_moengage.api.epoch import number_of
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.events import NAME_OF_A_FLAT_ROW, TIME_OF_A_FLAT_ROW, Event
+from airflow_provider_moengage.api.events import (
+    NAME_OF_A_FLAT_ROW,
+    TIME_OF_A_FLAT_ROW,
+    Event,
+    check_event_attribute,
+)
 from airflow_provider_moengage.api.names import event_name_fault
 from airflow_provider_moengage.api.platforms import EVENT_PLATFORMS, TV_SYSTEMS, as_documented
 from airflow_provider_moengage.api.reasons import in_column
 from airflow_provider_moengage.api.records import Terms
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
-from airflow_provider_moengage.delivery.columns import Columns
+from airflow_provider_moengage.delivery.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.conversion import is_null, json_value
 from airflow_provider_moengage.delivery.foreign import python_value
 from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
@@ -26,6 +31,7 @@ from airflow_provider_moengage.delivery.rows import (
     as_row,
     check_column,
     check_identifiers,
+    check_on_bad_attribute,
     check_switch,
     is_type,
     own_fields,
@@ -60,11 +66,12 @@ class EventMapping:
         nanoseconds) since the epoch; None: MoEngage takes the time of receipt.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
-        ``date:`` and a format; ``time_column`` may be named too.
+        ``date:`` and a form of ``strptime``; ``time_column`` may be named too.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param update_existing_only: do not create users that MoEngage does not know.
     :param identifiers: the active identifiers of an Identity Resolution workspace: their columns are sent with the
         id, or in its place where a row has none.
+    :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute.
     :param bulk: the events are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
@@ -78,6 +85,7 @@ class EventMapping:
     timezone: str | None = None
     update_existing_only: bool = False
     identifiers: Sequence[str] = ()
+    on_bad_attribute: Literal["reject", "drop"] = "reject"
     bulk: bool = False
     _columns: Columns = field(init=False, repr=False, compare=False)
     _flat_terms: Terms = field(init=False, repr=False, compare=False)
@@ -88,6 +96,7 @@ class EventMapping:
         check_column("id_column", self.id_column)
         check_switch("update_existing_only", self.update_existing_only)
         check_switch("bulk", self.bulk)
+        check_on_bad_attribute(self.on_bad_attribute)
         check_column("action_column", self.action_column)
         if self.time_column is not None:
             check_column("time_column", self.time_column)
@@ -130,7 +139,7 @@ class EventMapping:
 
     def own_item(self, row: Mapping[Any, Any], watch: Watch) -> Item:
         """Return what is sent of a row that is in the API's own shape whatever stands in it; see :meth:`item`."""
-        return self._item_of(Event.check(self._own(row, watch), self._own_terms))
+        return self._item_of(self._checked(row, watch, own=True))
 
     def _item_of(self, event: Event) -> Item:
         if self.bulk:
@@ -145,20 +154,38 @@ class EventMapping:
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         row = as_row(row)
-        if isinstance(row.get("actions"), (list, tuple)) or (
+        own = isinstance(row.get("actions"), (list, tuple)) or (
             "actions" in row and is_type(row.get("type"), "event")
-        ):
-            return Event.check(self._own(row, watch), self._own_terms)
-        return Event.check(self._flat(row, watch), self._flat_terms)
+        )
+        return self._checked(row, watch, own=own)
 
-    def _flat(self, row: Mapping[Any, Any], watch: Watch) -> dict[str, Any]:
+    def _checked(self, row: Mapping[Any, Any], watch: Watch, *, own: bool) -> Event:
+        left_out = None if self.on_bad_attribute == "reject" else LeftOut()
+        if own:
+            event = Event.check(self._own(row, watch, left_out), self._own_terms)
+        else:
+            event = Event.check(self._flat(row, watch, left_out), self._flat_terms)
+        if left_out is not None:
+            watch.dropped = left_out.dropped
+        return event
+
+    def _attributes(
+        self, values: Mapping[Any, Any], kept_out: tuple[str, ...], left_out: LeftOut | None
+    ) -> dict[str, Any]:
+        attributes = self._columns.values(values, kept_out, left_out)[0]
+        if left_out is not None:
+            texts = self._columns.texts
+            left_out.take_from(attributes, lambda name, value: check_event_attribute(name, value, texts))
+        return attributes
+
+    def _flat(self, row: Mapping[Any, Any], watch: Watch, left_out: LeftOut | None) -> dict[str, Any]:
         action: dict[str, Any] = {}
         if self.action_column in row:
             name = row[self.action_column]
             action["action"] = None if is_absent(name) else name
         if self.time_column is not None:
             action["current_time"] = self._moment(row)
-        action["attributes"] = self._columns.values(row, self._kept_out)[0]
+        action["attributes"] = self._attributes(row, self._kept_out, left_out)
         fields: dict[str, Any] = {
             "customer_id": id_text(row.get(self.id_column), watch, self._flat_terms.called("customer_id")),
             "update_existing_only": self.update_existing_only,
@@ -195,7 +222,7 @@ class EventMapping:
             raise MoEngageRecordInvalid("event_time", f"{column!r} is empty")
         return moment
 
-    def _own(self, row: Mapping[Any, Any], watch: Watch) -> dict[str, Any]:
+    def _own(self, row: Mapping[Any, Any], watch: Watch, left_out: LeftOut | None) -> dict[str, Any]:
         fields = own_fields(
             row,
             EVENT_KEYS,
@@ -213,10 +240,10 @@ class EventMapping:
             texts = {name: identifier_text(str(name), value, watch) for name, value in named.items()}
             fields["user_identifiers"] = {name: text for name, text in texts.items() if text is not None}
         if isinstance(actions := fields.get("actions"), (list, tuple)):
-            fields["actions"] = [self._own_action(action) for action in actions]
+            fields["actions"] = [self._own_action(action, left_out) for action in actions]
         return fields
 
-    def _own_action(self, action: object) -> Any:
+    def _own_action(self, action: object, left_out: LeftOut | None) -> Any:
         if not isinstance(action, Mapping):
             return action
         action = {name: None if is_absent(value) else value for name, value in action.items()}
@@ -224,7 +251,7 @@ class EventMapping:
         if attributes is None:
             attributes = {}
         if isinstance(attributes, Mapping):
-            attributes = self._columns.values(attributes, ())[0]
+            attributes = self._attributes(attributes, (), left_out)
         plain = {
             name: as_documented(action[name], forms)
             for name, forms in (("platform", EVENT_PLATFORMS), ("moe_os_type", TV_SYSTEMS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import partial
 from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic_core import from_json
@@ -14,9 +15,14 @@ from airflow_provider_moengage.api.names import check_customer_id
 from airflow_provider_moengage.api.platforms import users_platforms
 from airflow_provider_moengage.api.reasons import in_column
 from airflow_provider_moengage.api.records import Terms, UnsetRule, User, check_user_id, user_json
-from airflow_provider_moengage.api.values import check_attributes
+from airflow_provider_moengage.api.values import (
+    ARRAY_OPERATORS,
+    check_array_change,
+    check_attribute,
+    check_attributes,
+)
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
-from airflow_provider_moengage.delivery.columns import Columns
+from airflow_provider_moengage.delivery.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.conversion import json_value
 from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
 from airflow_provider_moengage.delivery.watch import MAX_USER_ATTRIBUTES, Watch
@@ -78,7 +84,8 @@ class UserMapping:
     :param id_column: the column that identifies the user.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other
         column.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a form of ``strptime``.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (an early-access
         feature at MoEngage), ``send`` sends a JSON null.
@@ -87,6 +94,7 @@ class UserMapping:
         that holds one of them needs no id.
     :param add_to_arrays: array attribute → the column that holds what is added to it.
     :param remove_from_arrays: array attribute → the column that holds what is removed from it.
+    :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute.
     :param bulk: the users are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
@@ -101,6 +109,7 @@ class UserMapping:
     identifiers: Sequence[str] = ()
     add_to_arrays: Mapping[str, str] | None = None
     remove_from_arrays: Mapping[str, str] | None = None
+    on_bad_attribute: Literal["reject", "drop"] = "reject"
     bulk: bool = False
     _columns: Columns = field(init=False, repr=False, compare=False)
     _terms: Terms = field(init=False, repr=False, compare=False)
@@ -117,6 +126,7 @@ class UserMapping:
             raise MoEngageParameterError(f"nulls is {self.nulls!r}; use one of {', '.join(NULL_POLICIES)}")
         check_switch("update_existing_only", self.update_existing_only)
         check_switch("bulk", self.bulk)
+        check_on_bad_attribute(self.on_bad_attribute)
         arrays = {
             **_dict("add_to_arrays", self.add_to_arrays),
             **_dict("remove_from_arrays", self.remove_from_arrays),
@@ -206,14 +216,17 @@ class UserMapping:
         watch: Watch,
     ) -> Item:
         """Convert and check a row's values one by one, and build the whole record of it."""
-        attributes, nulls = self._columns.values(values, kept_out)
+        left_out = None if self.on_bad_attribute == "reject" else LeftOut(self.identifiers)
+        attributes, nulls = self._columns.values(values, kept_out, left_out)
         self._read_identifiers(attributes, watch)
         if "platforms" in fields:
             self._move_inside(attributes, fields.pop("platforms"))
         if "platforms" in attributes:
             attributes["platforms"] = users_platforms(attributes["platforms"])
         for operator, columns in self._operators.items():
-            self._operate(attributes, operator, columns.values(values, ())[0])
+            self._operate(attributes, operator, columns.values(values, (), left_out)[0])
+        if left_out is not None:
+            self._leave_out(left_out, attributes)
         rules = fields.get("unset_attributes", [])
         if nulls and self.nulls == "send":
             attributes.update(dict.fromkeys(nulls))
@@ -232,7 +245,19 @@ class UserMapping:
             content = user_json(customer_id, attributes, self.update_existing_only)
         whose = customer_id or self._identified_by(attributes)
         watch.look_at(whose, attributes, unset)
+        if left_out is not None:
+            watch.dropped = left_out.dropped
         return (content, whose, self._form)
+
+    def _leave_out(self, left_out: LeftOut, attributes: dict[str, Any]) -> None:
+        """Leave out the attributes that break a rule; what is added to arrays and removed from them by itself."""
+        operators = {name: attributes.pop(name) for name in ARRAY_OPERATORS if name in attributes}
+        left_out.take_from(attributes, lambda name, value: check_attribute(name, value, self._terms.texts))
+        for operator, changes in operators.items():
+            if isinstance(changes, dict):
+                left_out.take_from(changes, partial(check_array_change, operator))
+            if changes:
+                attributes[operator] = changes
 
     def _read_identifiers(self, attributes: dict[str, Any], watch: Watch) -> None:
         for name in self.identifiers:
@@ -371,6 +396,16 @@ def check_switch(parameter: str, value: object) -> None:
     """
     if not isinstance(value, bool):
         raise MoEngageParameterError(f"{parameter} is {value!r}; use True or False")
+
+
+def check_on_bad_attribute(value: object) -> None:
+    """
+    Check what becomes of a row with an attribute that breaks a rule.
+
+    :raises MoEngageParameterError: it is neither ``reject`` nor ``drop``.
+    """
+    if value not in ("reject", "drop"):
+        raise MoEngageParameterError(f"on_bad_attribute is {value!r}; use 'reject' or 'drop'")
 
 
 def check_identifiers(identifiers: object) -> frozenset[str]:

@@ -28,11 +28,14 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
     in a window of their own.
 
     :param elements: rows in the API's own shape, told apart by ``type``: ``customer``, ``event`` or ``device``.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a form of ``strptime``.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param identifiers: the active identifiers of an Identity Resolution workspace.
     :param add_to_arrays: array attribute of customers → the attribute of a row that holds what is added to it.
     :param remove_from_arrays: the same for what is removed.
+    :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute, send the row
+        without it, and count it in the report's ``dropped``. Ids are never dropped.
     :param on_restart: what a retry does with events where it cannot go on where the try before it ended, and does not know
         which of them that one sent: ``fail`` before the first of them, or ``resend`` all.
     :param max_bytes: the largest body of one call: MoEngage's OpenAPI document says 100 KB, its general text 128 KB.
@@ -52,6 +55,7 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
         identifiers: Sequence[str] = (),
         add_to_arrays: Mapping[str, str] | None = None,
         remove_from_arrays: Mapping[str, str] | None = None,
+        on_bad_attribute: Literal["reject", "drop"] = "reject",
         on_restart: Literal["fail", "resend"] = "fail",
         max_bytes: int = BULK_IMPORT.max_bytes,
         **kwargs: Any,
@@ -63,6 +67,7 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
         self.identifiers = identifiers
         self.add_to_arrays = add_to_arrays
         self.remove_from_arrays = remove_from_arrays
+        self.on_bad_attribute = on_bad_attribute
         self.on_restart = on_restart
         self.max_bytes = max_bytes
         check_max_bytes(max_bytes)
@@ -80,6 +85,12 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
                 identifiers=self.identifiers,
                 add_to_arrays=self.add_to_arrays,
                 remove_from_arrays=self.remove_from_arrays,
+                on_bad_attribute=self.on_bad_attribute,
             ),
-            EventMapping(types=self.types, timezone=self.timezone, identifiers=self.identifiers),
+            EventMapping(
+                types=self.types,
+                timezone=self.timezone,
+                identifiers=self.identifiers,
+                on_bad_attribute=self.on_bad_attribute,
+            ),
         )

@@ -29,10 +29,11 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         in the API's own shape (``{"customer_id": "a1", "actions": [{"action": …, "attributes": {…}}]}``).
     :param id_column: the column that identifies the user.
     :param action_column: the column that holds the event's name.
-    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds since the
-        epoch; None: MoEngage takes the time of receipt.
+    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds (milli-, micro- or
+        nanoseconds) since the epoch; None: MoEngage takes the time of receipt.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a form of ``strptime``. ``time_column`` may be named too.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param update_existing_only: do not create users that MoEngage does not know.
     :param identifiers: the active identifiers of an Identity Resolution workspace: their columns are sent with the
@@ -40,6 +41,8 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
     :param on_unknown: what becomes of events whose request got no answer: ``resend`` or ``reject``.
     :param on_restart: what a retry does that cannot go on where the try before it ended, and does not know which events
         that one sent: ``fail`` without sending, or ``resend`` all of them.
+    :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute, send the row
+        without it, and count it in the report's ``dropped``. Ids are never dropped.
     :param bulk: pack the events of many users into calls of Bulk Import.
     :param max_bytes: the largest body of one such call.
     """
@@ -61,6 +64,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         timezone: str | None = None,
         update_existing_only: bool = False,
         identifiers: Sequence[str] = (),
+        on_bad_attribute: Literal["reject", "drop"] = "reject",
         on_unknown: Literal["resend", "reject"] = "resend",
         on_restart: Literal["fail", "resend"] = "fail",
         bulk: bool = False,
@@ -77,6 +81,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         self.timezone = timezone
         self.update_existing_only = update_existing_only
         self.identifiers = identifiers
+        self.on_bad_attribute = on_bad_attribute
         self.on_unknown = on_unknown
         self.on_restart = on_restart
         self.bulk = bulk
@@ -106,5 +111,6 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
             timezone=self.timezone,
             update_existing_only=self.update_existing_only,
             identifiers=self.identifiers,
+            on_bad_attribute=self.on_bad_attribute,
             bulk=self.bulk,
         )

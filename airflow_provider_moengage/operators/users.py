@@ -34,7 +34,8 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
     :param id_column: the column that identifies the user.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other
         column.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``: how a
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or
+        ``datetime:`` or ``date:`` and a form of ``strptime``: how a
         text becomes a value.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (MoEngage must
@@ -44,6 +45,8 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         that holds one of them needs no id.
     :param add_to_arrays: array attribute → the column that holds what is added to it.
     :param remove_from_arrays: array attribute → the column that holds what is removed from it.
+    :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute, send the row
+        without it, and count it in the report's ``dropped``. Ids are never dropped.
     :param bulk: pack the users into calls of Bulk Import, in place of one call each.
     :param max_bytes: the largest body of one such call: MoEngage's OpenAPI document says 100 KB, its general text
         128 KB.
@@ -66,6 +69,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         identifiers: Sequence[str] = (),
         add_to_arrays: Mapping[str, str] | None = None,
         remove_from_arrays: Mapping[str, str] | None = None,
+        on_bad_attribute: Literal["reject", "drop"] = "reject",
         bulk: bool = False,
         max_bytes: int = BULK_IMPORT.max_bytes,
         **kwargs: Any,
@@ -81,6 +85,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         self.identifiers = identifiers
         self.add_to_arrays = add_to_arrays
         self.remove_from_arrays = remove_from_arrays
+        self.on_bad_attribute = on_bad_attribute
         self.bulk = bulk
         self.max_bytes = max_bytes
         check_max_bytes(max_bytes)
@@ -100,6 +105,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
             identifiers=self.identifiers,
             add_to_arrays=self.add_to_arrays,
             remove_from_arrays=self.remove_from_arrays,
+            on_bad_attribute=self.on_bad_attribute,
             bulk=self.bulk,
         )
 
