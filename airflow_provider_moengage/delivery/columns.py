@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import name_fault
 from airflow_provider_moengage.api.quick_values import are_good
-from airflow_provider_moengage.api.values import are_plain
+from airflow_provider_moengage.api.values import ARRAY_OPERATORS, are_plain
 from airflow_provider_moengage.delivery.conversion import attribute_value
 from airflow_provider_moengage.delivery.stretches import Dropped
 from airflow_provider_moengage.delivery.typed_values import Converter, converter_of
@@ -170,6 +170,9 @@ class Columns:
             try:
                 converted = convert(attribute, value, self.zone)
             except MoEngageRecordInvalid as error:
+                if left_out is not None and attribute in ARRAY_OPERATORS and isinstance(value, Mapping):
+                    attributes[attribute] = self._converted_changes(value, left_out)
+                    continue
                 if left_out is None or not left_out.takes(attribute, error):
                     raise
                 del attributes[attribute]
@@ -180,6 +183,16 @@ class Columns:
             elif converted is not value:
                 attributes[attribute] = converted
         return attributes, nulls
+
+    def _converted_changes(self, changes: Mapping[Any, Any], left_out: LeftOut) -> dict[Any, Any]:
+        """Convert what is added to arrays, or removed from them, attribute by attribute."""
+        converted = dict(changes)
+
+        def convert(name: Any, value: object) -> None:
+            converted[name] = attribute_value(name, value, self.zone)
+
+        left_out.take_from(converted, convert)
+        return converted
 
     def typed(self, name: str, value: object) -> Any:
         """
