@@ -115,6 +115,11 @@ class MoEngageClient:
         self.windows.close()
         self._session.close()
 
+    def release(self) -> None:
+        """Do the same at the end of a run: what another one has in flight through this client is not cut."""
+        self.windows.close()
+        self._adapter.release()
+
     def abort(self) -> None:
         """Cut what is in flight: each request ends at once, as one that got no answer."""
         self._adapter.abort()
@@ -128,6 +133,7 @@ class MoEngageClient:
         *,
         repeatable: bool = True,
         permit: Permit | None = None,
+        patience: float | None = None,
     ) -> Exchange:
         """
         Send one body, as often as the documentation advises, within the rate window.
@@ -142,6 +148,7 @@ class MoEngageClient:
             threads see it.
         :param repeatable: whether it may be sent again when no answer came, though MoEngage may have taken it.
         :param permit: for these units, where one was acquired; repetitions acquire their own.
+        :param patience: seconds to wait for a window at most; None: as long as it takes.
         """
         halt = halt or threading.Event()
         template = self._template(endpoint)
@@ -149,7 +156,9 @@ class MoEngageClient:
         unanswered = False
         while True:
             try:
-                outcome = self._exchange(template, body, permit or self.windows.acquire(units, halt))
+                outcome = self._exchange(
+                    template, body, permit or self.windows.acquire(units, halt, None, patience)
+                )
             except MoEngageStopped as stopped:
                 return Exchange(stopped, sent, unanswered)
             permit = None

@@ -45,7 +45,12 @@ from airflow_provider_moengage.delivery.sinks import Sink
 from airflow_provider_moengage.delivery.sources import Guarded
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR
-from airflow_provider_moengage.hooks.connection import rate_limit_conn_id_of, workspace_of
+from airflow_provider_moengage.hooks.connection import (
+    ConnectionFields,
+    fields_of,
+    rate_limit_conn_id_of,
+    workspace_of,
+)
 from airflow_provider_moengage.hooks.form import form_widgets
 from airflow_provider_moengage.hooks.metrics import RunMetrics
 from airflow_provider_moengage.hooks.options import (
@@ -82,8 +87,8 @@ class MoEngageHook(BaseHook):
         self.project_code = project_code
 
     @cached_property
-    def _connection(self) -> Any:
-        return self.get_connection(self.moengage_conn_id)
+    def _fields(self) -> ConnectionFields:
+        return fields_of(self.get_connection(self.moengage_conn_id))
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -93,15 +98,15 @@ class MoEngageHook(BaseHook):
         :raises MoEngageParameterError: the connection lacks something or holds what is not allowed.
         """
         try:
-            workspace = workspace_of(self._connection, self.log)
+            workspace = workspace_of(self._fields, self.log)
             if self.project_code:
                 workspace = replace(workspace, project_code=self.project_code)
         except MoEngageParameterError as error:
             raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from error
-        # Airflow masks the password, but not the header that carries it in base64.
-        mask_secret(workspace.api_key)
+        # Airflow masks the password, but not the header that carries it in base64. It takes plain texts alone.
         authorization = basic_authorization(workspace)
-        mask_secret(authorization)
+        mask_secret(str(workspace.api_key))
+        mask_secret(str(authorization))
         mask_secret(authorization.removeprefix("Basic "))
         return workspace
 
@@ -114,7 +119,7 @@ class MoEngageHook(BaseHook):
             holds what is not allowed.
         """
         try:
-            return shared_windows(rate_limit_conn_id_of(self._connection), self.workspace, self.log)
+            return shared_windows(rate_limit_conn_id_of(self._fields), self.workspace, self.log)
         except MoEngageParameterError as error:
             raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from error
 

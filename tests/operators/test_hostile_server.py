@@ -70,12 +70,30 @@ NO_ANSWERS: dict[str, Script] = {
     "a chunk beyond all sizes": lambda body: [head("Transfer-Encoding: chunked"), b"F" * 16 + b"\r\nx"],
     "a chunk of no size": lambda body: [head("Transfer-Encoding: chunked"), b"\xff\r\n"],
     "endless trailers": lambda body: [head("Transfer-Encoding: chunked"), b"0\r\n", *LINES * 2000],
+    "a gzip that breaks off": lambda body: answer(gzip.compress(ACCEPTED)[:-9], "Content-Encoding: gzip"),
+    "a gzip of one byte": lambda body: answer(b"\x1f", "Content-Encoding: gzip"),
+    "a gzip without its sum": lambda body: answer(gzip.compress(ACCEPTED)[:-8], "Content-Encoding: gzip"),
+    "a gzip without its last byte": lambda body: answer(
+        gzip.compress(ACCEPTED)[:-1], "Content-Encoding: gzip"
+    ),
+    "a gzip whose chunks end early": lambda body: chunked(
+        [gzip.compress(ACCEPTED)[:-9]], "Content-Encoding: gzip"
+    ),
+    "a deflate that breaks off": lambda body: answer(
+        zlib.compress(ACCEPTED)[:-5], "Content-Encoding: deflate"
+    ),
+    "a bare deflate that breaks off": lambda body: answer(
+        zlib.compress(ACCEPTED)[2:-9], "Content-Encoding: deflate"
+    ),
     "no gzip": lambda body: answer(ACCEPTED, "Content-Encoding: gzip"),
     "a body that breaks off": lambda body: [head("Content-Length: 500"), ACCEPTED],
     "endless headers": lambda body: [b"HTTP/1.1 200 OK\r\n", *LINES * 1000],
     "an endless header": lambda body: [b"HTTP/1.1 200 OK\r\na: ", *[b"b" * 4096] * 1000],
     "an endless status": lambda body: [b"b" * 4096] * 1000,
     "endless interim answers": lambda body: [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000] * 1000,
+    "endless hints": lambda body: [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 1000] * 1000,
+    "an interim answer and no other": lambda body: [b"HTTP/1.1 102 Processing\r\n\r\n"],
+    "an interim answer of endless headers": lambda body: [b"HTTP/1.1 103 Early Hints\r\n", *LINES * 1000],
     "two lengths": lambda body: answer(ACCEPTED, "Content-Length: 5"),
     "another protocol": lambda body: [b"HTTP/2 200 OK\r\n\r\n"],
     "bytes": lambda body: [bytes(range(256)) * 10],
@@ -115,8 +133,9 @@ def drip(body: bytes, *, first: bytes, more: bytes) -> Iterator[bytes]:
         (b"HTTP/1.1 200 OK\r\n", b"a"),
         (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n"),
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
     ],
-    ids=["body", "chunks", "body without a length", "header", "headers", "interim answers"],
+    ids=["body", "chunks", "body without a length", "header", "headers", "interim answers", "hints"],
 )
 def test_an_answer_that_drips_ends_with_the_timeout(run, first: bytes, more: bytes):
     report = run(lambda body: drip(body, first=first, more=more), timeout=0.1, users=users(1))
@@ -131,6 +150,30 @@ def test_an_answer_that_comes_in_pieces_is_read(run):
             yield piece
 
     assert outcome(run(script)) == (3, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "status", ["100 Continue", "102 Processing", "103 Early Hints", "110 Odd", "199 Odd"]
+)
+@pytest.mark.parametrize(
+    "headers", [(), ("Link: </a>; rel=preload", "Content-Length: 5", "Connection: close")]
+)
+def test_interim_answers_are_skipped(run, status: str, headers: tuple[str, ...]):
+    interim = head(*headers, status=status)
+    assert outcome(run([interim, *answer(ACCEPTED)])) == (3, 0, 0)
+    several = head(status="100 Continue") + interim * 3 + head(status="103 Early Hints")
+    report = run([several, *answer(b"", status="401 Unauthorized")])
+    assert (outcome(report), report["requests"]) == ((0, 0, 3), 1)
+
+
+def test_a_change_of_protocol_is_no_interim_answer(run):
+    report = run([head("Upgrade: h2c", status="101 Switching Protocols"), *answer(ACCEPTED)])
+    assert (outcome(report), report["requests"]) == ((0, 0, 3), 1)
+
+
+def test_an_error_without_a_body_may_call_itself_compressed(run):
+    report = run(answer(b"", "Content-Encoding: gzip", status="401 Unauthorized"))
+    assert (outcome(report), report["requests"]) == ((0, 0, 3), 1)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "GZIP"])
