@@ -87,7 +87,7 @@ class Workspace:
     rate_limit_share: float = 1.0
     timeout: float = DEFAULT_TIMEOUT
     allow_http: bool = False
-    base_url: str = field(init=False)
+    base_url: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "api_key", Secret(self.api_key or ""))
