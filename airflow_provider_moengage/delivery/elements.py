@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from airflow_provider_moengage.api.devices import Device, DeviceAttributes, OptOut
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
+from airflow_provider_moengage.delivery.column_names import check_spelling, spelling_hint
 from airflow_provider_moengage.delivery.conversion import customer_id_text, json_value
 from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.rows import (
@@ -86,6 +87,9 @@ class DeviceMapping:
             fields["device_id"] = identifier_text("device_id", fields["device_id"])
         id_column = self.id_column if self.id_column in row or not own_shape else "customer_id"
         fields["customer_id"] = customer_id_text(row.get(id_column))
+        for column in (id_column, "device_id"):
+            if row.get(column) is None:
+                check_spelling(column, row)
         kept_out = () if own_shape else (self.id_column, "type", "device_id")
         fields["attributes"] = {
             name: _true_or_false(value) if name == "moe_push_opted" else value
@@ -132,6 +136,7 @@ class OptOutMapping:
         if isinstance(named := fields.get("device_identifiers"), str):
             fields["device_identifiers"] = parsed_list(named)
         if "user_identifier_value" not in fields:
+            check_spelling(self.id_column, row)
             fields["user_identifier_type"] = "customer_id"
             fields["user_identifier_value"] = customer_id_text(row.get(self.id_column))
         if self.action:
@@ -168,12 +173,15 @@ class ElementMapping:
         if "type" not in columns:
             raise MoEngageParameterError(
                 f"the source has no column 'type', which says what an element is; it has {', '.join(columns)}"
+                + spelling_hint("type", columns)
             )
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         row = as_row(row)
         kind = row.get("type")
+        if kind is None:
+            check_spelling("type", row)
         if kind == "customer":
             # Flat rows are Track Users' own: here everything beside the API's fields would be dropped.
             return self.users.item({"attributes": {}, **row}, watch)
@@ -212,9 +220,13 @@ def check_known_columns(columns: Sequence[str], *, needed: Sequence[str], known:
             raise MoEngageParameterError(
                 f"the source has column {column!r}, which MoEngage would drop; leave it out, it takes "
                 + ", ".join(sorted(known))
+                + next((hint for name in sorted(known) if (hint := spelling_hint(name, [column]))), "")
             )
         if columns.count(column) > 1:
             raise MoEngageParameterError(f"the source has column {column!r} twice; give each its own name")
     missing = [column for column in needed if column not in columns]
     if missing:
-        raise MoEngageParameterError(f"the source has no column {missing[0]!r}; it has {', '.join(columns)}")
+        raise MoEngageParameterError(
+            f"the source has no column {missing[0]!r}; it has {', '.join(columns)}"
+            + spelling_hint(missing[0], columns)
+        )

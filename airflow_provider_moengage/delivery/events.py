@@ -15,6 +15,7 @@ from airflow_provider_moengage.api.events import Event
 from airflow_provider_moengage.api.names import event_name_fault
 from airflow_provider_moengage.api.records import Terms
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
+from airflow_provider_moengage.delivery.column_names import check_spelling
 from airflow_provider_moengage.delivery.columns import Columns
 from airflow_provider_moengage.delivery.conversion import CONVERTERS, customer_id_text, json_value
 from airflow_provider_moengage.delivery.rows import (
@@ -117,6 +118,9 @@ class EventMapping:
         return Event.check(fields, self._terms)
 
     def _flat(self, row: Mapping[Any, Any]) -> dict[str, Any]:
+        for column in (self.id_column, self.action_column) if not self.identifiers else (self.action_column,):
+            if row.get(column) is None:
+                check_spelling(column, row)
         action: dict[str, Any] = {"action": row.get(self.action_column)}
         if self.time_column is not None:
             action["current_time"] = self._moment(row)
@@ -133,6 +137,7 @@ class EventMapping:
     def _moment(self, row: Mapping[Any, Any]) -> Any:
         value = row.get(str(self.time_column))
         if value is None:
+            check_spelling(str(self.time_column), row)
             raise MoEngageRecordInvalid(
                 "event_time",
                 f"{self.time_column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",

@@ -10,6 +10,7 @@ from threading import Event
 from typing import Any
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.column_names import ColumnNames
 from airflow_provider_moengage.delivery.formats import columns_of, format_of, rows_of
 from airflow_provider_moengage.delivery.sources import CheckColumns
 
@@ -23,10 +24,12 @@ class FileSource:
 
     :param url: as ``ObjectStoragePath`` takes it; the connection may stand in it
         (``s3://conn_id@bucket/key``).
+    :param names: how the columns are called.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, names: ColumnNames | None = None) -> None:
         self._url = url
+        self._names = names or ColumnNames()
 
     def __len__(self) -> int:
         raise TypeError("files do not tell their number of rows before their end")

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.records import Deletion, Identifier, MergePair, UnsetRule, User
 from airflow_provider_moengage.delivery.batches import Form, Item
+from airflow_provider_moengage.delivery.column_names import check_spelling, spelling_hint
 from airflow_provider_moengage.delivery.conversion import customer_id_text, json_value
 from airflow_provider_moengage.delivery.elements import parsed_list
 from airflow_provider_moengage.delivery.rows import BULK_USER, USER, as_row, check_column, check_switch
@@ -25,14 +26,17 @@ def _id_of(row: object, id_column: str) -> str | None:
     """Read the id of a row that may be a bare id."""
     if isinstance(row, (str, int)):
         return customer_id_text(row)
-    return customer_id_text(as_row(row).get(id_column))
+    value = as_row(row).get(id_column)
+    if value is None:
+        check_spelling(id_column, as_row(row))
+    return customer_id_text(value)
 
 
 def _need(columns: Sequence[str], column: str, parameter: str) -> None:
     if column not in columns:
         raise MoEngageParameterError(
             f"the source has no column {column!r}; say with {parameter}= which of its columns "
-            f"({', '.join(columns)}) it is"
+            f"({', '.join(columns)}) it is{spelling_hint(column, columns)}"
         )
 
 
@@ -172,12 +176,13 @@ class PairMapping:
             if column not in columns:
                 raise MoEngageParameterError(
                     f"the source has no column {column!r}; it has {', '.join(columns)}"
+                    + spelling_hint(column, columns)
                 )
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         row = as_row(row)
-        ids = {name: customer_id_text(row.get(name)) for name in ("merged_user", "retained_user")}
+        ids = {name: _id_of(row, name) for name in ("merged_user", "retained_user")}
         pair = MergePair.check(ids)
         merged, retained = pair.merged_user, pair.retained_user
         if merged == retained:

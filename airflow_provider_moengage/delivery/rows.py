@@ -12,6 +12,7 @@ from airflow_provider_moengage.api.names import check_customer_id
 from airflow_provider_moengage.api.records import Terms, UnsetRule, User, check_user_id, user_json
 from airflow_provider_moengage.api.values import check_attributes
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
+from airflow_provider_moengage.delivery.column_names import check_spelling
 from airflow_provider_moengage.delivery.columns import Columns
 from airflow_provider_moengage.delivery.conversion import customer_id_text
 from airflow_provider_moengage.delivery.watch import Watch
@@ -144,6 +145,8 @@ class UserMapping:
             id_column = id_column if id_column in row else "customer_id"
         customer_id = row.get(id_column)
         if type(customer_id) is not str:
+            if customer_id is None and not self.identifiers:
+                check_spelling(id_column, row)
             customer_id = customer_id_text(customer_id)
         attributes = self._columns.good_values(values, kept_out)
         if attributes is None or fields or customer_id is None or self._has_more:

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.causes import said_by_database, shown_with
+from airflow_provider_moengage.delivery.column_names import ColumnNames
 from airflow_provider_moengage.delivery.sources import CheckColumns
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class SqlSource:
         nothing special unless there are parameters.
     :param parameters: bound by the driver, in its own style of placeholder.
     :param hook_params: passed to the hook's constructor.
+    :param names: how the columns are called.
     """
 
     def __init__(
@@ -36,7 +38,9 @@ class SqlSource:
         sql: str,
         parameters: Sequence[Any] | Mapping[str, Any] | None = None,
         hook_params: Mapping[str, Any] | None = None,
+        names: ColumnNames | None = None,
     ) -> None:
+        self._names = names or ColumnNames()
         self._conn_id = conn_id
         self._sql = sql
         self._parameters = (tuple(parameters) if isinstance(parameters, list) else parameters) or None
@@ -71,6 +75,8 @@ class SqlSource:
         with self._cursor() as (columns, chunks):
             if columns is None:
                 raise MoEngageParameterError("sql returns no rows; use one statement that selects some")
+            columns = self._names.header(columns)
+            self._names.warn()
             check_columns(columns)
             yield columns, chunks
 

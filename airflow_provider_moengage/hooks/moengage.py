@@ -54,15 +54,17 @@ from airflow_provider_moengage.hooks.connection import (
 from airflow_provider_moengage.hooks.form import form_widgets
 from airflow_provider_moengage.hooks.metrics import RunMetrics
 from airflow_provider_moengage.hooks.options import (
-    DEFAULT_CONCURRENCY,
+    CheckedOptions,
     DeliveryOptions,
     as_source,
     single_or_bulk,
 )
 from airflow_provider_moengage.hooks.outcome import (
     MAX_CONCURRENCY,
-    check_concurrency,
-    check_max_rejected,
+    ON_MISSING,
+    ON_UNKNOWN,
+    check_max_users,
+    check_one_of,
     conclude,
 )
 from airflow_provider_moengage.hooks.shared_limits import shared_windows
@@ -200,12 +202,14 @@ class MoEngageHook(BaseHook):
         :param on_missing_ids: called with the ids that MoEngage does not know.
         :return: the report, with ``found`` and ``not_found``; errors as :meth:`track_users`.
         """
+        check_one_of("on_missing", on_missing, ON_MISSING)
+        checked = CheckedOptions.of(options)
         read = UsersRead(sink)
 
         def complete(run: Run) -> Run:
             """Make the users visible once all are there, and before anybody is told so."""
             run.report.update(found=read.found, not_found=len(read.not_found))
-            if run.stopped_by is not None or options.get("validate_only"):
+            if run.stopped_by is not None or checked.validate_only:
                 sink.discard()
                 return run
             try:
@@ -246,6 +250,7 @@ class MoEngageHook(BaseHook):
             repeated event is a duplicate. ``resend`` sends them again, ``reject`` refuses them. The report's
             ``unknown`` counts them either way, in events.
         """
+        check_one_of("on_unknown", on_unknown, ON_UNKNOWN)
         mapping = mapping or EventMapping()
         endpoint = single_or_bulk(CREATE_EVENT, mapping.bulk, max_bytes)
         operation = Operation(endpoint, repeatable=on_unknown == "resend")
@@ -309,6 +314,8 @@ class MoEngageHook(BaseHook):
         :param max_users: more deletions than that are refused before the first one is sent.
         :return: the report, with ``missing``; errors as :meth:`track_users`.
         """
+        check_one_of("on_missing", on_missing, ON_MISSING)
+        check_max_users(max_users)
         return self._deliver(
             "users",
             Guarded(as_source("users", users), max_users),
@@ -329,36 +336,29 @@ class MoEngageHook(BaseHook):
         *,
         missing: bool = False,
     ) -> dict[str, Any]:
-        concurrency = options.get("concurrency", DEFAULT_CONCURRENCY)
-        max_rejected = options.get("max_rejected", 0)
-        rejected_path = options.get("rejected_path")
-        validate_only = options.get("validate_only", False)
-        check_max_rejected(max_rejected)
-        check_concurrency(concurrency)
+        checked = CheckedOptions.of(options)
+        folder, validate_only = checked.rejected_path, checked.validate_only
         run = Delivery(
             as_source(parameter, rows),
             mapping,
             self.get_conn,
             operation,
-            concurrency=concurrency,
-            parts=RejectedParts(rejected_path, replace=options.get("replace_rejected", False))
-            if rejected_path
-            else None,
+            concurrency=checked.concurrency,
+            parts=RejectedParts(folder, replace=checked.replace_rejected) if folder else None,
             validate_only=validate_only,
             # A dashboard shows what MoEngage got and refused: of a rehearsal, nothing.
             observe=None if validate_only else RunMetrics(operation.endpoint),
-            checkpoints=options.get("checkpoints"),
-            patience=options.get("patience"),
-            ending=options.get("ending"),
+            checkpoints=checked.checkpoints,
+            patience=checked.patience,
+            ending=checked.ending,
         ).run()
         if complete is not None:
             run = complete(run)
         if not missing:
             run.report.pop("missing")
-        on_report = options.get("on_report")
-        if on_report is not None:
-            on_report(run.report)
-        return conclude(run, max_rejected)
+        if checked.on_report is not None:
+            checked.on_report(run.report)
+        return conclude(run, checked.max_rejected)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask MoEngage whether the credentials are right; the sentence says what to mend where they are not."""

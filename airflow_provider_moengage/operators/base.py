@@ -15,15 +15,21 @@ from airflow_provider_moengage._compat import (
     DateTimeTrigger,
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
+from airflow_provider_moengage.delivery.column_names import ColumnNames, check_fold_columns
 from airflow_provider_moengage.delivery.ending import Ending
 from airflow_provider_moengage.delivery.files import FileSource
 from airflow_provider_moengage.delivery.folders import task_folder
-from airflow_provider_moengage.delivery.sources import Rows, Source
+from airflow_provider_moengage.delivery.sources import Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.hooks.outcome import check_concurrency, check_max_rejected
+from airflow_provider_moengage.hooks.outcome import (
+    ON_MISSING,
+    check_concurrency,
+    check_max_rejected,
+    check_one_of,
+)
 from airflow_provider_moengage.operators.durability import Durability, Wanted, durability_of, fingerprint_of
 
 #: Seconds: a shorter wait is not worth a deferral, which costs the start of a new process.
@@ -68,8 +74,7 @@ def check_on_missing(on_missing: object) -> None:
 
     :raises MoEngageParameterError: it is neither ``ignore`` nor ``fail``.
     """
-    if on_missing not in ("ignore", "fail"):
-        raise MoEngageParameterError(f"on_missing is {on_missing!r}; use 'ignore' or 'fail'")
+    check_one_of("on_missing", on_missing, ON_MISSING)
 
 
 class RowsParameter:
@@ -92,7 +97,7 @@ class RowsParameter:
         # What can be resolved is an upstream task's output; Airflow resolves it and assigns the result.
         if (
             value is None
-            or isinstance(value, Rows)
+            or is_source(value)
             or hasattr(value, "resolve")
             or (isinstance(value, str) and first)
         ):
@@ -113,6 +118,7 @@ class MoEngageSendOperator(BaseOperator):
     :param sql_hook_params: passed to the database hook's constructor.
     :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL: NDJSON, CSV, either with
         ``.gz``, Parquet.
+    :param fold_columns: ``lower`` or ``upper``: the case of all names of columns; None: as the source has them.
     :param concurrency: requests in flight at most.
     :param max_rejected: rows that may be refused before the task fails: an int is a count, a float below 1 a
         share.
@@ -147,6 +153,7 @@ class MoEngageSendOperator(BaseOperator):
         parameters: Sequence[Any] | Mapping[str, Any] | None = None,
         sql_hook_params: Mapping[str, Any] | None = None,
         path: str | None = None,
+        fold_columns: Literal["lower", "upper"] | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         max_rejected: float = 0,
         rejected_path: str | None = None,
@@ -166,6 +173,7 @@ class MoEngageSendOperator(BaseOperator):
         self.parameters = parameters
         self.sql_hook_params = sql_hook_params
         self.path = path
+        self.fold_columns = fold_columns
         self.concurrency = concurrency
         self.max_rejected = max_rejected
         self.rejected_path = rejected_path
@@ -178,6 +186,7 @@ class MoEngageSendOperator(BaseOperator):
         self.defer_threshold = defer_threshold
         self._ending: Ending | None = None
         self._check_source()
+        check_fold_columns(fold_columns)
         check_concurrency(concurrency)
         check_max_rejected(max_rejected)
         if on_empty not in ON_EMPTY:
@@ -328,11 +337,14 @@ class MoEngageSendOperator(BaseOperator):
                 f"{self._source_parameter} is None at run time: did the upstream task return nothing? An empty list "
                 "means no rows"
             )
+        names = ColumnNames(self.fold_columns)
         if self._source_parameter == "path":
-            return FileSource(str(value))
+            return FileSource(str(value), names=names)
         if self._source_parameter == "sql":
-            return SqlSource(str(self.sql_conn_id), value, self.parameters, self.sql_hook_params)
-        return value if isinstance(value, Rows) else Rows(value, self._source_parameter)
+            return SqlSource(str(self.sql_conn_id), value, self.parameters, self.sql_hook_params, names=names)
+        if is_source(value):
+            return value.named(names) if isinstance(value, Rows) else Named(value, names)
+        return Rows(value, self._source_parameter, names)
 
     def _rejected_folder(self, context: Context) -> str | None:
         if not self.rejected_path:

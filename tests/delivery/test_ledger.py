@@ -177,3 +177,16 @@ def test_parts_of_an_earlier_try_are_cut_to_the_lines_that_are_known(tmp_path):
     lines = [line for path in tmp_path.iterdir() for line in path.read_text().splitlines()]
     assert sorted(json.loads(line)["position"] for line in lines) == [0, 1, 2, 3]
     assert sum(second.written.values()) == 4
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_ten_refusals_are_logged_whatever_waits(waiting: bool, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("WARNING")
+    ledger = Ledger()
+    first = 1 if waiting else 0
+    # The row 0 is on its way all the time, so that no stretch behind it is finished.
+    for position in range(first, 1_000):
+        if position % 10 == 0:
+            ledger.end_stretch(position)
+        ledger.refuse(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
+    assert sum("refused" in record.getMessage() for record in caplog.records) == 10
