@@ -39,6 +39,20 @@ class OneHostAdapter(HTTPAdapter):
             self._pool = pool
         return self._pool
 
+    def release(self) -> None:
+        """Close the connections that nobody uses, and the others once they are free; the next request opens a new one."""
+        pool, self._pool = self._pool, None
+        super().close()
+        if pool is not None:
+            # urllib3 closes those of a pool it has let go of once nobody knows the pool any more.
+            pool.close()
+
+    def close(self) -> None:
+        """Close every connection; the next request opens a new one."""
+        self.release()
+        for connection in list(self._connections):
+            connection.close()
+
     def abort(self) -> None:
         """Cut every connection: a request that waits for its answer fails at once."""
         for connection in list(self._connections):

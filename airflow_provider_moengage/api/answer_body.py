@@ -52,12 +52,20 @@ def _read(raw: Any, limit: int) -> bytes | None:
 
 
 def _decode(content: bytes, limit: int) -> bytes | None:
+    if not content:
+        # A gateway's answer without a body, whose headers are those of one with a body.
+        return content
     for window in (ZLIB_OR_GZIP, BARE_DEFLATE):
+        decoder = zlib.decompressobj(window)
         try:
-            decoded = zlib.decompressobj(window).decompress(content, limit + 1)
+            decoded = decoder.decompress(content, limit + 1)
         except zlib.error:
             continue
-        return decoded if len(decoded) <= limit else None
+        if len(decoded) > limit:
+            return None
+        if not decoder.eof:
+            raise DecodeError("the compressed body breaks off")
+        return decoded
     raise DecodeError("the body is not in the coding that its header names")
 
 

@@ -8,9 +8,12 @@ a chunk of the size -1 never meets it, so both bounds are kept where every byte 
 from __future__ import annotations
 
 import io
+import ssl
 import time
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, parse_headers
 from typing import Any
+
+from urllib3.exceptions import SSLError
 
 from airflow_provider_moengage.api.adapter import OneHostAdapter
 
@@ -23,6 +26,10 @@ MAX_WIRE_BYTES = 8 * 1024 * 1024
 
 class AnswerTooLong(HTTPException):
     """An answer that does not end; urllib3 makes a broken connection of it."""
+
+
+class TlsFailed(SSLError):
+    """TLS was not established, so nothing was sent; the cause says why."""
 
 
 class AnswerStream(io.RawIOBase):
@@ -95,6 +102,14 @@ class BoundedResponse(HTTPResponse):
         super().begin()
         self._stream.most = MAX_WIRE_BYTES
 
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read the status line of the answer proper; http.client knows of one interim answer, ``100 Continue``."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 101 < status < 200:
+                return version, status, reason
+            parse_headers(self.fp)
+
 
 class BoundedAdapter(OneHostAdapter):
     """An adapter whose answers end."""
@@ -122,4 +137,11 @@ def _bound(manager: Any) -> None:
 
 
 def _bounded(connection: Any) -> Any:
-    return type(connection.__name__, (connection,), {"response_class": BoundedResponse})
+    def connect(self: Any) -> Any:
+        """Connect, and tell a failure of TLS from one that comes later, when the request was sent."""
+        try:
+            return connection.connect(self)
+        except (ssl.SSLError, SSLError) as error:
+            raise TlsFailed(error) from error
+
+    return type(connection.__name__, (connection,), {"response_class": BoundedResponse, "connect": connect})

@@ -7,6 +7,7 @@ meanings, by ``error.type``; never by its message. Source: Data API overview, "E
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,11 +28,29 @@ from airflow_provider_moengage.api.errors import (
     MoEngageUnexpectedAnswer,
 )
 
-#: ``error.type`` of 400s that concern the account or the request and not the record; compared case-folded.
-ACCOUNT_TYPES = frozenset({"blacklisted", "invalidparams", "paramsrequired", "missing header value"})
+#: ``error.type`` of what concerns the request and not the record; compared as :func:`_normalized` writes it.
+REQUEST_TYPES = frozenset({"blacklisted", "invalidparams", "paramsrequired", "missing header value"})
+#: ``error.type`` of what concerns the account or the credentials, under whichever status it comes: Merge Users answers
+#: 400 with the first three.
+ACCOUNT_TYPES = frozenset(
+    {
+        "account suspended",
+        "account temporarily suspended",
+        "blockedclient",
+        "authentication required",
+        "authentication mismatch",
+        "ip validation required",
+    }
+)
+ACCOUNT_REMEDY = (
+    "it refuses the workspace or its credentials, whatever the record: check the connection, and ask MoEngage's support "
+    "where the account is suspended or blocked"
+)
 
 #: Characters of ``error.type`` that are kept: it is a word, and stands in logs and reports.
 MAX_TYPE = 100
+#: Fields of a body that are named, and characters of each, where it is not what is documented.
+MAX_FIELDS, MAX_FIELD = 10, 40
 
 REMEDIES: Mapping[int, str] = {
     401: "check the connection: login is the Workspace ID, password the key of the Data tile, data_center the "
@@ -57,16 +76,19 @@ class Answer:
     request_id: str | None
 
 
-def judge(status: int, content: bytes, retry_after: float | None = None) -> Answer | MoEngageError:
+def judge(
+    status: int, content: bytes, endpoint: Endpoint, retry_after: float | None = None
+) -> Answer | MoEngageError:
     """
-    Tell what an answer means: an :class:`Answer`, or the error to raise or to report.
+    Return what an answer means: an :class:`Answer`, or the error to raise or to report.
 
     :param status: the HTTP status.
     :param content: the body as it came.
+    :param endpoint: what was called; it says which bodies are a success.
     :param retry_after: seconds, where a header names them.
     """
     body = _json_object(content)
-    if 200 <= status < 300 and body is not None and not _failed(body):
+    if 200 <= status < 300 and body is not None and _succeeded(body, endpoint):
         return Answer(body, _request_id(body))
     kind, text = _meaning(status, body)
     error = _error(status, body)
@@ -84,13 +106,13 @@ def judge_oversized(
     status: int, endpoint: Endpoint, retry_after: float | None = None
 ) -> Answer | MoEngageError:
     """
-    Tell what an answer means that is larger than is read.
+    Return what an answer means that is larger than is read.
 
     What MoEngage refuses it refuses by the status. A success may say anything: of a call that sends it is no answer,
     and a call that reads is to ask for fewer records.
     """
     if not 200 <= status < 300:
-        return judge(status, b"", retry_after)
+        return judge(status, b"", endpoint, retry_after)
     says = f"MoEngage answered {status} with more than the {endpoint.max_answer_bytes:,} bytes that are read"
     if endpoint.reads:
         return MoEngagePayloadTooLarge(
@@ -104,25 +126,29 @@ def judge_oversized(
 def _meaning(status: int, body: Mapping[str, Any] | None) -> tuple[type[MoEngageError], str]:
     error_type = _type(_error(status, body))
     says = f"MoEngage answered {status}" + (f" {error_type}" if error_type else "")
-    if status == 400 or (200 <= status < 300 and body is not None):
-        if error_type and error_type.strip().casefold() in ACCOUNT_TYPES:
+    succeeded = 200 <= status < 300
+    known = _normalized(error_type)
+    if status in (401, 403, 409):
+        return MoEngageAuthError, f"{says}: {REMEDIES[status]}"
+    if known in ACCOUNT_TYPES:
+        return MoEngageAuthError, f"{says}: {ACCOUNT_REMEDY}"
+    if status == 400 or (succeeded and _failed(body)):
+        if known in REQUEST_TYPES:
             return (
                 MoEngageRequestRefused,
                 f"{says}: it refuses the workspace or the request, whatever the record",
             )
         return MoEngageRecordRefused, says if status == 400 else f"{says} with the status fail"
-    if status in (401, 403, 409):
-        return MoEngageAuthError, f"{says}: {REMEDIES[status]}"
     if status == 413:
         return MoEngagePayloadTooLarge, f"{says}: the body is too large"
     if status == 429:
         return MoEngageRateLimited, f"{says}: the rate window is spent"
     if status == 408 or status >= 500:
         return MoEngageServerError, f"{says}: the server has trouble"
-    if 200 <= status < 300:
+    if succeeded:
         return MoEngageUnexpectedAnswer, (
-            f"{says} with a body that is not a JSON object, which MoEngage never does: is a proxy in between, or is "
-            "the connection's host not MoEngage?"
+            f"MoEngage answered {status} with {_described(body)}, which is not documented and no success: is a proxy in "
+            "between, or is the connection's host not MoEngage?"
         )
     remedy = REMEDIES.get(status, "it is not documented: check the connection's host and data_center")
     return MoEngageUnexpectedAnswer, f"{says}: {remedy}"
@@ -136,9 +162,39 @@ def _json_object(content: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _failed(body: Mapping[str, Any]) -> bool:
+def _succeeded(body: Mapping[str, Any], endpoint: Endpoint) -> bool:
+    """Whether a body says what the endpoint documents as success, and no error besides."""
+    return not body.get("error") and all(_word(body.get(name)) == word for name, word in endpoint.success)
+
+
+def _failed(body: Mapping[str, Any] | None) -> bool:
+    """Whether a body says what MoEngage documents as a failure of the record."""
+    return body is not None and _word(body.get("status")) == "fail"
+
+
+def _word(value: object) -> str | None:
+    return value.strip().casefold() if isinstance(value, str) else None
+
+
+def _described(body: Mapping[str, Any] | None) -> str:
+    """Return what a body is made of: its status and the names of its fields, and no other value of it."""
+    if body is None:
+        return "a body that is not a JSON object"
+    if not body:
+        return "an empty JSON object"
     status = body.get("status")
-    return isinstance(status, str) and status.strip().casefold() == "fail"
+    word = isinstance(status, str) and re.fullmatch(r"[A-Za-z_-]{1,40}", status.strip())
+    if not word and status not in (None, True, False):
+        status = f"of type {type(status).__name__}"
+    said = f"the status {status}" if "status" in body else "no status"
+    names = [_printable(name[:MAX_FIELD]) for name in list(body)[:MAX_FIELDS]]
+    more = ", …" if len(body) > MAX_FIELDS else ""
+    return f"a body with {said} and the fields {', '.join(names)}{more}"
+
+
+def _normalized(error_type: str | None) -> str:
+    """Return an ``error.type`` without what editions spell differently: case, blanks, a full stop at its end."""
+    return " ".join((error_type or "").casefold().split()).rstrip(". ")
 
 
 def _error(status: int, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -146,7 +202,7 @@ def _error(status: int, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if body is None:
         return {}
     error = body.get("error")
-    if isinstance(error, dict):
+    if isinstance(error, dict) and error:
         return error
     top = {
         "type": body.get("type") or body.get("error_type") or body.get("title"),
@@ -154,8 +210,11 @@ def _error(status: int, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
     }
     if isinstance(error, str):
         # Only there is such a text documented, as "IP Validation Required"; elsewhere it may quote a record.
-        name = "type" if status in (401, 403, 409) else "message"
-        top[name] = top[name] or error
+        if _normalized(error) in ACCOUNT_TYPES:
+            top["type"] = error
+        else:
+            name = "type" if status in (401, 403, 409) else "message"
+            top[name] = top[name] or error
     if body.get("description") and not top["message"]:
         top["message"] = body["description"]
     return top
@@ -168,9 +227,13 @@ def _request_id(body: Mapping[str, Any]) -> str | None:
 
 
 def _type(error: Mapping[str, Any]) -> str | None:
-    """Give ``error.type`` as one line that can stand in a log."""
+    """Return ``error.type`` as one line that can stand in a log."""
     text = _text(error.get("type"))
-    return text and "".join(one if one.isprintable() else " " for one in text[:MAX_TYPE])
+    return text and _printable(text[:MAX_TYPE])
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else " " for one in text)
 
 
 def _text(value: object) -> str | None:

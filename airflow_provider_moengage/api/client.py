@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import logging
 import random
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -21,10 +23,11 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 
 from airflow_provider_moengage import __version__
 from airflow_provider_moengage.api.answer_body import read_body
-from airflow_provider_moengage.api.answer_stream import BoundedAdapter
+from airflow_provider_moengage.api.answer_stream import BoundedAdapter, TlsFailed
 from airflow_provider_moengage.api.answers import Answer, judge, judge_oversized
 from airflow_provider_moengage.api.endpoints import TEST_CONNECTION, Endpoint
 from airflow_provider_moengage.api.errors import (
+    MAX_TEXT,
     MoEngageError,
     MoEngageNetworkError,
     MoEngageRateLimited,
@@ -32,8 +35,9 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.permits import Permit, Windows
 from airflow_provider_moengage.api.rate_headers import RateHeaders
+from airflow_provider_moengage.api.secret import Secret, SecretBytes, without_frames_below
 from airflow_provider_moengage.api.shared_windows import SharedWindows
-from airflow_provider_moengage.api.workspace import Workspace
+from airflow_provider_moengage.api.workspace import Workspace, is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +48,8 @@ FIRST_BACKOFF = 2.0
 LONGEST_BACKOFF = 30.0
 #: Seconds to wait for a connection; a host that does not answer then is not there.
 CONNECT_TIMEOUT = 10.0
+#: A key of fewer characters is not looked for in answers: it could be part of any word.
+SHORTEST_KEY = 8
 USER_AGENT = f"airflow-provider-moengage/{__version__} python-requests/{requests.__version__}"
 
 
@@ -109,6 +115,11 @@ class MoEngageClient:
         self.windows.close()
         self._session.close()
 
+    def release(self) -> None:
+        """Do the same at the end of a run: what another one has in flight through this client is not cut."""
+        self.windows.close()
+        self._adapter.release()
+
     def abort(self) -> None:
         """Cut what is in flight: each request ends at once, as one that got no answer."""
         self._adapter.abort()
@@ -122,6 +133,7 @@ class MoEngageClient:
         *,
         repeatable: bool = True,
         permit: Permit | None = None,
+        patience: float | None = None,
     ) -> Exchange:
         """
         Send one body, as often as the documentation advises, within the rate window.
@@ -136,6 +148,7 @@ class MoEngageClient:
             threads see it.
         :param repeatable: whether it may be sent again when no answer came, though MoEngage may have taken it.
         :param permit: for these units, where one was acquired; repetitions acquire their own.
+        :param patience: seconds to wait for a window at most; None: as long as it takes.
         """
         halt = halt or threading.Event()
         template = self._template(endpoint)
@@ -143,7 +156,9 @@ class MoEngageClient:
         unanswered = False
         while True:
             try:
-                outcome = self._exchange(template, body, permit or self.windows.acquire(units, halt))
+                outcome = self._exchange(
+                    template, body, permit or self.windows.acquire(units, halt, None, patience)
+                )
             except MoEngageStopped as stopped:
                 return Exchange(stopped, sent, unanswered)
             permit = None
@@ -180,7 +195,8 @@ class MoEngageClient:
             # A host in place of a data centre leaves it open which one is behind it.
             "region": workspace.data_center or "",
         }
-        outcome = self._exchange(self._template(TEST_CONNECTION), to_json(body), Permit({}))
+        content = SecretBytes(to_json(body))
+        outcome = self._exchange(self._template(TEST_CONNECTION), content, Permit({}))
         return Exchange(outcome, 1, unanswered=False).answer()
 
     def _exchange(self, template: _Template, body: bytes, permit: Permit) -> Answer | MoEngageError:
@@ -193,8 +209,26 @@ class MoEngageClient:
         finally:
             permit.lost()
         if content is None:
-            return judge_oversized(status, template.endpoint, rate.retry_after)
-        return judge(status, content, rate.retry_after)
+            outcome = judge_oversized(status, template.endpoint, rate.retry_after)
+        else:
+            outcome = judge(status, content, template.endpoint, rate.retry_after)
+        return outcome if isinstance(outcome, Answer) else self._without_credentials(outcome)
+
+    def _without_credentials(self, error: MoEngageError) -> MoEngageError:
+        """Mask the key in what an answer says: a proxy may quote the request, header and all."""
+        key = self.workspace.api_key
+        if len(key) < SHORTEST_KEY:
+            return error
+        authorization = basic_authorization(self.workspace).removeprefix("Basic ")
+        for name in ("message", "type", "request_id"):
+            said = getattr(error, name)
+            if said:
+                setattr(error, name, said.replace(authorization, "***").replace(key, "***"))
+        error.args = tuple(
+            one.replace(authorization, "***").replace(key, "***") if isinstance(one, str) else one
+            for one in error.args
+        )
+        return error
 
     def _dated(self, error: MoEngageError, units: Mapping[str, int]) -> MoEngageError:
         """Let an answer that ends a run say when its window resets, where it names no other moment."""
@@ -203,6 +237,7 @@ class MoEngageClient:
         return error
 
     def _post(self, template: _Template, body: bytes) -> tuple[int, bytes | None, RateHeaders]:
+        handled = sys.exc_info()[1]
         request = requests.PreparedRequest()
         request.method, request.url, request.body = "POST", template.url, body
         request.headers = CaseInsensitiveDict(template.headers, **{"Content-Length": str(len(body))})
@@ -217,8 +252,13 @@ class MoEngageClient:
                 proxies=template.settings["proxies"],
             )
             content = read_body(response.raw, template.endpoint.max_answer_bytes)
-        except (requests.RequestException, HTTPError) as error:
+        except (OSError, HTTPError) as error:
+            without_frames_below(error, handled)
             raise _network_error(error, template.url) from error
+        except BaseException as error:
+            # A time-out of the task, raised in the middle of a call by a signal's handler.
+            without_frames_below(error, handled)
+            raise
         return response.status_code, content, RateHeaders.parse(response.headers, time.time())
 
     def _template(self, endpoint: Endpoint) -> _Template:
@@ -232,6 +272,9 @@ class MoEngageClient:
             url = f"{workspace.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
             request = self._session.prepare_request(requests.Request("POST", url))
             settings = self._session.merge_environment_settings(url, {}, False, None, None)
+            if is_loopback(urlsplit(url).hostname or ""):
+                # What the environment's proxy reaches by this name is another machine, and it would see the key.
+                settings["proxies"] = {}
             self._templates[endpoint] = _Template(endpoint, str(request.url), dict(request.headers), settings)
         return self._templates[endpoint]
 
@@ -258,10 +301,10 @@ class _Template:
     settings: Mapping[str, Any]
 
 
-def basic_authorization(workspace: Workspace) -> str:
-    """The value of the ``Authorization`` header; as secret as the key."""
-    credentials = f"{workspace.app_id}:{workspace.api_key}".encode()
-    return "Basic " + base64.b64encode(credentials).decode("ascii")
+def basic_authorization(workspace: Workspace) -> Secret:
+    """Return the value of the ``Authorization`` header; as secret as the key."""
+    credentials = SecretBytes(f"{workspace.app_id}:{workspace.api_key}".encode())
+    return Secret("Basic " + base64.b64encode(credentials).decode("ascii"))
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -274,15 +317,39 @@ def _backoff(failures: int, retry_after: float | None) -> float:
     return max(pause * random.uniform(0.75, 1.25), min(retry_after or 0.0, 2 * LONGEST_BACKOFF))
 
 
-def _network_error(error: requests.RequestException | HTTPError, url: str) -> MoEngageNetworkError:
-    cause = error.args[0] if error.args else None
-    never_connected = isinstance(error, requests.ConnectTimeout) or isinstance(
-        getattr(cause, "reason", None), NewConnectionError
-    )
+def _network_error(error: OSError | HTTPError, url: str) -> MoEngageNetworkError:
     host = urlsplit(url).netloc
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    kind = type(error).__name__
+    if isinstance(reason, TlsFailed) or not isinstance(error, (requests.RequestException, HTTPError)):
+        # Of the errors that are not theirs, requests raises those of the files of certificates.
+        cause = _tls_cause(reason) if isinstance(reason, TlsFailed) else error
+        return MoEngageNetworkError(
+            f"TLS with {host} was not established, so nothing was sent ({kind}: {_said_of_tls(cause)}): where a company's "
+            "proxy stands in between, name the file of its certificate authority in the environment variable "
+            "REQUESTS_CA_BUNDLE; else check the connection's host and port",
+            maybe_processed=False,
+        )
+    never_connected = isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
     what = "could not be reached" if never_connected else "gave no answer"
     return MoEngageNetworkError(
-        f"{host} {what} ({type(error).__name__}): check the network, the proxy settings and the connection's "
-        "data_center or host",
+        f"{host} {what} ({kind}): check the network, the proxy settings and the connection's data_center or host",
         maybe_processed=not never_connected,
     )
+
+
+def _tls_cause(failed: BaseException) -> BaseException:
+    """Return OpenSSL's own error, which says why TLS failed."""
+    while (
+        not isinstance(failed, ssl.SSLError) and (inner := failed.__cause__ or failed.__context__) is not None
+    ):
+        failed = inner
+    return failed
+
+
+def _said_of_tls(cause: BaseException) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the verification of its certificate failed, {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError) and cause.reason:
+        return cause.reason.lower().replace("_", " ")
+    return str(cause)[:MAX_TEXT]

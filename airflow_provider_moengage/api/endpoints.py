@@ -47,6 +47,8 @@ class Endpoint:
     :param max_bytes: the largest body of one call.
     :param max_answer_bytes: the largest body of an answer that is read, in bytes.
     :param reads: the answer holds what was asked for, so that fewer records make a smaller one.
+    :param success: what the body of an answer says where the call was accepted, by the names of its fields; anything
+        else is no success, whatever the status.
     """
 
     name: str
@@ -56,13 +58,20 @@ class Endpoint:
     max_bytes: int = MAX_BODY_BYTES
     max_answer_bytes: int = MAX_ANSWER_BYTES
     reads: bool = False
+    success: tuple[tuple[str, str], ...] = (("status", "success"),)
 
 
 TRACK_USER = Endpoint("Track User", "/customer/{app_id}", "path")
 GET_USERS = Endpoint(
     "Get User", "/customers/export", "query", max_records=20, max_answer_bytes=MAX_USERS_BYTES, reads=True
 )
-MERGE_USERS = Endpoint("Merge Users", "/customer/merge", "query", max_records=50)
+MERGE_USERS = Endpoint(
+    "Merge Users",
+    "/customer/merge",
+    "query",
+    max_records=50,
+    success=(("status", "success"), ("operation", "created")),
+)
 DELETE_USER = Endpoint("Delete User", "/customer/delete", "query")
 CREATE_EVENT = Endpoint("Create Event", "/event/{app_id}", "path", max_records=MAX_BODY_BYTES)
 TRACK_DEVICE = Endpoint("Track Device", "/device/{app_id}", "path")

@@ -70,15 +70,17 @@ class Windows:
     """
 
     def __init__(self, workspace: Workspace, shared: SharedWindows | None = None) -> None:
-        #: Seconds that one waits at most for a window to reset; None: as long as it takes.
-        self.patience: float | None = None
         self._workspace = workspace
         self._shared = shared
         self._windows: dict[str, Window] = {}
         self._lock = threading.Lock()
 
     def acquire(
-        self, units: Mapping[str, int], halt: threading.Event, least: Mapping[str, int] | None = None
+        self,
+        units: Mapping[str, int],
+        halt: threading.Event,
+        least: Mapping[str, int] | None = None,
+        patience: float | None = None,
     ) -> Permit:
         """
         Wait until units may be sent.
@@ -86,9 +88,10 @@ class Windows:
         :param units: wanted, by quota.
         :param halt: ends the wait once it is set; :meth:`wake` lets waiting threads see it.
         :param least: fewer are no use; None: all or nothing.
+        :param patience: seconds to wait for a window to reset at most; None: as long as it takes.
         :return: a permit for ``least`` to ``units``.
         :raises MoEngageStopped: ``halt`` was set; nothing was granted.
-        :raises MoEngageWindowSpent: the wait would be longer than :attr:`patience`; nothing was granted.
+        :raises MoEngageWindowSpent: the wait would be longer than ``patience``; nothing was granted.
         """
         while True:
             grants: dict[str, tuple[Window, Grant]] = {}
@@ -105,7 +108,7 @@ class Windows:
                     Permit(grants).keep({})
                     # What is in flight may leave units over; once it has settled, the window is asked again.
                     idle = not window.in_flight and window.changes == changes
-                    if self.patience is not None and self.patience < offer < inf and idle:
+                    if patience is not None and patience < offer < inf and idle:
                         raise MoEngageWindowSpent(
                             f"the rate window is spent and resets in {offer:.0f} s", retry_after=offer
                         )

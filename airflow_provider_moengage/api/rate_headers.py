@@ -10,6 +10,7 @@ from dataclasses import dataclass
 EPOCH_FROM = 1_000_000
 #: Seconds that a window has at most; MoEngage's have 60, and what waits for a window's end must not wait for days.
 LONGEST_PERIOD = 3600.0
+NUMBER = re.compile(r"\s*[-+]?[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][-+]?[0-9]{1,3})?\s*")
 
 
 @dataclass(frozen=True)
@@ -54,21 +55,35 @@ class RateHeaders:
 
 
 def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if abs(value) < 1e12 else None
+    """Read a number as HTTP writes one; what Python takes besides, such as ``1_000`` and ``nan``, is none."""
+    found = NUMBER.fullmatch(text or "")
+    value = float(found[0]) if found else None
+    return value if value is not None and abs(value) < 1e12 else None
 
 
 def _parse_limit(text: str | None) -> tuple[int | None, float | None]:
-    """Read ``31500; w=60``, ``5, 5;w=60`` and ``5``."""
-    first = re.match(r"\s*(\d{1,12})(?!\d)", text or "")
-    if not text or not first or int(first[1]) == 0:
+    """
+    Read ``31500; w=60``, ``5, 5;w=60`` and ``5``.
+
+    A list has to name the limit again, with its period: ``10,000`` is no list, and not 10.
+    """
+    first, *others = [_policy(item) for item in (text or "").split(",")]
+    limit, period = first
+    again = [seconds for units, seconds in others if units == limit and seconds]
+    if limit is None or (others and not period and not again):
         return None, None
-    period = re.search(rf"(?<!\d){first[1]}\s*;\s*w\s*=\s*(\d{{1,6}}(?:\.\d{{1,6}})?)", text)
-    seconds = float(period[1]) if period else 0.0
-    return int(first[1]), seconds if 0 < seconds <= LONGEST_PERIOD else None
+    period = period or (again[0] if again else None)
+    return limit, period if period and period <= LONGEST_PERIOD else None
+
+
+def _policy(text: str) -> tuple[int | None, float | None]:
+    """Read ``5;w=60``: units, and the seconds of their window where they are named."""
+    units, *parameters = text.split(";")
+    number = _number(units)
+    whole = int(number) if number is not None and number >= 1 and number.is_integer() else None
+    named = (parameter.partition("=") for parameter in parameters)
+    seconds = next((_number(value) for name, _, value in named if name.strip().lower() == "w"), None)
+    return whole, seconds if seconds and seconds > 0 else None
 
 
 def _seconds(number: float | None, now: float) -> float | None:

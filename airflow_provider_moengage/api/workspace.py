@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from airflow_provider_moengage.api.endpoints import QUOTAS
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.secret import Secret
 
 #: Every data centre MoEngage's OpenAPI document lists, with its region where one is published.
 DATA_CENTERS: Mapping[str, str] = MappingProxyType(
@@ -24,7 +26,21 @@ DATA_CENTERS: Mapping[str, str] = MappingProxyType(
     }
 )
 DEFAULT_TIMEOUT = 30.0
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def is_loopback(host: str) -> bool:
+    """
+    Whether a host is this machine: ``localhost``, an address of 127.0.0.0/8 as it is usually written, or ``::1``.
+
+    Other spellings of such addresses count as any other host: what they mean depends on who reads them.
+    """
+    if host == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback if isinstance(address, IPv4Address) else address == IPv6Address("::1")
 
 
 def normalize_data_center(value: object) -> str:
@@ -71,9 +87,10 @@ class Workspace:
     rate_limit_share: float = 1.0
     timeout: float = DEFAULT_TIMEOUT
     allow_http: bool = False
-    base_url: str = field(init=False)
+    base_url: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "api_key", Secret(self.api_key or ""))
         for name in ("app_id", "api_key"):
             value = getattr(self, name)
             if not value or not value.isascii() or not value.isprintable() or value != value.strip():
@@ -127,7 +144,7 @@ class Workspace:
             raise MoEngageParameterError(f"host is not a host name or URL: {error}") from None
         if (
             not name
-            or bare.username
+            or "@" in bare.netloc
             or bare.query
             or bare.fragment
             or bare.path.rstrip("/") not in ("", "/v1")
@@ -135,7 +152,7 @@ class Workspace:
             raise MoEngageParameterError(
                 "host must be a host name, with an optional scheme and port and nothing else; /v1 is added to it"
             )
-        loopback = name in LOOPBACK_HOSTS or name.startswith("127.")
+        loopback = is_loopback(name)
         scheme = bare.scheme or ("http" if loopback else "https")
         if scheme not in ("http", "https"):
             raise MoEngageParameterError(f"host has the scheme {scheme!r}; use https or http")

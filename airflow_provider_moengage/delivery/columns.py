@@ -12,6 +12,7 @@ from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngag
 from airflow_provider_moengage.api.names import name_fault
 from airflow_provider_moengage.api.quick_values import are_good
 from airflow_provider_moengage.api.values import ARRAY_OPERATORS, are_plain
+from airflow_provider_moengage.delivery.column_names import spelling_hint
 from airflow_provider_moengage.delivery.conversion import attribute_value
 from airflow_provider_moengage.delivery.stretches import Dropped
 from airflow_provider_moengage.delivery.typed_values import Converter, converter_of
@@ -121,7 +122,7 @@ class Columns:
             if column not in columns:
                 raise MoEngageParameterError(
                     f"the source has no column {column!r}; say with {parameter}= which of its columns "
-                    f"({', '.join(columns)}) it is"
+                    f"({', '.join(columns)}) it is{spelling_hint(column, columns)}"
                 )
         chosen = self._attributes_of(columns, needed.values())
         self._check_types(chosen)
@@ -130,6 +131,7 @@ class Columns:
                 raise MoEngageParameterError(
                     f"attributes takes {attribute!r} from column {column!r}, which the source does not have; it has "
                     + ", ".join(columns)
+                    + spelling_hint(column, columns)
                 )
             fault = self.name_fault(attribute)
             if fault:
@@ -220,7 +222,8 @@ class Columns:
             if column not in row:
                 raise MoEngageRecordInvalid(
                     "column_missing",
-                    f"the row has no column {column!r}, which {self.parameter} takes {attribute!r} from",
+                    f"the row has no column {column!r}, which {self.parameter} takes {attribute!r} from"
+                    + spelling_hint(column, row),
                 )
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()

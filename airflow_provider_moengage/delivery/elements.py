@@ -15,6 +15,7 @@ from airflow_provider_moengage.api.platforms import DEVICE_PLATFORMS, as_documen
 from airflow_provider_moengage.api.reasons import in_column
 from airflow_provider_moengage.api.records import Terms
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
+from airflow_provider_moengage.delivery.column_names import check_spelling, spelling_hint
 from airflow_provider_moengage.delivery.conversion import json_value
 from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
@@ -99,6 +100,9 @@ class DeviceMapping:
         if "device_id" in fields:
             fields["device_id"] = identifier_text("device_id", fields["device_id"], watch)
         fields["customer_id"] = id_text(customer_id, watch, terms.called("customer_id"))
+        for column, found in ((self.id_column, customer_id), ("device_id", row.get("device_id"))):
+            if found is None:
+                check_spelling(column, row)
         fields["attributes"] = {
             name: value
             for name, column in values.items()
@@ -168,6 +172,7 @@ class OptOutMapping:
             fields["device_identifiers"] = [_device_identifiers(one, watch) for one in named]
         value, terms = row.get("user_identifier_value"), self._other_terms
         if is_absent(value):
+            check_spelling(self.id_column, row)
             fields["user_identifier_type"] = "customer_id"
             value, terms = row.get(self.id_column), self._id_terms
         fields["user_identifier_value"] = id_text(value, watch, terms.called("user_identifier_value"))
@@ -205,12 +210,15 @@ class ElementMapping:
         if "type" not in columns:
             raise MoEngageParameterError(
                 f"the source has no column 'type', which says what an element is; it has {', '.join(columns)}"
+                + spelling_hint("type", columns)
             )
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         row = as_row(row)
         kind = row.get("type")
+        if kind is None:
+            check_spelling("type", row)
         if kind == "customer":
             return self.users.item(row, watch, own=True)
         if kind == "event":
@@ -257,9 +265,13 @@ def check_known_columns(columns: Sequence[str], *, needed: Sequence[str], known:
             raise MoEngageParameterError(
                 f"the source has column {column!r}, which MoEngage would drop; leave it out, it takes "
                 + ", ".join(sorted(known))
+                + next((hint for name in sorted(known) if (hint := spelling_hint(name, [column]))), "")
             )
         if columns.count(column) > 1:
             raise MoEngageParameterError(f"the source has column {column!r} twice; give each its own name")
     missing = [column for column in needed if column not in columns]
     if missing:
-        raise MoEngageParameterError(f"the source has no column {missing[0]!r}; it has {', '.join(columns)}")
+        raise MoEngageParameterError(
+            f"the source has no column {missing[0]!r}; it has {', '.join(columns)}"
+            + spelling_hint(missing[0], columns)
+        )

@@ -23,6 +23,7 @@ from airflow_provider_moengage.api.platforms import EVENT_PLATFORMS, TV_SYSTEMS,
 from airflow_provider_moengage.api.reasons import in_column
 from airflow_provider_moengage.api.records import Terms
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
+from airflow_provider_moengage.delivery.column_names import check_spelling
 from airflow_provider_moengage.delivery.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.conversion import is_null, json_value
 from airflow_provider_moengage.delivery.foreign import python_value
@@ -179,6 +180,9 @@ class EventMapping:
         return attributes
 
     def _flat(self, row: Mapping[Any, Any], watch: Watch, left_out: LeftOut | None) -> dict[str, Any]:
+        for column in (self.id_column, self.action_column) if not self.identifiers else (self.action_column,):
+            if row.get(column) is None:
+                check_spelling(column, row)
         action: dict[str, Any] = {}
         if self.action_column in row:
             name = row[self.action_column]
@@ -206,6 +210,7 @@ class EventMapping:
         if value is not None:
             value = python_value(self._columns.typed(column, value))
         if is_null(value):
+            check_spelling(column, row)
             raise MoEngageRecordInvalid(
                 "event_time",
                 f"{column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",

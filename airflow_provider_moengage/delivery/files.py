@@ -43,7 +43,7 @@ class FileSource:
     :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
     :param null_values: the cells of a CSV that are NULL, besides empty ones.
     :param max_line_bytes: bytes of a line, of a CSV record and of an element of a JSON array at most.
-    :param names: how the names of columns are read; None: as they stand.
+    :param names: how the columns are called.
     :raises MoEngageParameterError: an option is wrong.
     """
 
@@ -58,7 +58,8 @@ class FileSource:
         names: ColumnNames | None = None,
     ) -> None:
         self._url = url
-        self._options = FileOptions(encoding, delimiter, null_values, max_line_bytes, names)
+        self._names = names or ColumnNames()
+        self._options = FileOptions(encoding, delimiter, null_values, max_line_bytes, self._names)
 
     def __len__(self) -> int:
         raise TypeError("files do not tell their number of rows before their end")
@@ -96,9 +97,12 @@ class FileSource:
                 columns = columns_of(file.name, stream, self._options)
                 if columns is not None:
                     check_columns(columns)
-        for file in files:
-            with _named(file), file.open("rb") as stream:
-                yield from rows_of(file.name, stream, self._options)
+        try:
+            for file in files:
+                with _named(file), file.open("rb") as stream:
+                    yield from rows_of(file.name, stream, self._options)
+        finally:
+            self._names.warn()
 
     def _files(self) -> list[Any]:
         from airflow_provider_moengage._compat import object_storage_path

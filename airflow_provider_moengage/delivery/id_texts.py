@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.delivery.column_names import BLANKS
 from airflow_provider_moengage.delivery.conversion import customer_id_text, is_null
 from airflow_provider_moengage.delivery.watch import Watch
-
-#: What a person cannot see at the end of an id: all that Unicode calls a space, and characters of no width.
-BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + (
-    "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-)
 
 
 def id_text(value: object, watch: Watch, called: str = "customer_id") -> str | None:

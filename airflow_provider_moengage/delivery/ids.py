@@ -13,6 +13,7 @@ from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngag
 from airflow_provider_moengage.api.reasons import in_column
 from airflow_provider_moengage.api.records import Deletion, Identifier, MergePair, Terms, UnsetRule, User
 from airflow_provider_moengage.delivery.batches import Form, Item
+from airflow_provider_moengage.delivery.column_names import check_spelling, spelling_hint
 from airflow_provider_moengage.delivery.conversion import json_value
 from airflow_provider_moengage.delivery.elements import parsed_list
 from airflow_provider_moengage.delivery.id_texts import id_text, is_absent
@@ -37,14 +38,17 @@ def _id_of(row: object, id_column: str, watch: Watch, kind: str = "customer_id")
     if isinstance(row, (str, int)):
         return id_text(row, watch, called), called
     called = in_column(called, id_column)
-    return id_text(as_row(row).get(id_column), watch, called), called
+    value = as_row(row).get(id_column)
+    if value is None:
+        check_spelling(id_column, as_row(row))
+    return id_text(value, watch, called), called
 
 
 def _need(columns: Sequence[str], column: str, parameter: str) -> None:
     if column not in columns:
         raise MoEngageParameterError(
             f"the source has no column {column!r}; say with {parameter}= which of its columns "
-            f"({', '.join(columns)}) it is"
+            f"({', '.join(columns)}) it is{spelling_hint(column, columns)}"
         )
 
 
@@ -222,11 +226,15 @@ class PairMapping:
             if column not in columns:
                 raise MoEngageParameterError(
                     f"the source has no column {column!r}; it has {', '.join(columns)}"
+                    + spelling_hint(column, columns)
                 )
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         row = as_row(row)
+        for name in ("merged_user", "retained_user"):
+            if row.get(name) is None:
+                check_spelling(name, row)
         ids = {name: id_text(row.get(name), watch, name) for name in ("merged_user", "retained_user")}
         pair = MergePair.check(ids)
         merged, retained = pair.merged_user, pair.retained_user

@@ -72,6 +72,7 @@ class Ledger:
         self._lines: list[bytes] = []
         self._on_the_way: dict[int, Batch] = {}
         self._refused_types: Counter[str] = Counter()
+        self._refusals = before.tally.rejected
         self._keep_rejected = keep_rejected
         self._lock = threading.Lock()
         self._seconds_before = before.duration_seconds
@@ -159,9 +160,10 @@ class Ledger:
             if error.status is not None:
                 self._refused_types[code] += 1
             stretch.rejected[entry.position] = (reason, line)
-            rejected = self._finished.rejected + sum(len(open_.rejected) for open_ in self._stretches)
+            self._refusals += 1
+            logged = self._refusals <= LOGGED_REFUSALS
             self._look_at(stretch)
-        if rejected <= LOGGED_REFUSALS:
+        if logged:
             # MoEngage's own words stay out of the log: they may quote the row.
             log.warning("Row %d refused: %s", entry.position, reason)
 

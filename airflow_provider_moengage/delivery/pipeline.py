@@ -144,7 +144,8 @@ class Delivery:
         self._over.set()
         self._ending.over()
         if self._client is not None:
-            self._client.close()
+            # It belongs to whoever gave it, and may serve another run.
+            self._client.release()
         self._watch.close()
         written = self._parts is not None and self._parts.written
         report = self._ledger.report(
@@ -168,7 +169,6 @@ class Delivery:
         self._measure()
         client = self._connect()
         self._throttled_before = client.windows.throttled_seconds
-        client.windows.patience = self._patience
         self._client = client
         resumed = None
         if self._checkpoints is not None:
@@ -181,7 +181,9 @@ class Delivery:
         self._measure()
         if self._parts is not None:
             self._parts.open(resumed.parts if resumed else None)
-        self._sender = Sender(client, self._operation, self._ledger, self._journal, self._halt, self._stop)
+        self._sender = Sender(
+            client, self._operation, self._ledger, self._journal, self._halt, self._stop, self._patience
+        )
 
     def _known_source(self, checkpoints: Checkpoints) -> str | None:
         """Get the rows ready, and give what they are known by; where nobody will ask, a list is not read for it."""

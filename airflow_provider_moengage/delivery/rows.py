@@ -22,6 +22,7 @@ from airflow_provider_moengage.api.values import (
     check_attributes,
 )
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
+from airflow_provider_moengage.delivery.column_names import check_spelling
 from airflow_provider_moengage.delivery.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.conversion import json_value
 from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
@@ -179,6 +180,8 @@ class UserMapping:
             or not customer_id.isascii()
             or customer_id.strip() is not customer_id
         ):
+            if customer_id is None and not self.identifiers:
+                check_spelling(self.id_column, row)
             customer_id = id_text(customer_id, watch, self._called)
         attributes = self._columns.good_values(values, kept_out)
         if attributes is None or fields or not customer_id or self._has_more:

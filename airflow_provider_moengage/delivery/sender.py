@@ -40,6 +40,7 @@ class Sender:
     :param journal: writes it down.
     :param halt: once it is set, nothing more is sent.
     :param stop: called with what ends the run.
+    :param patience: seconds to wait for a rate window at most; None: as long as it takes.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Sender:
         journal: Journal,
         halt: threading.Event,
         stop: Callable[[BaseException], None],
+        patience: float | None = None,
     ) -> None:
         self._client = client
         self._operation = operation
@@ -57,6 +59,7 @@ class Sender:
         self._journal = journal
         self._halt = halt
         self._stop = stop
+        self._patience = patience
         self._answers: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
         self._silent = 0
         #: User → why, where answers are received: rows that repeat others share their fate.
@@ -71,7 +74,9 @@ class Sender:
         parts = [batch]
         while parts:
             try:
-                permit = self._client.windows.acquire(parts[-1].units, self._halt, parts[-1].least)
+                permit = self._client.windows.acquire(
+                    parts[-1].units, self._halt, parts[-1].least, self._patience
+                )
             except MoEngageWindowSpent as spent:
                 self._stop(spent)
                 return
@@ -102,6 +107,7 @@ class Sender:
             self._halt,
             repeatable=operation.repeatable,
             permit=permit,
+            patience=self._patience,
         )
         if isinstance(exchange.outcome, Answer):
             doubt = operation.doubts(batch, exchange.outcome)

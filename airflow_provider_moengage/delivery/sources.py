@@ -9,11 +9,13 @@ from collections.abc import Set as AbstractSet
 from contextlib import closing
 from itertools import islice
 from threading import Event
-from typing import Protocol
+from typing import Any, Protocol, TypeGuard
 
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.canonical import canonical, text_of_row
+from airflow_provider_moengage.delivery.column_names import ColumnNames
 
 CheckColumns = Callable[[Sequence[str]], None]
 
@@ -47,16 +49,24 @@ class Source(Protocol):
         ...
 
 
+def is_source(value: object) -> TypeGuard[Source]:
+    """Whether an object is a :class:`Source`: whatever can be prepared and read is one, of its own making too."""
+    kind = type(value)
+    return callable(getattr(kind, "prepare", None)) and callable(getattr(kind, "rows", None))
+
+
 class Rows:
     """
     A list of rows that Airflow can neither render, template nor show.
 
     :param rows: rows, or the JSON text of a list of rows.
     :param parameter: the parameter they came by, for the errors.
+    :param names: how their columns are called.
     """
 
-    def __init__(self, rows: object, parameter: str = "rows") -> None:
+    def __init__(self, rows: object, parameter: str = "rows", names: ColumnNames | None = None) -> None:
         self._parameter = parameter
+        self._names = names or ColumnNames()
         self._rows: object = rows
 
     def __len__(self) -> int:
@@ -74,12 +84,17 @@ class Rows:
         """Give what the rows are known by: a sum of all that is in them."""
         total = hashlib.sha256()
         for row in self._listed():
-            total.update(_as_text(row).encode("utf-8", "backslashreplace") + b"\n")
+            total.update(text_of_row(row).encode("utf-8", "backslashreplace") + b"\n")
         return f"rows:{total.hexdigest()}"
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """Give the rows; each has its own columns, so there is nothing to check before the first."""
-        yield from islice(self._listed(), start, None)
+        return self._names.rows(islice(self._listed(), start, None))
+
+    def named(self, names: ColumnNames) -> Rows:
+        """Call the columns so from now on; returns itself, as the rows may be an iterator, which is read once."""
+        self._names = names
+        return self
 
     def _listed(self) -> Sequence[object]:
         if isinstance(self._rows, str):
@@ -99,7 +114,10 @@ class Rows:
                 f"{self._parameter} is of type {type(self._rows).__name__}; use a list of rows, an upstream "
                 f"task's output, or a template that renders to a JSON list{frame}"
             )
-        if not isinstance(self._rows, Sequence):
+        if isinstance(self._rows, AbstractSet):
+            # The order of a set is another one in every process.
+            self._rows = sorted(self._rows, key=canonical)
+        elif not isinstance(self._rows, Sequence):
             self._rows = list(self._rows)
         return self._rows
 
@@ -113,14 +131,6 @@ class Rows:
                 + f"; hand over the upstream task's output as it is ({self._parameter}=upstream.output), or render "
                 "JSON: {{ ti.xcom_pull(task_ids='upstream') | tojson }}"
             ) from None
-
-
-def _as_text(row: object) -> str:
-    try:
-        return repr(row)
-    except Exception:
-        # A value nested without end, or one whose own code raises: its row will be rejected.
-        return type(row).__name__
 
 
 def _is_python_repr(text: str) -> bool:
@@ -165,6 +175,44 @@ class Guarded:
 
     def cancel(self) -> None:
         """End a query of the guarded source; may be called from any thread."""
+        cancel = getattr(self._source, "cancel", None)
+        if cancel is not None:
+            cancel()
+
+
+class Named:
+    """
+    Another source's rows, with their columns called by a rule.
+
+    :param source: a source of a user's own making; those of this package take ``names`` themselves.
+    """
+
+    def __init__(self, source: Source, names: ColumnNames) -> None:
+        self._source = source
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
+        """Get the source ready."""
+        return self._source.prepare(self._checking(check_columns), halt)
+
+    def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
+        """Give the rows."""
+        rows: Any = self._source.rows(self._checking(check_columns), start)
+        try:
+            yield from self._names.rows(rows)
+        finally:
+            # Any iterator is taken, and not each can be closed.
+            if hasattr(rows, "close"):
+                rows.close()
+
+    def _checking(self, check_columns: CheckColumns) -> CheckColumns:
+        return lambda columns: check_columns(self._names.header(columns))
+
+    def cancel(self) -> None:
+        """End what the source waits for; may be called from any thread."""
         cancel = getattr(self._source, "cancel", None)
         if cancel is not None:
             cancel()

@@ -17,6 +17,7 @@ from airflow_provider_moengage.delivery.causes import (
     shown_with,
     unreadable_value,
 )
+from airflow_provider_moengage.delivery.column_names import ColumnNames
 from airflow_provider_moengage.delivery.drivers import Interruption, prepare, streaming_cursor
 from airflow_provider_moengage.delivery.fetching import Fetcher
 from airflow_provider_moengage.delivery.sources import CheckColumns
@@ -39,6 +40,7 @@ class SqlSource:
         nothing special unless there are parameters.
     :param parameters: bound by the driver, in its own style of placeholder.
     :param hook_params: passed to the hook's constructor.
+    :param names: how the columns are called.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class SqlSource:
         sql: str,
         parameters: Sequence[Any] | Mapping[str, Any] | None = None,
         hook_params: Mapping[str, Any] | None = None,
+        names: ColumnNames | None = None,
     ) -> None:
+        self._names = names or ColumnNames()
         self._conn_id = conn_id
         self._sql = sql
         self._parameters = (tuple(parameters) if isinstance(parameters, list) else parameters) or None
@@ -91,6 +95,8 @@ class SqlSource:
             columns = next(fetcher, None)
             if columns is None:
                 raise MoEngageParameterError("sql returns no rows; use one statement that selects some")
+            columns = self._names.header(columns)
+            self._names.warn()
             check_columns(columns)
             yield columns, fetcher
 

@@ -4,20 +4,56 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.secret import Secret
 from airflow_provider_moengage.api.workspace import DEFAULT_TIMEOUT, Workspace
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 
 
-def workspace_of(connection: Any, log: Any) -> Workspace:
+@dataclass(frozen=True)
+class ConnectionFields:
     """
-    Read a connection's fields; extras are read by name, coerced, and ``""`` counts as unset.
+    What a connection says; unlike Airflow's own object it does not show the key.
+
+    :param kind: the connection's type.
+    :param extras: those that are set; ``""`` counts as unset.
+    """
+
+    kind: str
+    login: str
+    password: Secret
+    host: str | None
+    port: int | None
+    extras: Mapping[str, Any]
+
+
+def fields_of(connection: Any) -> ConnectionFields:
+    """Read a connection's fields."""
+    try:
+        extras = {name: value for name, value in connection.extra_dejson.items() if value not in ("", None)}
+        return ConnectionFields(
+            connection.conn_type,
+            connection.login or "",
+            Secret(connection.password or ""),
+            connection.host or None,
+            connection.port,
+            extras,
+        )
+    finally:
+        # Its repr shows the password, and error trackers print the locals of every frame.
+        del connection
+
+
+def workspace_of(fields: ConnectionFields, log: Any) -> Workspace:
+    """
+    Make a workspace of a connection; extras are read by name and coerced.
 
     :raises MoEngageParameterError: a field is missing or not allowed.
     """
-    extras = extras_of(connection)
+    extras = fields.extras
     unknown = sorted(set(extras) - set(FORM_FIELDS))
     if unknown:
         log.warning(
@@ -25,12 +61,12 @@ def workspace_of(connection: Any, log: Any) -> Workspace:
             unknown,
             ", ".join(FORM_FIELDS),
         )
-    host = connection.host or None
-    if host and connection.port:
-        host = f"{host.rstrip('/')}:{connection.port}"
+    host = fields.host
+    if host and fields.port:
+        host = f"{host.rstrip('/')}:{fields.port}"
     return Workspace(
-        app_id=connection.login or "",
-        api_key=connection.password or "",
+        app_id=fields.login,
+        api_key=fields.password,
         data_center=extras.get("data_center"),
         host=host,
         project_code=_as_text(extras.get("project_code")),
@@ -42,14 +78,9 @@ def workspace_of(connection: Any, log: Any) -> Workspace:
     )
 
 
-def rate_limit_conn_id_of(connection: Any) -> str | None:
+def rate_limit_conn_id_of(fields: ConnectionFields) -> str | None:
     """Read the id of the Redis connection that keeps the rate windows; None: they are not shared."""
-    return _as_text(extras_of(connection).get("rate_limit_conn_id"))
-
-
-def extras_of(connection: Any) -> dict[str, Any]:
-    """Give the extras that are set."""
-    return {name: value for name, value in connection.extra_dejson.items() if value not in ("", None)}
+    return _as_text(fields.extras.get("rate_limit_conn_id"))
 
 
 def _as_text(value: object) -> str | None:

@@ -46,19 +46,26 @@ from airflow_provider_moengage.delivery.sinks import Sink
 from airflow_provider_moengage.delivery.sources import Guarded
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR
-from airflow_provider_moengage.hooks.connection import rate_limit_conn_id_of, workspace_of
+from airflow_provider_moengage.hooks.connection import (
+    ConnectionFields,
+    fields_of,
+    rate_limit_conn_id_of,
+    workspace_of,
+)
 from airflow_provider_moengage.hooks.form import form_widgets
 from airflow_provider_moengage.hooks.metrics import RunMetrics
 from airflow_provider_moengage.hooks.options import (
-    DEFAULT_CONCURRENCY,
+    CheckedOptions,
     DeliveryOptions,
     as_source,
     single_or_bulk,
 )
 from airflow_provider_moengage.hooks.outcome import (
     MAX_CONCURRENCY,
-    check_concurrency,
-    check_max_rejected,
+    ON_MISSING,
+    ON_UNKNOWN,
+    check_max_users,
+    check_one_of,
     conclude,
 )
 from airflow_provider_moengage.hooks.shared_limits import shared_windows
@@ -83,8 +90,8 @@ class MoEngageHook(BaseHook):
         self.project_code = project_code
 
     @cached_property
-    def _connection(self) -> Any:
-        return self.get_connection(self.moengage_conn_id)
+    def _fields(self) -> ConnectionFields:
+        return fields_of(self.get_connection(self.moengage_conn_id))
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -94,15 +101,15 @@ class MoEngageHook(BaseHook):
         :raises MoEngageParameterError: the connection lacks something or holds what is not allowed.
         """
         try:
-            workspace = workspace_of(self._connection, self.log)
+            workspace = workspace_of(self._fields, self.log)
             if self.project_code:
                 workspace = replace(workspace, project_code=self.project_code)
         except MoEngageParameterError as error:
             raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from error
-        # Airflow masks the password, but not the header that carries it in base64.
-        mask_secret(workspace.api_key)
+        # Airflow masks the password, but not the header that carries it in base64. It takes plain texts alone.
         authorization = basic_authorization(workspace)
-        mask_secret(authorization)
+        mask_secret(str(workspace.api_key))
+        mask_secret(str(authorization))
         mask_secret(authorization.removeprefix("Basic "))
         return workspace
 
@@ -115,7 +122,7 @@ class MoEngageHook(BaseHook):
             holds what is not allowed.
         """
         try:
-            return shared_windows(rate_limit_conn_id_of(self._connection), self.workspace, self.log)
+            return shared_windows(rate_limit_conn_id_of(self._fields), self.workspace, self.log)
         except MoEngageParameterError as error:
             raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from error
 
@@ -197,13 +204,15 @@ class MoEngageHook(BaseHook):
             is, with objects of ``identifier_type`` and ``identifier``.
         :return: the report, with ``found`` and ``not_found``; errors as :meth:`track_users`.
         """
+        check_one_of("on_missing", on_missing, ON_MISSING)
+        checked = CheckedOptions.of(options)
         mapping = mapping or IdentifierMapping()
         read = UsersRead(sink, mapping.missing)
 
         def complete(run: Run) -> Run:
             """Make the users visible once all are there, and before anybody is told so."""
             run.report.update(found=read.found, not_found=len(read.not_found))
-            if run.stopped_by is not None or options.get("validate_only"):
+            if run.stopped_by is not None or checked.validate_only:
                 sink.discard()
                 return run
             try:
@@ -244,6 +253,7 @@ class MoEngageHook(BaseHook):
             repeated event is a duplicate. ``resend`` sends them again, ``reject`` refuses them. The report's
             ``unknown`` counts them either way, in events.
         """
+        check_one_of("on_unknown", on_unknown, ON_UNKNOWN)
         mapping = mapping or EventMapping()
         endpoint = single_or_bulk(CREATE_EVENT, mapping.bulk, max_bytes)
         operation = Operation(endpoint, repeatable=on_unknown == "resend")
@@ -307,6 +317,8 @@ class MoEngageHook(BaseHook):
         :param max_users: more deletions than that are refused before the first one is sent.
         :return: the report, with ``missing``; errors as :meth:`track_users`.
         """
+        check_one_of("on_missing", on_missing, ON_MISSING)
+        check_max_users(max_users)
         return self._deliver(
             "users",
             Guarded(as_source("users", users), max_users),
@@ -327,36 +339,29 @@ class MoEngageHook(BaseHook):
         *,
         missing: bool = False,
     ) -> dict[str, Any]:
-        concurrency = options.get("concurrency", DEFAULT_CONCURRENCY)
-        max_rejected = options.get("max_rejected", 0)
-        rejected_path = options.get("rejected_path")
-        validate_only = options.get("validate_only", False)
-        check_max_rejected(max_rejected)
-        check_concurrency(concurrency)
+        checked = CheckedOptions.of(options)
+        folder, validate_only = checked.rejected_path, checked.validate_only
         run = Delivery(
             as_source(parameter, rows),
             mapping,
             self.get_conn,
             operation,
-            concurrency=concurrency,
-            parts=RejectedParts(rejected_path, replace=options.get("replace_rejected", False))
-            if rejected_path
-            else None,
+            concurrency=checked.concurrency,
+            parts=RejectedParts(folder, replace=checked.replace_rejected) if folder else None,
             validate_only=validate_only,
             # A dashboard shows what MoEngage got and refused: of a rehearsal, nothing.
             observe=None if validate_only else RunMetrics(operation.endpoint),
-            checkpoints=options.get("checkpoints"),
-            patience=options.get("patience"),
-            ending=options.get("ending"),
+            checkpoints=checked.checkpoints,
+            patience=checked.patience,
+            ending=checked.ending,
         ).run()
         if complete is not None:
             run = complete(run)
         if not missing:
             run.report.pop("missing")
-        on_report = options.get("on_report")
-        if on_report is not None:
-            on_report(run.report)
-        return conclude(run, max_rejected)
+        if checked.on_report is not None:
+            checked.on_report(run.report)
+        return conclude(run, checked.max_rejected)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask MoEngage whether the credentials are right; the sentence says what to mend where they are not."""

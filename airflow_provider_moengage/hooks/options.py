@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from math import inf
 from typing import Any, TypedDict
 
+from typing_extensions import Self
+
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT, Endpoint
+from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.checkpoints import Checkpoints
+from airflow_provider_moengage.delivery.column_names import ColumnNames
 from airflow_provider_moengage.delivery.ending import Ending
 from airflow_provider_moengage.delivery.files import FileSource
-from airflow_provider_moengage.delivery.sources import Guarded, Rows, Source
+from airflow_provider_moengage.delivery.rows import check_switch
+from airflow_provider_moengage.delivery.sources import Guarded, Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.delivery.staging import StagedRows
-from airflow_provider_moengage.hooks.outcome import check_max_bytes
+from airflow_provider_moengage.hooks.outcome import (
+    check_concurrency,
+    check_max_bytes,
+    check_max_rejected,
+)
 
 DEFAULT_CONCURRENCY = 16
 
@@ -45,18 +56,74 @@ class DeliveryOptions(TypedDict, total=False):
     ending: Ending | None
 
 
+@dataclass(frozen=True)
+class CheckedOptions:
+    """
+    The same, checked; what is not given has its default.
+
+    :raises MoEngageParameterError: an option is not allowed; the text names it and what is.
+    """
+
+    concurrency: int = DEFAULT_CONCURRENCY
+    max_rejected: int | float = 0
+    rejected_path: str | None = None
+    replace_rejected: bool = False
+    validate_only: bool = False
+    on_report: Callable[[dict[str, Any]], None] | None = None
+    checkpoints: Checkpoints | None = None
+    patience: float | None = None
+    ending: Ending | None = None
+
+    def __post_init__(self) -> None:
+        check_concurrency(self.concurrency)
+        check_max_rejected(self.max_rejected)
+        check_switch("replace_rejected", self.replace_rejected)
+        check_switch("validate_only", self.validate_only)
+        if self.on_report is not None and not callable(self.on_report):
+            raise MoEngageParameterError(
+                f"on_report is of type {type(self.on_report).__name__}; use a function that takes the report"
+            )
+        patience: object = self.patience
+        if patience is not None and (
+            isinstance(patience, bool) or not isinstance(patience, (int, float)) or not 0 <= patience < inf
+        ):
+            raise MoEngageParameterError(f"patience is {patience!r}; use a number of seconds from 0, or None")
+        for name, kind in (("checkpoints", Checkpoints), ("ending", Ending)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise MoEngageParameterError(
+                    f"{name} is of type {type(value).__name__}; use a {kind.__name__}, or None"
+                )
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """
+        Check options by their names and values.
+
+        :raises MoEngageParameterError: a name is unknown, or a value is not allowed.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                close = get_close_matches(name, known, 1)
+                raise MoEngageParameterError(
+                    f"the option {name!r} is unknown"
+                    + (f"; is it {close[0]!r}?" if close else "")
+                    + f" There are {', '.join(known)}"
+                )
+        return cls(**options)
+
+
 def as_source(parameter: str, rows: object) -> Source:
-    """Give a list of rows as a source; a source is one already."""
-    return (
-        rows
-        if isinstance(rows, (Rows, SqlSource, FileSource, StagedRows, Guarded))
-        else Rows(rows, parameter)
-    )
+    """Return rows as a source: a list becomes one, and one of a user's own has its columns called as all others."""
+    if isinstance(rows, (Rows, SqlSource, FileSource, StagedRows, Guarded, Named)):
+        return rows
+    return Named(rows, ColumnNames()) if is_source(rows) else Rows(rows, parameter)
 
 
 def single_or_bulk(single: Endpoint, bulk: bool, max_bytes: int) -> Endpoint:
     """
-    Give where rows of one kind go.
+    Return where rows of one kind go.
 
     :raises MoEngageParameterError: ``max_bytes`` is more than a call may have.
     """

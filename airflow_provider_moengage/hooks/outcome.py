@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_moengage.api.endpoints import MAX_BODY_BYTES
@@ -19,6 +20,9 @@ from airflow_provider_moengage.delivery.pipeline import Run
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 
 MAX_CONCURRENCY = 256
+#: What users mean that MoEngage does not know, and what becomes of events that got no answer.
+ON_MISSING = ("ignore", "fail")
+ON_UNKNOWN = ("resend", "reject")
 #: What a retry would meet again.
 HOPELESS = (
     MoEngageRequestRefused,
@@ -63,6 +67,26 @@ def check_max_bytes(value: object) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BODY_BYTES:
         raise MoEngageParameterError(f"max_bytes is {value!r}; use a number of bytes up to {MAX_BODY_BYTES}")
+
+
+def check_one_of(parameter: str, value: object, allowed: Sequence[str]) -> None:
+    """
+    Check a parameter that is one of a few words.
+
+    :raises MoEngageParameterError: it is another one.
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise MoEngageParameterError(f"{parameter} is {value!r}; use {' or '.join(map(repr, allowed))}")
+
+
+def check_max_users(value: object) -> None:
+    """
+    Check the number of users that may be deleted.
+
+    :raises MoEngageParameterError: it is no whole number from 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise MoEngageParameterError(f"max_users is {value!r}; use a whole number from 1")
 
 
 def conclude(run: Run, max_rejected: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from airflow_provider_moengage._compat import AirflowNotFoundException, BaseHook
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.shared_windows import SharedWindows
 from airflow_provider_moengage.api.workspace import Workspace
-from airflow_provider_moengage.hooks.connection import as_boolean, extras_of
+from airflow_provider_moengage.hooks.connection import ConnectionFields, as_boolean, fields_of
 
 DEFAULT_PORT = 6379
 #: Seconds to wait for Redis: it answers within milliseconds, or the task does without it.
@@ -30,19 +30,19 @@ def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> Share
     if conn_id is None:
         return None
     try:
-        connection = BaseHook.get_connection(conn_id)
+        fields = fields_of(BaseHook.get_connection(conn_id))
     except AirflowNotFoundException:
         raise MoEngageParameterError(
             f"extra rate_limit_conn_id names the connection {conn_id!r}, which does not exist; create it, of type "
             "redis, or leave the extra empty"
         ) from None
-    if connection.conn_type != "redis":
+    if fields.kind != "redis":
         raise MoEngageParameterError(
             f"extra rate_limit_conn_id names the connection {conn_id!r}, which is of type "
-            f"{connection.conn_type!r}; name one of type redis"
+            f"{fields.kind!r}; name one of type redis"
         )
     try:
-        settings = _client_settings(connection)
+        settings = _client_settings(fields)
     except MoEngageParameterError as error:
         raise MoEngageParameterError(f"Redis connection {conn_id!r}: {error}") from error
     try:
@@ -65,13 +65,13 @@ def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> Share
     return SharedWindows(client, f"{workspace.app_id}:{urlsplit(workspace.base_url).netloc}")
 
 
-def _client_settings(connection: Any) -> dict[str, Any]:
-    extras = extras_of(connection)
+def _client_settings(fields: ConnectionFields) -> dict[str, Any]:
+    extras = fields.extras
     settings: dict[str, Any] = {
-        "host": connection.host or "localhost",
-        "port": connection.port or DEFAULT_PORT,
-        "username": connection.login or None,
-        "password": connection.password or None,
+        "host": fields.host or "localhost",
+        "port": fields.port or DEFAULT_PORT,
+        "username": fields.login or None,
+        "password": fields.password or None,
         "db": _as_database(extras.get("db", 0)),
     }
     settings |= {name: as_boolean(name, extras[name]) for name in SSL_SWITCHES if name in extras}

@@ -16,16 +16,22 @@ from airflow_provider_moengage._compat import (
     conf,
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
+from airflow_provider_moengage.delivery.column_names import ColumnNames, check_fold_columns
 from airflow_provider_moengage.delivery.ending import Ending
 from airflow_provider_moengage.delivery.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.files import FileSource
 from airflow_provider_moengage.delivery.folders import task_folder
-from airflow_provider_moengage.delivery.sources import Rows, Source
+from airflow_provider_moengage.delivery.sources import Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.hooks.outcome import check_concurrency, check_max_rejected
+from airflow_provider_moengage.hooks.outcome import (
+    ON_MISSING,
+    check_concurrency,
+    check_max_rejected,
+    check_one_of,
+)
 from airflow_provider_moengage.operators.durability import Durability, Wanted, durability_of, fingerprint_of
 
 #: Seconds: a shorter wait is not worth a deferral, which costs the start of a new process.
@@ -75,8 +81,7 @@ def check_on_missing(on_missing: object) -> None:
 
     :raises MoEngageParameterError: it is neither ``ignore`` nor ``fail``.
     """
-    if on_missing not in ("ignore", "fail"):
-        raise MoEngageParameterError(f"on_missing is {on_missing!r}; use 'ignore' or 'fail'")
+    check_one_of("on_missing", on_missing, ON_MISSING)
 
 
 def _max_line_bytes() -> int:
@@ -114,7 +119,7 @@ class RowsParameter:
         # What can be resolved is an upstream task's output; Airflow resolves it and assigns the result.
         if (
             value is None
-            or isinstance(value, Rows)
+            or is_source(value)
             or hasattr(value, "resolve")
             or (isinstance(value, str) and first)
         ):
@@ -138,6 +143,7 @@ class MoEngageSendOperator(BaseOperator):
     :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
     :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
     :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
+    :param fold_columns: ``lower`` or ``upper``: the case of all names of columns; None: as the source has them.
     :param concurrency: requests in flight at most.
     :param max_rejected: rows that may be refused before the task fails: an int is a count, a float below 1 a
         share.
@@ -175,6 +181,7 @@ class MoEngageSendOperator(BaseOperator):
         encoding: str | None = None,
         delimiter: str | None = None,
         null_values: Sequence[str] | None = None,
+        fold_columns: Literal["lower", "upper"] | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         max_rejected: float = 0,
         rejected_path: str | None = None,
@@ -197,6 +204,7 @@ class MoEngageSendOperator(BaseOperator):
         self.encoding = encoding
         self.delimiter = delimiter
         self.null_values = null_values
+        self.fold_columns = fold_columns
         self.concurrency = concurrency
         self.max_rejected = max_rejected
         self.rejected_path = rejected_path
@@ -209,6 +217,7 @@ class MoEngageSendOperator(BaseOperator):
         self.defer_threshold = defer_threshold
         self._ending: Ending | None = None
         self._check_source()
+        check_fold_columns(fold_columns)
         check_concurrency(concurrency)
         check_max_rejected(max_rejected)
         if on_empty not in ON_EMPTY:
@@ -359,6 +368,7 @@ class MoEngageSendOperator(BaseOperator):
                 f"{self._source_parameter} is None at run time: did the upstream task return nothing? An empty list "
                 "means no rows"
             )
+        names = ColumnNames(self.fold_columns)
         if self._source_parameter == "path":
             return FileSource(
                 str(value),
@@ -366,10 +376,13 @@ class MoEngageSendOperator(BaseOperator):
                 delimiter=self.delimiter,
                 null_values=self.null_values,
                 max_line_bytes=_max_line_bytes(),
+                names=names,
             )
         if self._source_parameter == "sql":
-            return SqlSource(str(self.sql_conn_id), value, self.parameters, self.sql_hook_params)
-        return value if isinstance(value, Rows) else Rows(value, self._source_parameter)
+            return SqlSource(str(self.sql_conn_id), value, self.parameters, self.sql_hook_params, names=names)
+        if is_source(value):
+            return value.named(names) if isinstance(value, Rows) else Named(value, names)
+        return Rows(value, self._source_parameter, names)
 
     def _rejected_folder(self, context: Context) -> str | None:
         if not self.rejected_path:

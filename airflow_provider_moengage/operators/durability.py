@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_provider_moengage._compat import BaseOperator, Context, conf
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.canonical import canonical
 from airflow_provider_moengage.delivery.checkpoints import (
     Binding,
     CheckpointFile,
@@ -186,7 +187,10 @@ def fingerprint_of(operator: BaseOperator, rows_parameter: str) -> str:
     """
     known = {*TUNING, rows_parameter}
     names = sorted(set(_parameters(type(operator))) - known)
-    texts = [type(operator).__qualname__, *(f"{name}={getattr(operator, name, None)!r}" for name in names)]
+    texts = [
+        type(operator).__qualname__,
+        *(f"{name}={canonical(getattr(operator, name, None))}" for name in names),
+    ]
     return hashlib.sha256("\n".join(texts).encode("utf-8", "backslashreplace")).hexdigest()
 
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
-from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.outcome import check_max_bytes
+from airflow_provider_moengage.hooks.outcome import ON_UNKNOWN, check_max_bytes, check_one_of
 from airflow_provider_moengage.operators.base import (
     MoEngageSendOperator,
     RowsParameter,
@@ -87,8 +86,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         self.bulk = bulk
         self.max_bytes = max_bytes
         check_max_bytes(max_bytes)
-        if on_unknown not in ("resend", "reject"):
-            raise MoEngageParameterError(f"on_unknown is {on_unknown!r}; use 'resend' or 'reject'")
+        check_one_of("on_unknown", on_unknown, ON_UNKNOWN)
         check_on_restart(on_restart)
         self._mapping()
 

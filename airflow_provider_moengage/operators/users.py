@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
-from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.ids import DeletionMapping, UnsetMapping
 from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.outcome import check_max_bytes
+from airflow_provider_moengage.hooks.outcome import check_max_bytes, check_max_users
 from airflow_provider_moengage.operators.base import (
     MoEngageSendOperator,
     RowsParameter,
@@ -215,8 +214,7 @@ class MoEngageDeleteUsersOperator(MoEngageSendOperator):
         self.on_missing = on_missing
         self.max_users = max_users
         check_on_missing(on_missing)
-        if isinstance(max_users, bool) or not isinstance(max_users, int) or max_users < 1:
-            raise MoEngageParameterError(f"max_users is {max_users!r}; use a whole number from 1")
+        check_max_users(max_users)
         DeletionMapping(id_column, identity_type)
 
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:

@@ -135,10 +135,10 @@ def test_an_answer_must_come_within_the_timeout(requests_mock):
         {"json": ACCEPTED},
         {"json": {**ACCEPTED, "request_id": "abc"}},
         {"json": {"status": "success", "operation": "created"}},
-        {"status_code": 202, "json": {"message": "accepted"}},
+        {"status_code": 202, "json": ACCEPTED},
     ],
 )
-def test_a_2xx_with_a_json_object_is_accepted(requests_mock, answer):
+def test_a_2xx_that_says_success_is_accepted(requests_mock, answer):
     exchange = outcome_of(requests_mock, answer)
     assert exchange.answer().request_id == answer["json"].get("request_id")
     assert (exchange.requests, exchange.unanswered) == (1, False)

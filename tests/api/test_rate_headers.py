@@ -33,6 +33,36 @@ from airflow_provider_moengage.api.rate_headers import RateHeaders
             RateHeaders(),
         ),
         ({"x-ratelimit-limit": "0; w=0"}, RateHeaders()),
+        ({"x-ratelimit-limit": "1e4"}, RateHeaders(limit=10000)),
+        ({"x-ratelimit-limit": "1.5E3; w=60"}, RateHeaders(limit=1500, period=60.0)),
+        ({"x-ratelimit-limit": "10.0"}, RateHeaders(limit=10)),
+        ({"x-ratelimit-limit": "100;w=60;burst=5"}, RateHeaders(limit=100, period=60.0)),
+        ({"x-ratelimit-limit": "100; burst=5; W = 60"}, RateHeaders(limit=100, period=60.0)),
+        ({"x-ratelimit-limit": "100,100;w=60"}, RateHeaders(limit=100, period=60.0)),
+        *(
+            ({"x-ratelimit-limit": text, "x-ratelimit-remaining": text}, RateHeaders())
+            for text in [
+                "10,000",
+                "1,000,000",
+                "1'000",
+                "10_000",
+                "10k",
+                "0x10",
+                "ten",
+                "inf",
+                "nan",
+                "1e999",
+                "\xb2",
+            ]
+        ),
+        *(
+            ({"x-ratelimit-limit": text}, RateHeaders())
+            for text in ["10,000;w=60", "10 000", "1.5", "-5", "1e-4", "10/60", "5, ", ",5", "5, 6", ";w=60"]
+        ),
+        ({"x-ratelimit-remaining": "1e4"}, RateHeaders(remaining=10000)),
+        ({"x-ratelimit-remaining": "12.0"}, RateHeaders(remaining=12)),
+        ({"x-ratelimit-remaining": "-1e3"}, RateHeaders(remaining=0)),
+        ({"x-ratelimit-reset": "1_0", "retry-after": "1e1"}, RateHeaders(retry_after=10.0)),
         ({}, RateHeaders()),
     ],
 )

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import ipaddress
+from urllib.parse import urlsplit
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.workspace import Workspace, normalize_data_center
@@ -117,3 +122,80 @@ def test_forwarded_for_holds_addresses_and_no_header_tricks():
 
 def test_the_key_is_in_no_repr():
     assert "KEY" not in repr(workspace(api_key="KEY"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "127.255.255.254", "[::1]", "[0:0:0:0:0:0:0:1]"],
+)
+@pytest.mark.parametrize("port", ["", ":8095"])
+def test_loopback_is_reached_over_plain_http(host, port):
+    assert workspace(host=host + port).base_url.startswith("http://")
+    assert workspace(host=f"http://{host}{port}").base_url.startswith("http://")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.evil.example",
+        "127.0.0.1.evil.example",
+        "127.0.0.1.",
+        "localhost.evil.example",
+        "localhost.",
+        "localhost.localdomain",
+        "ip6-localhost",
+        "evil-localhost",
+        "0.0.0.0",
+        "0",
+        "127.1",
+        "127.0.1",
+        "127.0.0.256",
+        "127.000.000.001",
+        "0127.0.0.1",
+        "0x7f.0.0.1",
+        "0x7f000001",
+        "017700000001",
+        "2130706433",
+        "128.0.0.1",
+        "1.127.0.0",
+        "10.0.0.1",
+        "169.254.169.254",
+        "\u0661\u0662\u0667.0.0.1",
+        "\uff11\uff12\uff17.0.0.1",
+        "\u24db\u24de\u24d2alhost",
+        "[::]",
+        "[::2]",
+        "[::ffff:127.0.0.1]",
+        "[::127.0.0.1]",
+        "[::1%lo]",
+        "[fe80::1]",
+    ],
+)
+def test_what_only_looks_like_loopback_is_reached_over_https(host):
+    assert workspace(host=host).base_url.startswith("https://")
+    with pytest.raises(MoEngageParameterError, match="plain http"):
+        workspace(host=f"http://{host}")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://localhost@evil.example",
+        "http://@evil.example",
+        "http://:x@localhost",
+        "http://localhost\\@evil.example",
+    ],
+)
+def test_a_host_that_hides_another_one_is_none(host):
+    with pytest.raises(MoEngageParameterError, match="host"):
+        workspace(host=host)
+
+
+@given(st.from_regex(r"(127|localhost)[.a-z0-9-]{0,20}", fullmatch=True))
+def test_plain_http_goes_to_addresses_that_mean_this_machine(host):
+    try:
+        url = workspace(host=f"http://{host}").base_url
+    except MoEngageParameterError:
+        return
+    name = urlsplit(url).hostname
+    assert name == "localhost" or ipaddress.IPv4Address(name) in ipaddress.IPv4Network("127.0.0.0/8")

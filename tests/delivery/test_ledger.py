@@ -216,3 +216,16 @@ def test_a_report_names_twenty_attributes_and_counts_the_rest_together():
     assert dropped["bio"] == {"too long": 3000}
     assert dropped["other attributes"] == {"other reasons": 3000 - 18}
     assert sum(len(reasons) for reasons in dropped.values()) == 20
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_ten_refusals_are_logged_whatever_waits(waiting: bool, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("WARNING")
+    ledger = Ledger()
+    first = 1 if waiting else 0
+    # The row 0 is on its way all the time, so that no stretch behind it is finished.
+    for position in range(first, 1_000):
+        if position % 10 == 0:
+            ledger.end_stretch(position)
+        ledger.refuse(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
+    assert sum("refused" in record.getMessage() for record in caplog.records) == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -83,11 +84,33 @@ def test_calls_go_through_the_environments_proxy(server: Server, monkeypatch: py
     assert {authorization for _, authorization in server.asked} == {"Basic VzpL"}
 
 
-def test_no_proxy_is_honoured(moengage_sandbox_connection: Sandbox, monkeypatch: pytest.MonkeyPatch):
+def test_no_proxy_is_honoured(server: Server, monkeypatch: pytest.MonkeyPatch):
+    connect(
+        monkeypatch, host=f"http://localhost.localdomain:{server.server_port}", extra={"allow_http": True}
+    )
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", ".localdomain")
+    monkeypatch.setattr("socket.getaddrinfo", resolved_here)
     assert outcome(push()) == (5, 0, 0)
-    assert len(moengage_sandbox_connection.users()) == 5
+    assert len(server.asked) == 5
+
+
+def resolved_here(host: str, port: int, *more: Any, **settings: Any) -> Any:
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost"])
+def test_the_key_of_a_loopback_host_goes_to_no_proxy(
+    moengage_sandbox: Sandbox, server: Server, monkeypatch: pytest.MonkeyPatch, variable: str, host: str
+):
+    monkeypatch.setattr("socket.getaddrinfo", resolved_here)
+    connection = {**moengage_sandbox.connection, "host": host}
+    monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{server.server_port}")
+    assert outcome(push()) == (5, 0, 0)
+    assert len(moengage_sandbox.users()) == 5
+    assert server.asked == []
 
 
 @pytest.fixture
@@ -126,10 +149,73 @@ def certificate(tmp_path: Path, server: Server) -> Path:
 def test_the_environments_certificates_are_trusted_and_no_others(
     server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch, fast_retries: None
 ):
-    connect(monkeypatch, host=f"https://127.0.0.1:{server.server_port}")
-    with pytest.raises(MoEngageIncompleteRun, match="SSLError"):
+    host = f"127.0.0.1:{server.server_port}"
+    connect(monkeypatch, host=f"https://{host}")
+    with pytest.raises(MoEngageIncompleteRun) as caught:
         push()
+    for words in ("TLS with", host, "verification of its certificate failed", "REQUESTS_CA_BUNDLE"):
+        assert words in str(caught.value)
+    assert (outcome(caught.value.report), caught.value.report["unknown"]) == ((0, 0, 5), 0)
     assert server.asked == []
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     assert outcome(push()) == (5, 0, 0)
     assert len(server.asked) == 5
+
+
+def failed(kind: type[BaseException] = MoEngageIncompleteRun) -> tuple[str, dict[str, Any]]:
+    with pytest.raises(kind) as caught:
+        push(1)
+    return str(caught.value), caught.value.report
+
+
+def test_a_name_that_the_certificate_does_not_bear_is_named(
+    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch, fast_retries: None
+):
+    monkeypatch.setattr("socket.getaddrinfo", resolved_here)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    connect(monkeypatch, host=f"https://proxy.example.com:{server.server_port}")
+    said, report = failed()
+    assert "Hostname mismatch" in said
+    assert f"proxy.example.com:{server.server_port}" in said
+    assert (report["unsent"], report["unknown"]) == (1, 0)
+
+
+def test_a_server_that_speaks_no_tls_is_named(
+    server: Server, monkeypatch: pytest.MonkeyPatch, fast_retries: None
+):
+    connect(monkeypatch, host=f"https://127.0.0.1:{server.server_port}")
+    said, report = failed()
+    assert "TLS with 127.0.0.1" in said
+    assert "verification" not in said
+    assert (report["unsent"], report["unknown"]) == (1, 0)
+
+
+@pytest.mark.parametrize("content", [None, "no certificates"])
+def test_a_file_of_certificates_that_cannot_be_read_is_named(
+    server: Server,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fast_retries: None,
+    tmp_path: Path,
+    content: str | None,
+):
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    connect(monkeypatch, host=f"https://127.0.0.1:{server.server_port}")
+    said, report = failed()
+    assert "TLS with 127.0.0.1" in said
+    assert "REQUESTS_CA_BUNDLE" in said
+    assert (report["unsent"], report["unknown"]) == (1, 0)
+
+
+def test_a_connection_that_breaks_after_tls_was_established_is_no_failure_of_tls(
+    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch, fast_retries: None
+):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setattr(Handler, "do_POST", lambda self: self.connection.unwrap().close())
+    connect(monkeypatch, host=f"https://127.0.0.1:{server.server_port}")
+    said, report = failed()
+    assert "gave no answer" in said
+    assert (report["unsent"], report["unknown"]) == (1, 1)

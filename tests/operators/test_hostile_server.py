@@ -5,15 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import socket
 import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
 from itertools import repeat
-from typing import Any
 
 import pytest
 
@@ -26,118 +23,26 @@ from airflow_provider_moengage.api import (
     rate_headers,
     workspace,
 )
-from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.get_users import MoEngageGetUsersOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from tests.dag_runs import ROOT
-from tests.operators.conftest import TaskInstance
+from tests.operators.hostile import (
+    ACCEPTED,
+    Script,
+    answer,
+    chunked,
+    connect,
+    head,
+    run_against,
+    serving,
+)
 from tests.operators.rows import outcome, refused, users
 
-ACCEPTED = b'{"status": "success", "message": "Your request has been accepted and will be processed soon."}'
+__all__ = ["run_against"]
+
 MEGABYTES = 20 * 1024 * 1024
 TRIES = 6
-#: What a server says to one request, piece by piece.
-Script = Callable[[bytes], Iterable[bytes]]
-
-
-class HostileServer:
-    """Says whatever it is told to say, byte by byte, and hangs up."""
-
-    def __init__(self, script: Script) -> None:
-        self.asked: list[bytes] = []
-        self._script = script
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=self._talk, args=(self._listener.accept()[0],), daemon=True).start()
-
-    def _talk(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as stream, suppress(OSError):
-            head = b"".join(iter(stream.readline, b"\r\n"))
-            length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-            body = stream.read(int(length[1])) if length else b""
-            self.asked.append(head)
-            for piece in self._script(body):
-                connection.sendall(piece)
-            connection.shutdown(socket.SHUT_WR)
-            # A reset would take away what was not read yet.
-            stream.read()
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-@contextmanager
-def serving(script: Script) -> Iterator[HostileServer]:
-    server = HostileServer(script)
-    try:
-        yield server
-    finally:
-        server.close()
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, fast_retries: None) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Run an operator against a server that answers so, and give its report, however the run ends."""
-    servers: list[HostileServer] = []
-
-    def against(
-        script: Script | list[bytes],
-        operator: Any = MoEngageTrackUsersOperator,
-        timeout: float = 20,
-        **parameters: Any,
-    ) -> dict[str, Any]:
-        server = HostileServer(script if callable(script) else lambda body: script)
-        servers.append(server)
-        connect(monkeypatch, server.port, timeout)
-        ti = TaskInstance()
-        rows = {} if "events" in parameters else {"users": users(3)}
-        with suppress(MoEngageTaskFailed, MoEngageIncompleteRun):
-            operator(task_id="push", **{**rows, "concurrency": 2, **parameters}).execute({"ti": ti})
-        report: dict[str, Any] = ti.xcoms["report"]
-        assert report["read"] == report["accepted"] + report["rejected"] + report["unsent"]
-        assert report["requests"] == len(server.asked)
-        return report
-
-    yield against
-    for server in servers:
-        server.close()
-
-
-def connect(monkeypatch: pytest.MonkeyPatch, port: int, timeout: float = 20) -> None:
-    connection = {
-        "conn_type": "moengage",
-        "login": "W",
-        "password": "K",
-        "host": "127.0.0.1",
-        "port": port,
-        "extra": {"timeout": timeout},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-
-
-def head(*lines: str, status: str = "200 OK") -> bytes:
-    return "".join(f"{line}\r\n" for line in (f"HTTP/1.1 {status}", *lines, "")).encode("latin-1")
-
-
-def answer(body: bytes, *lines: str, status: str = "200 OK") -> list[bytes]:
-    return [head(f"Content-Length: {len(body)}", "Connection: close", *lines, status=status), body]
-
-
-def chunked(pieces: Iterable[bytes], *lines: str) -> Iterator[bytes]:
-    yield head("Transfer-Encoding: chunked", *lines)
-    for piece in pieces:
-        yield b"%x\r\n%b\r\n" % (len(piece), piece)
-    yield b"0\r\n\r\n"
-
 
 LARGE = b'{"status": "success", "more": "' + b"x" * MEGABYTES + b'"}'
 GZIPPED = gzip.compress(LARGE)
@@ -165,12 +70,30 @@ NO_ANSWERS: dict[str, Script] = {
     "a chunk beyond all sizes": lambda body: [head("Transfer-Encoding: chunked"), b"F" * 16 + b"\r\nx"],
     "a chunk of no size": lambda body: [head("Transfer-Encoding: chunked"), b"\xff\r\n"],
     "endless trailers": lambda body: [head("Transfer-Encoding: chunked"), b"0\r\n", *LINES * 2000],
+    "a gzip that breaks off": lambda body: answer(gzip.compress(ACCEPTED)[:-9], "Content-Encoding: gzip"),
+    "a gzip of one byte": lambda body: answer(b"\x1f", "Content-Encoding: gzip"),
+    "a gzip without its sum": lambda body: answer(gzip.compress(ACCEPTED)[:-8], "Content-Encoding: gzip"),
+    "a gzip without its last byte": lambda body: answer(
+        gzip.compress(ACCEPTED)[:-1], "Content-Encoding: gzip"
+    ),
+    "a gzip whose chunks end early": lambda body: chunked(
+        [gzip.compress(ACCEPTED)[:-9]], "Content-Encoding: gzip"
+    ),
+    "a deflate that breaks off": lambda body: answer(
+        zlib.compress(ACCEPTED)[:-5], "Content-Encoding: deflate"
+    ),
+    "a bare deflate that breaks off": lambda body: answer(
+        zlib.compress(ACCEPTED)[2:-9], "Content-Encoding: deflate"
+    ),
     "no gzip": lambda body: answer(ACCEPTED, "Content-Encoding: gzip"),
     "a body that breaks off": lambda body: [head("Content-Length: 500"), ACCEPTED],
     "endless headers": lambda body: [b"HTTP/1.1 200 OK\r\n", *LINES * 1000],
     "an endless header": lambda body: [b"HTTP/1.1 200 OK\r\na: ", *[b"b" * 4096] * 1000],
     "an endless status": lambda body: [b"b" * 4096] * 1000,
     "endless interim answers": lambda body: [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000] * 1000,
+    "endless hints": lambda body: [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 1000] * 1000,
+    "an interim answer and no other": lambda body: [b"HTTP/1.1 102 Processing\r\n\r\n"],
+    "an interim answer of endless headers": lambda body: [b"HTTP/1.1 103 Early Hints\r\n", *LINES * 1000],
     "two lengths": lambda body: answer(ACCEPTED, "Content-Length: 5"),
     "another protocol": lambda body: [b"HTTP/2 200 OK\r\n\r\n"],
     "bytes": lambda body: [bytes(range(256)) * 10],
@@ -210,8 +133,9 @@ def drip(body: bytes, *, first: bytes, more: bytes) -> Iterator[bytes]:
         (b"HTTP/1.1 200 OK\r\n", b"a"),
         (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n"),
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
     ],
-    ids=["body", "chunks", "body without a length", "header", "headers", "interim answers"],
+    ids=["body", "chunks", "body without a length", "header", "headers", "interim answers", "hints"],
 )
 def test_an_answer_that_drips_ends_with_the_timeout(run, first: bytes, more: bytes):
     report = run(lambda body: drip(body, first=first, more=more), timeout=0.1, users=users(1))
@@ -226,6 +150,30 @@ def test_an_answer_that_comes_in_pieces_is_read(run):
             yield piece
 
     assert outcome(run(script)) == (3, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "status", ["100 Continue", "102 Processing", "103 Early Hints", "110 Odd", "199 Odd"]
+)
+@pytest.mark.parametrize(
+    "headers", [(), ("Link: </a>; rel=preload", "Content-Length: 5", "Connection: close")]
+)
+def test_interim_answers_are_skipped(run, status: str, headers: tuple[str, ...]):
+    interim = head(*headers, status=status)
+    assert outcome(run([interim, *answer(ACCEPTED)])) == (3, 0, 0)
+    several = head(status="100 Continue") + interim * 3 + head(status="103 Early Hints")
+    report = run([several, *answer(b"", status="401 Unauthorized")])
+    assert (outcome(report), report["requests"]) == ((0, 0, 3), 1)
+
+
+def test_a_change_of_protocol_is_no_interim_answer(run):
+    report = run([head("Upgrade: h2c", status="101 Switching Protocols"), *answer(ACCEPTED)])
+    assert (outcome(report), report["requests"]) == ((0, 0, 3), 1)
+
+
+def test_an_error_without_a_body_may_call_itself_compressed(run):
+    report = run(answer(b"", "Content-Encoding: gzip", status="401 Unauthorized"))
+    assert (outcome(report), report["requests"]) == ((0, 0, 3), 1)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "GZIP"])
@@ -272,11 +220,11 @@ def test_a_body_that_is_no_json_object_stops_the_run(run, body: bytes):
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"a": [' + b"[]," * 80_000 + b"[]]}",
+        b'{"status": "success", "a": [' + b"[]," * 80_000 + b"[]]}",
         b'{"a": 1, "a": 2, "status": "success"}',
-        b'{"request_id": ' + b"9" * 4_000 + b', "status": NaN}',
-        b'{"request_id": -Infinity, "a": 1e999999, "b": 0.' + b"3" * 200_000 + b"}",
-        b'{"request_id": "' + b"x" * 200_000 + b'"}',
+        b'{"status": "success", "request_id": ' + b"9" * 4_000 + b', "a": NaN}',
+        b'{"status": "success", "request_id": -Infinity, "a": 1e999999, "b": 0.' + b"3" * 200_000 + b"}",
+        b'{"status": "success", "request_id": "' + b"x" * 200_000 + b'"}',
     ],
     ids=["lists", "a name twice", "a large number", "no number", "a long id"],
 )
