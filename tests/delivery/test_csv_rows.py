@@ -9,7 +9,7 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
@@ -73,6 +73,7 @@ def expected(lines: list[str], cells: int, delimiter: str) -> Iterator[tuple[lis
         place += count
 
 
+@settings(deadline=None)
 @given(
     pieces=st.lists(st.sampled_from(FRAGMENTS), max_size=60),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
@@ -102,6 +103,7 @@ def test_records_are_those_that_the_csv_module_reads_and_other_lines_are_rejecte
     assert found.line_num == 1 + len(lines)
 
 
+@settings(deadline=None)
 @given(
     content=st.lists(
         st.sampled_from([b'"', b",", b"\n", b"\r\n", b"\r", b"a", b"\xff", b"\xe4", b"\xed\xa0\x80", b"\0"]),
@@ -133,6 +135,7 @@ def test_every_line_of_arbitrary_bytes_is_in_one_count(content: bytes, encoding:
     assert not "".join(lines[settled - 1 :]).strip()
 
 
+@settings(deadline=None)
 @given(
     text=st.lists(st.sampled_from(['"', '""', ",", "a", "\t", " ", "é"]), min_size=1, max_size=12).map(
         "".join

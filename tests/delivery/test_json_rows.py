@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.delivery import json_rows
@@ -35,6 +35,7 @@ def codes(found: list[object]) -> list[str | None]:
     return [getattr(one, "code", None) for one in found]
 
 
+@settings(deadline=None)
 @given(
     content=st.lists(
         st.sampled_from(
@@ -55,6 +56,7 @@ def test_every_line_is_one_row_or_is_rejected(content: bytes):
             assert item == json.loads(line)
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(VALUES, max_size=6),
     indent=st.sampled_from([None, 0, 2]),
@@ -71,6 +73,7 @@ def test_the_elements_of_an_array_are_rows(
         assert rows("a.json", f" \n{content}\n".encode()) == values
 
 
+@settings(deadline=None)
 @given(
     elements=st.lists(
         st.sampled_from(['{"a": 1}', '{"a": }', '{"a": [1}}', "tru", '{"a": "]"}', "}", ""]), max_size=6

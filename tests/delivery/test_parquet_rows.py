@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.delivery.conversion import OutOfRange
@@ -173,6 +173,7 @@ def test_a_struct_with_one_name_twice_does_not_lose_a_field():
     assert values_of(array) == [[("a", 1), ("a", 2)]]
 
 
+@settings(deadline=None)
 @given(days=st.lists(st.none() | st.integers(-(2**31), 2**31 - 1), max_size=8))
 def test_any_days_are_dates_or_out_of_range(days: list[int | None]):
     found = values_of(pa.array(days, pa.int32()).view(pa.date32()))
