@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Rows held in memory before they become a part.
 PART_ROWS = 1_000
+#: Bytes of them: a line of a file that is no row may be long.
+PART_BYTES = 16 * 1024 * 1024
 
 
 def line_of(refused: Mapping[str, Any]) -> bytes:
@@ -47,6 +49,7 @@ class RejectedParts:
         self.written: dict[str, int] = {}
         self._replace = replace
         self._lines: list[bytes] = []
+        self._bytes = 0
         self._own = f"part-{own_token(folder)}-"
         # Unique, so that two runs that share a folder cannot overwrite each other.
         self._prefix = f"{self._own}{uuid4().hex[:8]}-" if replace else f"part-{uuid4().hex[:8]}-"
@@ -77,7 +80,8 @@ class RejectedParts:
         """
         for line in lines:
             self._lines.append(line)
-            if len(self._lines) >= PART_ROWS:
+            self._bytes += len(line)
+            if self._is_full():
                 self.flush()
 
     def flush(self) -> None:
@@ -92,9 +96,12 @@ class RejectedParts:
         if self.written.get(name) != len(self._lines):
             write_whole(self._path / name, b"".join(self._lines))
             self.written[name] = len(self._lines)
-        if len(self._lines) >= PART_ROWS:
+        if self._is_full():
             self._number += 1
-            self._lines = []
+            self._lines, self._bytes = [], 0
+
+    def _is_full(self) -> bool:
+        return len(self._lines) >= PART_ROWS or self._bytes >= PART_BYTES
 
     def _cut(self, name: str, lines: int) -> None:
         """Remove the lines of a part that its checkpoint does not know of."""

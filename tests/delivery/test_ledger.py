@@ -229,3 +229,12 @@ def test_ten_refusals_are_logged_whatever_waits(waiting: bool, caplog: pytest.Lo
             ledger.end_stretch(position)
         ledger.refuse(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
     assert sum("refused" in record.getMessage() for record in caplog.records) == 10
+
+
+def test_a_part_ends_before_long_lines_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(rejected, "PART_BYTES", 1_000)
+    parts = RejectedParts(str(tmp_path), replace=True)
+    parts.open()
+    parts.add([b"x" * 400 + b"\n"] * 7)
+    parts.flush()
+    assert sorted(path.stat().st_size for path in tmp_path.iterdir()) == [401, 1203, 1203]
