@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Generator
 from contextvars import copy_context
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Generic, TypeVar
 
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds that a thread has to end once it was interrupted; then it is left, and ends with the process.
 CLOSE_SECONDS = 1.0
+#: Seconds after which a waiting thread looks up: Python does not run the handler of a signal that came just before a wait.
+LOOK_UP_SECONDS = 0.5
 
 Item = TypeVar("Item")
 
@@ -67,13 +69,20 @@ class Fetcher(Generic[Item]):
         if self._exhausted:
             raise StopIteration
         self._asked.put(True)
-        outcome = self._given.get()
+        outcome = self._outcome()
         if isinstance(outcome, _Given):
             return outcome.item
         if outcome.error is not None:
             raise outcome.error
         self._exhausted = True
         raise StopIteration
+
+    def _outcome(self) -> _Given[Item] | _Ended:
+        while True:
+            try:
+                return self._given.get(timeout=LOOK_UP_SECONDS)
+            except Empty:
+                continue
 
     def cancel(self) -> None:
         """Wake whoever waits for an item, and end what the thread does; may be called from any thread."""
