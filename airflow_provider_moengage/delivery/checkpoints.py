@@ -10,7 +10,13 @@ from typing import Any, Protocol
 
 from airflow_provider_moengage.api.errors import MoEngageStorageError
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
-from airflow_provider_moengage.delivery.folders import delete_files, open_folder, read_whole, write_whole
+from airflow_provider_moengage.delivery.folders import (
+    delete_own,
+    folder_path,
+    make_folder,
+    read_whole,
+    write_whole,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +92,7 @@ class CheckpointFile:
 
     def load(self) -> Any:
         """Give what was saved last; None where nothing was."""
-        content = read_whole(open_folder(self._folder) / CHECKPOINT_FILE)
+        content = read_whole(folder_path(self._folder) / CHECKPOINT_FILE)
         try:
             return None if content is None else json.loads(content)
         except ValueError:
@@ -95,11 +101,13 @@ class CheckpointFile:
 
     def save(self, value: dict[str, Any]) -> None:
         """Put a value in the place of the last one."""
-        write_whole(open_folder(self._folder) / CHECKPOINT_FILE, json.dumps(value).encode())
+        folder = folder_path(self._folder)
+        make_folder(folder)
+        write_whole(folder / CHECKPOINT_FILE, json.dumps(value).encode())
 
     def delete(self) -> None:
         """Keep nothing."""
-        delete_files(self._folder, CHECKPOINT_FILE.__eq__)
+        delete_own(folder_path(self._folder), CHECKPOINT_FILE.__eq__)
 
 
 @dataclass(frozen=True)
@@ -126,8 +134,11 @@ class Checkpoints:
     :param place: where it is kept; None: nowhere.
     :param binding: what it belongs to.
     :param resumable: whether a retry may go on from it; else it says only whether something may have been sent.
-    :param sent_before: without a place: whether an earlier try may have sent something.
+    :param sent_before: whether an earlier try may have sent something; where there is no checkpoint of it, nobody
+        knows what.
     :param resend: whether events may be sent again of which nobody knows whether they were sent.
+    :param announced: write a first checkpoint before anything is read or sent, so that one that is gone later can be
+        told from one that never was.
     """
 
     def __init__(
@@ -138,35 +149,51 @@ class Checkpoints:
         resumable: bool = True,
         sent_before: bool = False,
         resend: bool = False,
+        announced: bool = False,
     ) -> None:
         self._place = place
         self._binding = binding
         self._source: str | None = None
         self.resumable = resumable and place is not None
         self._resend = resend
+        self._sent_before = sent_before
+        self._announced = announced
+        self._saved: Any = None
         #: Whether an earlier try may have sent events that this one cannot know of and must not send again.
         self.unsafe = sent_before and place is None and not resend
 
-    def load(self, source: str | None) -> Checkpoint | None:
+    def open(self) -> None:
         """
-        Give the checkpoint to go on from; None: begin anew.
+        Read what an earlier try has kept, before the rows are read.
 
-        :param source: what the rows are known by; None: they cannot be read again.
         :raises MoEngageStorageError: its place does not answer; nothing was read or sent.
         """
-        self._source = source
         if self._place is None:
-            return None
+            return
         try:
-            saved = self._place.load()
+            self._saved = self._place.load()
         except Exception as error:
             raise MoEngageStorageError(
                 f"The checkpoint in {self._place} cannot be read ({type(error).__name__}: {error}); nothing was sent. "
                 "A retry tries again; durable=False goes without"
             ) from error
-        if saved is None:
+        if self._saved is None and self._announced:
+            if self._sent_before:
+                log.warning("The checkpoint of an earlier try is gone from %s", self._place)
+                self.unsafe = not self._resend
+            else:
+                self.save(Checkpoint())
+
+    def load(self, source: str | None) -> Checkpoint | None:
+        """
+        Return the checkpoint to go on from, of what :meth:`open` has read; None: begin anew.
+
+        :param source: what the rows are known by; None: they cannot be read again.
+        """
+        self._source = source
+        if self._saved is None:
             return None
-        checkpoint = self._understood(saved)
+        checkpoint = self._understood(self._saved)
         if checkpoint is None or checkpoint.try_number != self._binding.try_number:
             return checkpoint and checkpoint.of_another_try()
         return checkpoint

@@ -171,6 +171,7 @@ class Delivery:
         self._client = client
         resumed = None
         if self._checkpoints is not None:
+            self._checkpoints.open()
             resumed = self._checkpoints.load(self._known_source(self._checkpoints))
             resumed = resumed and resumed.after_deferral(time.time())
             self._begin_with(resumed, self._checkpoints)

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from airflow_provider_moengage.delivery.folders import open_folder, read_whole, whole_name, write_whole
+from airflow_provider_moengage.delivery.folders import (
+    delete_own,
+    folder_path,
+    make_folder,
+    own_token,
+    read_whole,
+    write_whole,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +47,9 @@ class RejectedParts:
         self.written: dict[str, int] = {}
         self._replace = replace
         self._lines: list[bytes] = []
+        self._own = f"part-{own_token(folder)}-"
         # Unique, so that two runs that share a folder cannot overwrite each other.
-        self._run = uuid4().hex[:8]
+        self._prefix = f"{self._own}{uuid4().hex[:8]}-" if replace else f"part-{uuid4().hex[:8]}-"
         self._number = 0
         self._path: Any = None
 
@@ -53,14 +61,11 @@ class RejectedParts:
             rows that will be refused again.
         :raises OSError: the folder cannot be written.
         """
-        self._path = open_folder(self.folder)
+        self._path = folder_path(self.folder)
+        make_folder(self._path)
         self.written = dict(kept or {})
-        if not self._replace or not self._path.exists():
-            return
-        there = {part.name: part for part in list(self._path.iterdir()) if _is_part(whole_name(part.name))}
-        for name, part in there.items():
-            if name not in self.written:
-                part.unlink()
+        if self._replace:
+            delete_own(self._path, lambda name: name.startswith(self._own) and name not in self.written)
         for name, lines in self.written.items():
             self._cut(name, lines)
 
@@ -83,7 +88,7 @@ class RejectedParts:
         """
         if not self._lines:
             return
-        name = f"part-{self._run}-{self._number:05d}.ndjson"
+        name = f"{self._prefix}{self._number:05d}.ndjson"
         if self.written.get(name) != len(self._lines):
             write_whole(self._path / name, b"".join(self._lines))
             self.written[name] = len(self._lines)
@@ -102,7 +107,3 @@ class RejectedParts:
             )
         elif len(there) > lines:
             write_whole(self._path / name, b"".join(there[:lines]))
-
-
-def _is_part(name: str) -> bool:
-    return name.startswith("part-") and name.endswith(".ndjson")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import IO, Any, Protocol
+from typing import IO, Any, Literal, Protocol
 
 from pydantic_core import from_json
 
-from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageStorageError
 from airflow_provider_moengage.delivery.conversion import MAX_EXACT_FLOAT
-from airflow_provider_moengage.delivery.folders import is_local, whole_file
+from airflow_provider_moengage.delivery.folders import folder_path, make_folder, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ INSERT_ROWS = 1_000
 PARQUET_ROWS = 10_000
 #: Gives the users that were spooled, from the first, as often as it is called.
 Users = Callable[[], Iterator[dict[str, Any]]]
+CsvFormulas = Literal["escape", "keep"]
+#: What a spreadsheet takes for the beginning of a formula.
+FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n")
 OUTPUT_FORMATS = (".ndjson", ".jsonl", ".csv", ".parquet")
 
 
@@ -85,51 +88,72 @@ class FileSink:
     """
     Writes one file, NDJSON, CSV or Parquet by its ending, complete or absent.
 
-    Users are spooled to a local temporary file first: which columns a CSV or a Parquet file has is known at the end.
+    Users are spooled to a local temporary file first, which has no name and is gone with this process: which columns a
+    CSV or a Parquet file has is known at the end.
 
     :param url: as ``ObjectStoragePath`` takes it.
     :param columns: what a CSV or a Parquet file has at least.
+    :param csv_formulas: texts that a spreadsheet would run as a formula: ``escape`` puts an apostrophe in front of
+        them, ``keep`` writes them as they are.
     :raises MoEngageParameterError: the ending stands for no format that is written.
     """
 
-    def __init__(self, url: str, columns: Sequence[str] = ()) -> None:
+    def __init__(self, url: str, columns: Sequence[str] = (), csv_formulas: CsvFormulas = "keep") -> None:
         endings = [ending for ending in OUTPUT_FORMATS if url.lower().endswith(ending)]
         if not endings:
             raise MoEngageParameterError(f"output_path {url!r} ends in none of {', '.join(OUTPUT_FORMATS)}")
         self._write = _WRITERS[endings[0]]
+        self._csv_formulas = csv_formulas
         self._url = url
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this call; finish and discard close it
+        self._spool: IO[bytes] | None = None
         self._columns: dict[str, None] = dict.fromkeys(columns)
 
     def add(self, users: Sequence[Mapping[str, Any]]) -> None:
-        """Take the attributes of some users."""
-        for user in users:
-            self._columns.update(dict.fromkeys(user))
-            self._spool.write(json.dumps(user, ensure_ascii=True).encode() + b"\n")
+        """
+        Take the attributes of some users.
+
+        :raises MoEngageStorageError: the temporary folder does not take them.
+        """
+        with _writing("the temporary folder, which TMPDIR names,"):
+            if self._spool is None:
+                self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - finish and discard close it
+            for user in users:
+                self._columns.update(dict.fromkeys(user))
+                self._spool.write(json.dumps(user, ensure_ascii=True).encode() + b"\n")
 
     def finish(self) -> None:
         """
         Write the file.
 
-        :raises OSError: it cannot be written.
+        :raises MoEngageStorageError: it cannot be written.
         """
-        with tempfile.NamedTemporaryFile(delete=False) as written:
-            try:
-                self._write(self._users, list(self._columns), written)
-                written.flush()
-                _publish(written.name, self._url)
-            finally:
-                os.unlink(written.name)
-        self._spool.close()
+        columns = list(self._columns)
+        if self._csv_formulas == "escape" and self._write is _write_csv:
+            columns = [_without_formula(column) for column in columns]
+        with _new_file(self._url) as stream:
+            self._write(self._users, columns, stream)
+        self.discard()
 
     def discard(self) -> None:
-        """Remove the spool; no file was written yet."""
-        self._spool.close()
+        """Remove the spool."""
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            # Closing writes what is held, for which a full disk has no room; it is closed all the same.
+            with suppress(OSError):
+                spool.close()
 
     def _users(self) -> Iterator[dict[str, Any]]:
+        if self._spool is None:
+            return
+        escape = self._csv_formulas == "escape" and self._write is _write_csv
         self._spool.seek(0)
         for line in self._spool:
-            yield from_json(line)
+            user = from_json(line)
+            yield (
+                {_without_formula(name): _without_formula(value) for name, value in user.items()}
+                if escape
+                else user
+            )
 
 
 class _AtDebug(logging.LoggerAdapter):  # type: ignore[type-arg]
@@ -182,16 +206,11 @@ def write_ids(url: str, name: str, ids: Iterable[str]) -> None:
     Write ids as NDJSON, ``{"customer_id": …}`` a line, complete or absent.
 
     :param name: what the ids are: ``customer_id`` or ``id``.
-    :raises OSError: the file cannot be written.
+    :raises MoEngageStorageError: the file cannot be written.
     """
-    with tempfile.NamedTemporaryFile(delete=False) as written:
-        try:
-            for one in ids:
-                written.write(json.dumps({name: one}).encode() + b"\n")
-            written.flush()
-            _publish(written.name, url)
-        finally:
-            os.unlink(written.name)
+    with _new_file(url) as stream:
+        for one in ids:
+            stream.write(json.dumps({name: one}).encode() + b"\n")
 
 
 def _cell(value: object) -> Any:
@@ -205,11 +224,18 @@ def _write_ndjson(users: Users, columns: Sequence[str], stream: IO[bytes]) -> No
 
 
 def _write_csv(users: Users, columns: Sequence[str], stream: IO[bytes]) -> None:
-    with open(stream.name, "w", newline="", encoding="utf-8", errors="backslashreplace") as text:
-        writer = csv.writer(text)
-        writer.writerow(columns)
-        for user in users():
-            writer.writerow([_cell(user.get(column)) for column in columns])
+    text = io.TextIOWrapper(stream, encoding="utf-8", errors="backslashreplace", newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    for user in users():
+        writer.writerow([_cell(user.get(column)) for column in columns])
+    # The file is closed by whoever opened it.
+    text.detach()
+
+
+def _without_formula(value: object) -> Any:
+    """Return a text as a spreadsheet shows it and does not run it; any other value as it is."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_BEGINS) else value
 
 
 def _write_parquet(users: Users, columns: Sequence[str], stream: IO[bytes]) -> None:
@@ -228,7 +254,7 @@ def _write_parquet(users: Users, columns: Sequence[str], stream: IO[bytes]) -> N
             kinds[column].add(_kind(user[column]))
     types = {column: _column_type(pyarrow, kinds[column]) for column in columns}
     schema = pyarrow.schema(list(types.items()))
-    with pyarrow.parquet.ParquetWriter(stream.name, schema) as writer:
+    with pyarrow.parquet.ParquetWriter(stream, schema) as writer:
         rows = users()
         while chunk := list(islice(rows, PARQUET_ROWS)):
             arrays = [
@@ -277,14 +303,23 @@ def _held(value: object, as_text: bool) -> Any:
     return json.dumps(value)
 
 
-def _publish(local: str, url: str) -> None:
-    from airflow_provider_moengage._compat import object_storage_path
+@contextmanager
+def _new_file(url: str) -> Iterator[IO[bytes]]:
+    path = folder_path(url)
+    with _writing(url):
+        make_folder(path.parent)
+        with whole_file(path) as stream:
+            yield stream
 
-    target = object_storage_path(url)
-    if is_local(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    with open(local, "rb") as source, whole_file(target) as stream:
-        shutil.copyfileobj(source, stream)
+
+@contextmanager
+def _writing(place: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MoEngageStorageError(
+            f"{place} cannot be written ({type(error).__name__}: {error.strerror or error})"
+        ) from error
 
 
 _WRITERS: Mapping[str, Callable[[Users, Sequence[str], IO[bytes]], None]] = {

@@ -21,7 +21,15 @@ from airflow_provider_moengage.api.errors import (
     MoEngageStorageError,
 )
 from airflow_provider_moengage.delivery.checkpoints import Binding
-from airflow_provider_moengage.delivery.folders import delete_files, open_folder, read_whole, write_whole
+from airflow_provider_moengage.delivery.folders import (
+    delete_file,
+    delete_own,
+    folder_path,
+    make_folder,
+    own_token,
+    read_whole,
+    write_whole,
+)
 from airflow_provider_moengage.delivery.sources import CheckColumns
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.delivery.staged_values import line_of_row, row_of_line
@@ -82,6 +90,8 @@ class StagedRows:
 
     def __init__(self, source: SqlSource, folder: str, binding: Binding) -> None:
         self.folder = folder.rstrip("/")
+        self._path: Any = None
+        self._token = own_token(folder)
         self._source = source
         self._binding = [binding.version, binding.fingerprint, binding.max_tries]
         self._manifest: Manifest | None = None
@@ -115,10 +125,9 @@ class StagedRows:
         if manifest is None:
             raise TypeError("the rows are given once they are prepared")
         check_columns(manifest.columns)
-        folder = open_folder(self.folder)
         for chunk in manifest.chunks:
             if start < chunk.rows:
-                for line in islice(self._lines(folder, chunk), start, None):
+                for line in islice(self._lines(chunk), start, None):
                     yield dict(zip(manifest.columns, row_of_line(line), strict=True))
             start = max(0, start - chunk.rows)
 
@@ -129,12 +138,21 @@ class StagedRows:
         :raises OSError: it cannot be deleted.
         """
         # Without the manifest the rest is nothing.
-        delete_files(self.folder, _is_own, first=MANIFEST)
+        delete_file(self._folder() / MANIFEST)
+        delete_own(self._folder(), self._is_own)
+
+    def _folder(self) -> Any:
+        if self._path is None:
+            self._path = folder_path(self.folder)
+        return self._path
+
+    def _is_own(self, name: str) -> bool:
+        return name == MANIFEST or (name.startswith("chunk-") and name.endswith(f".{self._token}.ndjson.gz"))
 
     def _found(self) -> Manifest | None:
         """Give the copy that an earlier try made; None: there is none, or it is another one's."""
         try:
-            fields = json.loads(read_whole(open_folder(self.folder) / MANIFEST) or b"")
+            fields = json.loads(read_whole(self._folder() / MANIFEST) or b"")
             chunks = [Chunk(**chunk) for chunk in fields.pop("chunks")]
             manifest = Manifest(**fields, chunks=chunks)
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -147,16 +165,16 @@ class StagedRows:
     def _stage(self, check_columns: CheckColumns, halt: Event) -> Manifest:
         with self._storing():
             self.delete()
-            folder = open_folder(self.folder)
+            folder = self._folder()
+            make_folder(folder)
         began = time.monotonic()
         chunks = []
         with self._source.chunks(check_columns) as (columns, fetched):
             rows = chain.from_iterable(fetched)
             for number, lines in enumerate(_of_chunks(rows, halt)):
                 content = gzip.compress(b"".join(lines), COMPRESSION, mtime=0)
-                chunk = Chunk(
-                    f"chunk-{number:05d}.ndjson.gz", len(lines), hashlib.sha256(content).hexdigest()
-                )
+                name = f"chunk-{number:05d}.{self._token}.ndjson.gz"
+                chunk = Chunk(name, len(lines), hashlib.sha256(content).hexdigest())
                 with self._storing():
                     write_whole(folder / chunk.name, content)
                 chunks.append(chunk)
@@ -180,9 +198,9 @@ class StagedRows:
                 "nothing was sent"
             ) from error
 
-    def _lines(self, folder: Any, chunk: Chunk) -> list[bytes]:
+    def _lines(self, chunk: Chunk) -> list[bytes]:
         try:
-            content = read_whole(folder / chunk.name)
+            content = read_whole(self._folder() / chunk.name)
         except OSError as error:
             raise MoEngageStorageError(
                 f"The staged rows in {self.folder} cannot be read ({type(error).__name__}: {error.strerror or error})"
@@ -206,7 +224,3 @@ def _of_chunks(rows: Iterable[Sequence[object]], halt: Event) -> Iterator[list[b
             raise MoEngageStopped("the task was told to end while its rows were staged; nothing was sent")
     if lines:
         yield lines
-
-
-def _is_own(name: str) -> bool:
-    return name == MANIFEST or (name.startswith("chunk-") and name.endswith(".ndjson.gz"))

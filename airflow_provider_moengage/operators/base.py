@@ -197,17 +197,17 @@ class MoEngageSendOperator(BaseOperator):
 
     def resume(self, context: Context, event: object = None) -> dict[str, Any]:
         """Go on after a deferral: the rate window has reset. Result and errors as :meth:`execute`."""
-        return self._run(context)
+        return self._run(context, deferred=True)
 
     def on_kill(self) -> None:
         """Tell a run to end: what is in flight settles within three seconds, and a retry goes on from there."""
         if self._ending is not None:
             self._ending.order()
 
-    def _run(self, context: Context) -> dict[str, Any]:
+    def _run(self, context: Context, *, deferred: bool = False) -> dict[str, Any]:
         self._ending = ending = Ending()
         try:
-            durability = self._durability(context)
+            durability = self._durability(context, deferred=deferred)
             defers = durability.defers()
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from error
@@ -280,7 +280,7 @@ class MoEngageSendOperator(BaseOperator):
                 "durable as it is"
             )
 
-    def _durability(self, context: Context) -> Durability:
+    def _durability(self, context: Context, *, deferred: bool) -> Durability:
         wanted = Wanted(
             fingerprint=fingerprint_of(self, self.rows_parameter),
             durable=self.durable,
@@ -292,7 +292,7 @@ class MoEngageSendOperator(BaseOperator):
             retries=self.retries or 0,
         )
         # A run that sends nothing has nothing to go on with.
-        return durability_of(wanted, self._source(), {} if self.validate_only else context)
+        return durability_of(wanted, self._source(), {} if self.validate_only else context, deferred=deferred)
 
     def _defer(self, seconds: float) -> NoReturn:
         moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)

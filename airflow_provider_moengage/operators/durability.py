@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -19,7 +20,7 @@ from airflow_provider_moengage.delivery.checkpoints import (
     Checkpoints,
     StateStore,
 )
-from airflow_provider_moengage.delivery.folders import task_folder
+from airflow_provider_moengage.delivery.folders import delete_empty_staging_folders, staging_folder
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.delivery.staging import StagedRows
@@ -78,12 +79,14 @@ class Durability:
     :param source: where the rows come from; a copy, where they are staged.
     :param checkpoints: how far the try got; None: nothing is kept.
     :param obstacle: why a retry cannot go on where this try ends; None: it can, or there is none.
+    :param delete_folders: deletes the task's folders that are empty then.
     """
 
     wanted: Wanted
     source: Source
     checkpoints: Checkpoints | None = None
     obstacle: str | None = None
+    delete_folders: Callable[[], None] = lambda: None
 
     @property
     def staged(self) -> StagedRows | None:
@@ -132,6 +135,7 @@ class Durability:
                 self.staged.delete()
             except OSError as error:
                 log.warning("The staged rows in %s cannot be deleted: %s", self.staged.folder, error)
+        self.delete_folders()
 
     def tell_what_stays(self) -> None:
         """Say where the staged rows are of a task that failed."""
@@ -139,12 +143,13 @@ class Durability:
             log.info("The staged rows stay in %s, for a retry", self.staged.folder)
 
 
-def durability_of(wanted: Wanted, source: Source, context: Context) -> Durability:
+def durability_of(wanted: Wanted, source: Source, context: Context, *, deferred: bool = False) -> Durability:
     """
-    Tell what can be kept for a retry of a task.
+    Return what can be kept for a retry of a task.
 
     :param source: the rows as the operator's arguments name them.
     :param context: the task's; without a task instance there is no retry to keep anything for.
+    :param deferred: whether this try has begun already and was deferred.
     """
     ti = context.get("ti")
     if ti is None:
@@ -155,21 +160,22 @@ def durability_of(wanted: Wanted, source: Source, context: Context) -> Durabilit
         try_number=getattr(ti, "try_number", 1),
     )
     url = wanted.staging_path or conf.get("moengage", "staging_path", fallback=None)
-    folder = task_folder(str(url), ti) if url else None
+    folder = staging_folder(str(url), ti) if url else None
     place = _place(context, folder)
     obstacle = _obstacle(wanted, source, folder, place)
     if folder is not None and isinstance(source, SqlSource) and wanted.durable:
         source = StagedRows(source, folder, binding)
-    if obstacle is None:
-        return Durability(wanted, source, Checkpoints(place, binding, resend=wanted.resend))
     checkpoints = Checkpoints(
-        place if wanted.sends_events else None,
+        place if wanted.sends_events or obstacle is None else None,
         binding,
-        resumable=False,
-        sent_before=binding.try_number - 1 > binding.max_tries - wanted.retries,
+        resumable=obstacle is None,
+        sent_before=deferred or binding.try_number - 1 > binding.max_tries - wanted.retries,
         resend=wanted.resend,
+        # A file can be deleted by anybody; what Airflow's own store does not hold was never there.
+        announced=wanted.sends_events and isinstance(place, CheckpointFile),
     )
-    return Durability(wanted, source, checkpoints, obstacle)
+    delete_folders = partial(delete_empty_staging_folders, str(url), ti) if url else Durability.delete_folders
+    return Durability(wanted, source, checkpoints, obstacle, delete_folders)
 
 
 def fingerprint_of(operator: BaseOperator, rows_parameter: str) -> str:

@@ -39,6 +39,8 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         absent; templated.
     :param output_table: a table that users are inserted into; its columns are ``fields``.
     :param output_conn_id: the table's database, any connection whose hook is a ``DbApiHook``.
+    :param csv_formulas: texts of a CSV that a spreadsheet would run as a formula, since they begin with ``=``, ``+``,
+        ``-`` or ``@``: ``escape`` puts an apostrophe in front of them, ``keep`` writes them as they are.
     :param missing_path: a file for the ids that MoEngage does not know, ``{"customer_id": …}`` a line; templated.
     :param on_missing: ``fail``: users that MoEngage does not know fail the task, once all others are read.
     :return: the report, with ``found`` and ``not_found``; without ``output_path`` and ``output_table`` also ``users``,
@@ -63,6 +65,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         output_path: str | None = None,
         output_table: str | None = None,
         output_conn_id: str | None = None,
+        csv_formulas: Literal["escape", "keep"] = "keep",
         missing_path: str | None = None,
         on_missing: Literal["ignore", "fail"] = "ignore",
         **kwargs: Any,
@@ -76,9 +79,12 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         self.output_path = output_path
         self.output_table = output_table
         self.output_conn_id = output_conn_id
+        self.csv_formulas = csv_formulas
         self.missing_path = missing_path
         self.on_missing = on_missing
         check_on_missing(on_missing)
+        if csv_formulas not in ("escape", "keep"):
+            raise MoEngageParameterError(f"csv_formulas is {csv_formulas!r}; use 'escape' or 'keep'")
         if isinstance(xcom_limit, bool) or not isinstance(xcom_limit, int) or xcom_limit < 0:
             raise MoEngageParameterError(f"xcom_limit is {xcom_limit!r}; use a whole number from 0")
         if output_path is not None and output_table is not None:
@@ -123,7 +129,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
     def _new_sink(self) -> Sink:
         try:
             if self.output_path:
-                return FileSink(str(self.output_path), list(self.fields or ()))
+                return FileSink(str(self.output_path), list(self.fields or ()), self.csv_formulas)
             if self.output_table:
                 return TableSink(str(self.output_conn_id), str(self.output_table), list(self.fields or ()))
             sink = ListSink(self.xcom_limit)

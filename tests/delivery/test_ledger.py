@@ -155,13 +155,6 @@ def test_rows_that_could_not_be_written_are_kept_for_the_next_flush(tmp_path):
     assert len(list((tmp_path / "folder").iterdir())) == 1
 
 
-def test_what_a_killed_process_left_unfinished_is_removed(tmp_path):
-    (tmp_path / ".part-abc-00000.ndjson.unfinished").write_text('{"position": 0')
-    (tmp_path / ".notes.unfinished").write_text("mine")
-    RejectedParts(str(tmp_path), replace=True).open()
-    assert [path.name for path in tmp_path.iterdir()] == [".notes.unfinished"]
-
-
 def test_parts_of_an_earlier_try_are_cut_to_the_lines_that_are_known(tmp_path):
     first = RejectedParts(str(tmp_path), replace=True)
     first.open()

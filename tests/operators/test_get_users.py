@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -226,6 +228,43 @@ def test_a_run_that_fails_leaves_no_file(track: Tracker, tmp_path: Path, ending:
     report = track.report(MoEngageIncompleteRun, users=ids(100), output_path=str(target))
     assert report["accepted"] == 60
     assert list(tmp_path.iterdir()) == []
+
+
+FULL = """
+import json, resource, sys
+from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator
+
+class TaskInstance:
+    dag_id, run_id, task_id, map_index, try_number, max_tries = "dag", "run", "get", -1, 1, 0
+    def xcom_push(self, key, value):
+        print(json.dumps({key: value}))
+
+get = MoEngageGetUsersOperator(task_id="get", users=json.loads(sys.argv[1]), output_path=sys.argv[2])
+# No file of this process may be larger than so many bytes: writing fails as it does on a full disk.
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+try:
+    get.execute({"ti": TaskInstance()})
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_temporary_folder_that_is_full_still_reports(track: Tracker, tmp_path: Path):
+    known(track, 100)
+    target = tmp_path / "users.csv"
+    # Where a run's standard output goes into a file, that would be full too.
+    told = subprocess.run(
+        [sys.executable, "-c", FULL, json.dumps(ids(100)), str(target)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    report = next(json.loads(line)["report"] for line in told.splitlines() if line.startswith('{"report"'))
+    assert report["read"] == 100
+    assert report["accepted"] + report["unsent"] == 100
+    assert "MoEngageIncompleteRun" in told
+    assert "temporary" in told
+    assert not target.exists()
 
 
 def test_validating_leaves_what_was_written_before_alone(track: Tracker, tmp_path: Path):

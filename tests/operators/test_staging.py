@@ -67,7 +67,7 @@ def test_a_retry_reads_the_rows_that_the_first_try_read(
     sandbox.fault(**BROKEN)
     task.fails()
     kept = files(folder)
-    assert {path.name for path in kept} >= {"manifest.json", "chunk-00000.ndjson.gz", "chunk-00003.ndjson.gz"}
+    assert {path.name.partition(".")[0] for path in kept} >= {"manifest", "chunk-00000", "chunk-00003"}
     assert ("checkpoint.json" in {path.name for path in kept}) is not in_store
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
     assert f"stay in {folder.as_uri()}/dag/" in caplog.text
@@ -162,7 +162,7 @@ def test_a_damaged_chunk_ends_the_task_before_a_row_of_it_is_sent(
         chunk.write_bytes(content)
     error = task.fails()
     assert isinstance(error, MoEngageTaskFailed)
-    assert f"chunk-00002.ndjson.gz are {damage}" in str(error)
+    assert f"{chunk.name} are {damage}" in str(error)
     assert "Clear the task" in str(error)
     report = task.report
     assert (report["read"], report["accepted"], report["unsent"]) == (100, 60, 40)
@@ -176,7 +176,8 @@ def test_a_folder_that_cannot_be_written_sends_nothing(sandbox: Sandbox, warehou
     task = staged(folder / "file")
     error = task.fails()
     assert isinstance(error, MoEngageIncompleteRun)
-    assert "cannot be staged" in str(error)
+    assert "cannot be read" in str(error)
+    assert "nothing was sent" in str(error)
     assert sandbox.state()["requests"] == 0
 
 
@@ -277,3 +278,57 @@ def test_what_is_staged_is_not_in_the_report_or_the_checkpoint(
     (checkpoint,) = folder.rglob("checkpoint.json")
     for text in (json.dumps(task.report), checkpoint.read_text()):
         assert "user-" not in text
+
+
+def test_tasks_that_share_a_root_leave_each_others_files_alone(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path
+):
+    strangers = [folder / "notes.txt", folder / "dag" / "mine.csv", folder / "dag" / "other" / "mine.bin"]
+    for path in strangers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    warehouse("insert into customers values ('null', 50)")
+    shared = {"rejected_path": folder.as_uri(), "max_rejected": 1}
+    sandbox.fault(**BROKEN)
+    tasks = [staged(folder, **shared, **own) for own in ({"map_index": 0}, {"map_index": 1}, {"run_id": "2"})]
+    for task in tasks:
+        task.fails()
+        # A folder of rejected rows is read again while its rows are staged there too.
+        again = Task(MoEngageTrackUsersOperator, path=task.report["rejected_path"], max_rejected=1)
+        assert again.attempt()["read"] == 1
+    sandbox.reset()
+    for task in tasks:
+        assert task.attempt()["accepted"] == 100
+        again = Task(MoEngageTrackUsersOperator, path=task.report["rejected_path"], max_rejected=1)
+        assert again.attempt()["rejected"] == 1
+    left = files(folder)
+    assert set(strangers) <= set(left)
+    assert [path.name[:5] for path in left if path not in strangers] == ["part-"] * 3
+
+
+def test_events_whose_checkpoint_is_gone_are_not_sent_again(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path
+):
+    sql = "select customer_id, 'seen' as action from customers order by number"
+    task = staged(folder, sql=sql, time_column=None)
+    task.operator = MoEngageTrackEventsOperator
+    sandbox.fault(**BROKEN)
+    task.fails()
+    sent = len(sandbox.events())
+    (checkpoint,) = folder.rglob("checkpoint.json")
+    checkpoint.unlink()
+    error = task.fails()
+    assert isinstance(error, MoEngageTaskFailed)
+    assert "on_restart='resend'" in str(error)
+    assert len(sandbox.events()) == sent > 0
+
+
+def test_events_of_which_none_was_sent_are_sent_by_a_retry(
+    sandbox: Sandbox, warehouse: Warehouse, folder: Path
+):
+    task = staged(folder, sql="select customer_id, 'seen' as action from people", time_column=None)
+    task.operator = MoEngageTrackEventsOperator
+    task.fails()
+    warehouse("create table people as select * from customers")
+    assert task.attempt()["accepted"] == 100
+    assert len(sandbox.events()) == 100

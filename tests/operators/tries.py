@@ -27,11 +27,15 @@ class Task:
         operator: type[MoEngageSendOperator],
         store: TaskStateStore | None = None,
         retries: int = 9,
+        run_id: str = TaskInstance.run_id,
+        map_index: int = TaskInstance.map_index,
         **parameters: Any,
     ) -> None:
         self.operator = operator
         self.store = store
         self.retries = retries
+        self.run_id = run_id
+        self.map_index = map_index
         self.parameters = parameters
         self.try_number = 0
         self.max_tries = retries
@@ -52,6 +56,7 @@ class Task:
         self.try_number += not resume
         ti = TaskInstance()
         ti.try_number, ti.max_tries = self.try_number, self.max_tries
+        ti.run_id, ti.map_index = self.run_id, self.map_index
         parameters = copy.deepcopy(self.parameters) if self.deep else self.parameters
         self.running = self.operator(task_id=ti.task_id, retries=self.retries, **parameters)
         context: dict[str, Any] = {"ti": ti}
