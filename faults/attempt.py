@@ -33,7 +33,7 @@ import airflow.providers.amazon.aws.fs.s3
 import airflow.providers.sqlite.hooks.sqlite  # noqa: F401
 import s3fs  # noqa: F401
 
-#: Above what a run needs by far; it stays the same, since another number means that the task was cleared.
+#: Above what a run needs by far.
 MAX_TRIES = 200
 #: Repetitions come after milliseconds, so that a run takes seconds.
 FIRST_BACKOFF = 0.01
@@ -42,7 +42,11 @@ BULK_BYTES = 15_000
 #: Seconds: a window of the sandbox is one second long.
 DEFER_THRESHOLD = 0.1
 #: What a process does to files, as Python's audit hooks name it.
-FILE_OPERATIONS = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"})
+FILE_OPERATIONS = frozenset(
+    {"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"}
+)
+#: Those that take a path and then the one that comes of it.
+TWO_PATHS = frozenset({"os.link", "os.rename"})
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Attempt:
     :param lake: the value of the variable that leads to the shared folder's server; None: it needs none.
     :param number: of the process in the run, from 1.
     :param try_number: as Airflow counts it: going on after a deferral is the same try.
+    :param max_tries: as Airflow counts them: clearing a task raises it.
     :param resumes: the method to call in place of ``execute``, and what goes with it.
     :param killed_before: the operation on a file before which the process kills itself, from 1; None: none.
     :param after_report: whether operations count from the report on.
@@ -68,6 +73,7 @@ class Attempt:
     lake: str | None
     number: int
     try_number: int
+    max_tries: int = MAX_TRIES
     resumes: tuple[str, dict[str, Any]] | None = None
     killed_before: int | None = None
     after_report: bool = False
@@ -118,8 +124,8 @@ class TaskInstance:
     dag_id: str
     run_id: str
     map_index: int
+    max_tries: int
     task_id: str = TASK_ID
-    max_tries: int = MAX_TRIES
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Keep the report."""
@@ -141,7 +147,12 @@ def attempt(given: Attempt) -> None:
     client.FIRST_BACKOFF = FIRST_BACKOFF
     scenario = given.scenario
     ti = TaskInstance(
-        given.report_file, given.try_number, scenario.dag_id, scenario.run_id, scenario.map_index
+        given.report_file,
+        given.try_number,
+        scenario.dag_id,
+        scenario.run_id,
+        scenario.map_index,
+        given.max_tries,
     )
     context: dict[str, Any] = {"ti": ti}
     if scenario.state_store:
@@ -213,8 +224,9 @@ def _kill_before(given: Attempt) -> None:
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal began
-        if event in FILE_OPERATIONS and str(arguments[0]).startswith(own):
-            began = began or str(arguments[event == "os.rename"]) == report
+        # Of what names two files, the second one counts.
+        if event in FILE_OPERATIONS and (path := str(arguments[event in TWO_PATHS])).startswith(own):
+            began = began or path == report
             count()
 
     call = AioBaseClient._make_api_call

@@ -14,11 +14,11 @@ from typing import Any
 
 from airflow_provider_moengage.sandbox import Sandbox
 from faults import verify
-from faults.attempt import Attempt, attempt
+from faults.attempt import MAX_TRIES, Attempt, attempt
 from faults.moments import Moment, moment
 from faults.rows import Planned, planned, write
 from faults.scenarios import Scenario
-from faults.shared import Shared
+from faults.shared import CHECKPOINT, Shared
 
 #: Units of the sandbox's windows, which are a second long: so few that they are waited for.
 WINDOWS: dict[str, Any] = {
@@ -61,6 +61,8 @@ class Result:
     :param late: kills after the report, with nothing left to do but to record the end.
     :param outages: tries that MoEngage's outages ended.
     :param deferrals: how often the task gave its slot back.
+    :param cleared: how often somebody had to clear the task, since nobody could tell whether a process that was killed
+        before its first checkpoint had sent events.
     :param touched: files of strangers or other runs that this one saw changed or deleted.
     :param violations: what should not be.
     """
@@ -71,6 +73,7 @@ class Result:
     late: int = 0
     outages: int = 0
     deferrals: int = 0
+    cleared: int = 0
     touched: int = 0
     found: verify.Found = field(default_factory=verify.Found)
     violations: list[str] = field(default_factory=list)
@@ -98,6 +101,8 @@ class Run:
         self._report: dict[str, Any] | None = None
         self._outage = False
         self._in_vain = 0
+        self._has_checkpoint = False
+        self._max_tries = MAX_TRIES
 
     def __call__(self) -> Result:
         """Let the task be killed until it has had its kills, and then succeed."""
@@ -120,6 +125,7 @@ class Run:
                 self._shared.connection,
                 process,
                 self._result.tries,
+                self._max_tries,
                 resumes,
                 end.file_operation,
                 end.after_report,
@@ -144,6 +150,7 @@ class Run:
         """Wait for the next try, while nobody may touch the files of this one."""
         self._shared.root.settle(self._scenario.own_folder)
         own = self._shared.own(self._scenario)
+        self._has_checkpoint = any(name.endswith(f"/{CHECKPOINT}") for name in own)
         self._shared.keep(own)
         time.sleep(max(0.0, until - time.time(), self._rests.uniform(0, RESTS)))
         for what in self._shared.touched():
@@ -239,6 +246,9 @@ class Run:
         if ended == "deferred":
             self._result.deferrals += 1
             self._deferrals += 1
+        elif ended == "failed" and self._began_nowhere():
+            self._result.cleared += 1
+            self._max_tries = self._result.tries + MAX_TRIES
         elif ended in ("failed", "broke"):
             self._violates(f"{process} ended as {ended}: {outcome['said']}")
         elif self._report is None:
@@ -246,6 +256,16 @@ class Run:
         self._in_vain = self._in_vain + 1 if ended == "retry" and not self._outage else 0
         if self._in_vain > MOST_IN_VAIN:
             self._violates(f"{process} and the {MOST_IN_VAIN} before it ended as retry: {outcome['said']}")
+
+    def _began_nowhere(self) -> bool:
+        """
+        Whether the task may fail before it sends anything, as documented.
+
+        So it is with events whose checkpoint is a file that no try had written before it was killed.
+        """
+        scenario = self._scenario
+        is_new = not self._has_checkpoint and self._sandbox.state()["requests"] == 0
+        return is_new and scenario.kind == "events" and not scenario.state_store
 
     def _check_report(self, name: str, report: dict[str, Any], after: dict[str, Any]) -> None:
         """Check that the rows of a report add up, and that what counts by try is of this try."""

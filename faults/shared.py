@@ -15,6 +15,9 @@ from typing import Protocol
 from faults.scenarios import Scenario
 from tests.s3_server import BUCKET, CONN_ID, S3Server, running_s3
 
+#: In a task's own folder: its staged rows and its checkpoint, as documented.
+STAGED = "_staged"
+CHECKPOINT = f"{STAGED}/checkpoint.json"
 #: Seconds after which what a killed process had already sent to S3 is stored.
 SETTLES = 0.1
 #: The share of the places for a stranger's file that have one.
@@ -29,9 +32,14 @@ OF_A_RUN = ("other.bin", "checkpoint.json")
 OF_A_TASK = (
     "README.md",
     "part-of-a-plan.ndjson",
+    "part-0a1b2c3d-00000.ndjson",
     "chunk-list.ndjson.gz",
-    "manifest.json.bak",
+    "manifest.json",
     ".notes.unfinished",
+    f"{STAGED}/notes.txt",
+    f"{STAGED}/chunk-00000.ndjson.gz",
+    f"{STAGED}/manifest.json.bak",
+    f"{STAGED}/.checkpoint.json.unfinished",
     "older/manifest.json",
     "older/part-00000.ndjson",
     "empty/",
@@ -186,16 +194,19 @@ class Shared:
 
     def own(self, scenario: Scenario) -> dict[str, str]:
         """Return the files of a run: name → digest."""
-        there = self.root.digests(scenario.own_folder)
+        folders = (scenario.own_folder, f"{scenario.own_folder}/{STAGED}")
         return {
             name: digest
-            for name, digest in there.items()
-            if name.rpartition("/")[0] == scenario.own_folder and name not in self.strangers
+            for name, digest in self.root.digests(scenario.own_folder).items()
+            if name.rstrip("/").rpartition("/")[0] in folders and name not in self.strangers
         }
 
     def content(self, scenario: Scenario) -> dict[str, bytes]:
         """Return the files of a run: name in its folder → content."""
-        return {name.rpartition("/")[2]: self.root.read(name) for name in sorted(self.own(scenario))}
+        return {
+            name.removeprefix(f"{scenario.own_folder}/"): b"" if name.endswith("/") else self.root.read(name)
+            for name in sorted(self.own(scenario))
+        }
 
     def keep(self, files: Mapping[str, str]) -> None:
         """

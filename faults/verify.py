@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.rows import Planned
+from faults.shared import CHECKPOINT
 from faults.state_store import FileStateStore
 
 #: Of a violation that many rows share, so many are named.
@@ -197,8 +198,7 @@ def remains(state_file: Path, files: Mapping[str, bytes]) -> Iterator[str]:
     left = [
         name
         for name, content in files.items()
-        if not name.startswith("part-")
-        and not (name == "checkpoint.json" and "finished" in json.loads(content))
+        if not name.startswith("part-") and not (name == CHECKPOINT and "finished" in json.loads(content))
     ]
     if left:
         yield f"in the task's folder there still is {_named(sorted(left))}"

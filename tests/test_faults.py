@@ -17,7 +17,7 @@ from faults import verify
 from faults.campaign import Campaign
 from faults.rows import Planned, planned
 from faults.scenarios import PLACES, Scenario, dags
-from faults.shared import AT_THE_TOP, LocalRoot, S3Root, Shared, shared_folder, strangers_of
+from faults.shared import AT_THE_TOP, STAGED, LocalRoot, S3Root, Shared, shared_folder, strangers_of
 from faults.state_store import FileStateStore
 from tests.s3_server import BUCKET
 
@@ -203,18 +203,18 @@ def test_counts_that_are_not_exact_are_seen(change: dict[str, Any], says: str) -
 def test_what_remains_after_success_is_seen(tmp_path: Path) -> None:
     state = FileStateStore(tmp_path / "state.json")
     finished = json.dumps({"finished": REPORT}).encode()
-    kept = {"part-0.ndjson": b"", "checkpoint.json": finished}
+    kept = {"part-0.ndjson": b"", "_staged/checkpoint.json": finished}
     assert list(verify.remains(tmp_path / "state.json", kept)) == []
     state.set("moengage_checkpoint", {})
     left = {
         **kept,
-        "checkpoint.json": b"{}",
-        "chunk-00000.ndjson.gz": b"",
+        "_staged/checkpoint.json": b"{}",
+        "_staged/chunk-00000.ndjson.gz": b"",
         ".part-0.ndjson.unfinished": b"",
     }
     assert list(verify.remains(tmp_path / "state.json", left)) == [
         "the state of the task still holds moengage_checkpoint",
-        "in the task's folder there still is .part-0.ndjson.unfinished, checkpoint.json, chunk-00000.ndjson.gz",
+        "in the task's folder there still is .part-0.ndjson.unfinished, _staged/checkpoint.json, _staged/chunk-00000.ndjson.gz",
     ]
     state.delete("moengage_checkpoint")
     assert state.get("moengage_checkpoint", "nothing") == "nothing"
@@ -250,14 +250,16 @@ def delete(shared: Shared, name: str) -> None:
 def test_files_of_strangers_lie_among_those_of_a_task_and_are_none_of_its_files(
     shared: Shared, run: Scenario
 ) -> None:
-    chance = Random(SEED)
+    chance = Random(1)
     names = strangers_of([run], chance)
-    assert {own(run, "part-of-a-plan.ndjson"), f"{run.dag_id}/keep.csv"} <= set(names)
+    assert {name.rpartition("/")[0] for name in names} >= {run.own_folder, own(run, STAGED)}
     shared.put_strangers(names, chance)
-    shared.root.put(own(run, "part-0.ndjson"), b"{}")
+    files = {"part-0.ndjson": b"[1]", f"{STAGED}/checkpoint.json": b"[2]"}
+    for name, content in files.items():
+        shared.root.put(own(run, name), content)
     assert shared.strangers >= {*AT_THE_TOP, *names}
-    assert set(shared.own(run)) == {own(run, "part-0.ndjson")}
-    assert shared.content(run) == {"part-0.ndjson": b"{}"}
+    assert set(shared.own(run)) == {own(run, name) for name in files}
+    assert shared.content(run) == files
     assert shared.touched() == []
 
 
@@ -283,7 +285,7 @@ def test_files_that_come_into_a_strangers_folder_are_no_violation(shared: Shared
     assert shared.touched() == []
 
 
-@pytest.mark.parametrize("name", ["part-0.ndjson", "chunk-00000.ndjson.gz"])
+@pytest.mark.parametrize("name", ["part-0.ndjson", "_staged/chunk-00000.ndjson.gz"])
 def test_a_file_of_a_run_that_another_one_touches_is_seen(shared: Shared, run: Scenario, name: str) -> None:
     there = own(run, name)
     shared.root.put(there, b"[1]")
