@@ -81,7 +81,11 @@ class Checkpoint:
         """Give it as JSON; it holds counts and reasons, and no value of any row."""
         return {
             **self.__dict__,
-            "tally": {**self.tally.__dict__, "reasons": dict(self.tally.reasons)},
+            "tally": {
+                **self.tally.__dict__,
+                "reasons": dict(self.tally.reasons),
+                "dropped": [[*dropped, count] for dropped, count in self.tally.dropped.items()],
+            },
             "done": [list(one) for one in self.done],
             "doubt": [list(one) for one in self.doubt],
             "parts": dict(self.parts),
@@ -98,5 +102,6 @@ class Checkpoint:
         """
         tally = dict(fields["tally"])
         tally["reasons"] = Counter(dict(tally["reasons"]))
+        tally["dropped"] = Counter({(name, reason): count for name, reason, count in tally["dropped"]})
         more = {"tally": Tally(**tally), "done": Ranges(fields["done"]), "doubt": Ranges(fields["doubt"])}
         return cls(**{**fields, **more})

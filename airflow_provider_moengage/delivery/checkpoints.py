@@ -21,7 +21,7 @@ from airflow_provider_moengage.delivery.folders import (
 log = logging.getLogger(__name__)
 
 #: Another number here is another form, or rows become something else: such a checkpoint is not gone on from.
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 #: Its key in Airflow's task state store.
 CHECKPOINT_KEY = "moengage_checkpoint"
 CHECKPOINT_FILE = "checkpoint.json"

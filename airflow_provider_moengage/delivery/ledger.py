@@ -6,9 +6,9 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_moengage.api.answers import Answer
 from airflow_provider_moengage.api.client import Exchange
@@ -18,14 +18,17 @@ from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.conversion import readable
 from airflow_provider_moengage.delivery.ranges import Ranges
 from airflow_provider_moengage.delivery.rejected import line_of
-from airflow_provider_moengage.delivery.stretches import Stretch, Tally
+from airflow_provider_moengage.delivery.stretches import Dropped, Stretch, Tally
 
 log = logging.getLogger(__name__)
+
+Reason = TypeVar("Reason", str, Dropped)
 
 #: Reasons a report names; the rest is counted together.
 MAX_REASONS = 20
 MAX_REASONS_COUNTED = 1_000
 OTHER_REASONS = "other reasons"
+OTHER_DROPPED: Dropped = ("other attributes", OTHER_REASONS)
 #: Refused rows that are named in the log, one line each.
 LOGGED_REFUSALS = 10
 #: Refusals of one type, without one success, after which the fault is not the rows'.
@@ -116,6 +119,11 @@ class Ledger:
         """Enter a row of which an earlier try may have sent ``events`` events."""
         with self._lock:
             self._stretch(position).doubtful[position] = events
+
+    def drop(self, position: int, dropped: Sequence[Dropped]) -> None:
+        """Enter the attributes that a row is sent without."""
+        with self._lock:
+            self._stretch(position).dropped[position] = dropped
 
     def begin(self, batch: Batch) -> None:
         """Enter that a batch is on its way; :meth:`settle` says what came of it."""
@@ -228,11 +236,9 @@ class Ledger:
         :param rejected_path: the folder with refused rows, where there are any.
         """
         total = self.total()
-        reasons = dict(total.reasons.most_common())
-        if len(reasons) > MAX_REASONS:
-            reasons.pop(OTHER_REASONS, None)
-            reasons = dict(list(reasons.items())[: MAX_REASONS - 1])
-            reasons[OTHER_REASONS] = total.rejected - sum(reasons.values())
+        dropped: dict[str, dict[str, int]] = {}
+        for (name, reason), count in _commonest(total.dropped, OTHER_DROPPED).items():
+            dropped.setdefault(name, {})[reason] = count
         return {
             "read": self.read,
             "accepted": total.accepted,
@@ -247,7 +253,8 @@ class Ledger:
             "duration_seconds": round(self.duration_seconds, 3),
             "source_exhausted": self.source_exhausted,
             "rejected_path": rejected_path,
-            "reasons": reasons,
+            "reasons": _commonest(total.reasons, OTHER_REASONS),
+            "dropped": dropped,
         }
 
     def _checkpoint(self, read: int, tally: Tally, done: Ranges, doubt: Ranges) -> Checkpoint:
@@ -292,8 +299,8 @@ class Ledger:
             self.mark, tally, lines = self._ahead.pop(self.mark)
             self._lines += lines
             self._finished.add(tally)
-            if len(self._finished.reasons) > MAX_REASONS_COUNTED:
-                self._finished.reasons = _gathered(self._finished.reasons)
+            self._finished.reasons = _gathered(self._finished.reasons, OTHER_REASONS)
+            self._finished.dropped = _gathered(self._finished.dropped, OTHER_DROPPED)
 
     def _doubt(self, batch: Batch) -> None:
         # Events count each, since a repeated event is a duplicate; several can stand in one row.
@@ -321,8 +328,18 @@ class Ledger:
         return self.read - total.accepted - self.valid - total.rejected
 
 
-def _gathered(reasons: Counter[str]) -> Counter[str]:
-    """Count all but the commonest reasons together: their number must not grow with the rows."""
+def _gathered(reasons: Counter[Reason], other: Reason) -> Counter[Reason]:
+    """Count all but the commonest together once there are too many: their number must not grow with the rows."""
+    if len(reasons) <= MAX_REASONS_COUNTED:
+        return reasons
     named = Counter(dict(reasons.most_common(MAX_REASONS_COUNTED // 2)))
-    named[OTHER_REASONS] = reasons.total() - named.total() + named[OTHER_REASONS]
+    named[other] = reasons.total() - named.total() + named[other]
     return named
+
+
+def _commonest(reasons: Counter[Reason], other: Reason) -> dict[Reason, int]:
+    """Return as many as a report names, the commonest first, and the rest together."""
+    if len(reasons) <= MAX_REASONS:
+        return dict(reasons.most_common())
+    named = [(reason, count) for reason, count in reasons.most_common() if reason != other][: MAX_REASONS - 1]
+    return {**dict(named), other: reasons.total() - sum(count for _, count in named)}

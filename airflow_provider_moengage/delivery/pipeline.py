@@ -248,6 +248,9 @@ class Delivery:
         try:
             item = self._mapping.item(row, self._watch)
             content, user, form = item
+            if self._watch.dropped:
+                dropped, self._watch.dropped = self._watch.dropped, []
+                self._ledger.drop(position, dropped)
             doubtful = position < self._doubt_until and position in self._ledger.doubt
             if doubtful and not self._operation.repeatable:
                 self._ledger.may_have_been_sent(position, form.events or 1)

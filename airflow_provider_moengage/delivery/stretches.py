@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 #: Rows from which a stretch ends with the next request: a crash costs about so many rows sent again.
 STRETCH_ROWS = 500
+#: An attribute that a row is sent without, and the reason.
+Dropped = tuple[str, str]
 
 
 @dataclass
@@ -19,6 +22,7 @@ class Tally:
     :param missing: accepted rows that MoEngage had nothing to do for.
     :param unknown: rows, of events: events, of which at least one request got no answer.
     :param reasons: reason → rows refused for it.
+    :param dropped: attribute and reason → rows sent without that attribute.
     """
 
     accepted: int = 0
@@ -26,6 +30,7 @@ class Tally:
     missing: int = 0
     unknown: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[Dropped] = field(default_factory=Counter)
 
     @property
     def settled(self) -> int:
@@ -39,6 +44,7 @@ class Tally:
         self.missing += other.missing
         self.unknown += other.unknown
         self.reasons.update(other.reasons)
+        self.dropped.update(other.dropped)
 
 
 class Stretch:
@@ -60,6 +66,8 @@ class Stretch:
         self.rejected: dict[int, tuple[str, bytes | None]] = {}
         #: Position → events in the row, or 1: rows of which a request got no answer.
         self.doubtful: dict[int, int] = {}
+        #: Position → the attributes that its row is sent without.
+        self.dropped: dict[int, Sequence[Dropped]] = {}
         #: Rows that need nothing: settled by an earlier try, or the repetition of another row.
         self.passed_over: set[int] = set()
 
@@ -101,4 +109,10 @@ class Stretch:
                 events for position, events in doubtful if not settled_only or self.is_settled(position)
             ),
             reasons=Counter(reason for reason, _ in self.rejected.values()),
+            dropped=Counter(
+                one
+                for position, dropped in self.dropped.items()
+                if position in self.accepted or position in self.passed_over
+                for one in dropped
+            ),
         )

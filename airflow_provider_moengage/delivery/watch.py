@@ -10,6 +10,7 @@ from typing import Any
 from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES
 from airflow_provider_moengage.api.records import UnsetRule
 from airflow_provider_moengage.api.values import is_documented_date
+from airflow_provider_moengage.delivery.stretches import Dropped
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ class Watch:
 
     def __init__(self, *, learn_types: bool = False) -> None:
         self.learns_types = learn_types
+        #: Attributes that the row is sent without which is looked at now.
+        self.dropped: list[Dropped] = []
         self._latest: dict[str, int] = {}
         self._warned_of_many = False
         self._warned_of_create_only = False

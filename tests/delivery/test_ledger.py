@@ -15,6 +15,7 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.delivery import rejected
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Form
+from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.journal import Journal
 from airflow_provider_moengage.delivery.ledger import Ledger
 from airflow_provider_moengage.delivery.rejected import RejectedParts, line_of
@@ -27,6 +28,11 @@ def batch(position: int = 0) -> Batch:
     batch = Batch()
     batch.add(b"", "", Form({"users": 1}), position, {})
     return batch
+
+
+def accept(ledger: Ledger, *positions: int) -> None:
+    for position in positions:
+        ledger.settle(batch(position), Exchange(ACCEPTED, 1, False))
 
 
 @given(
@@ -170,3 +176,37 @@ def test_parts_of_an_earlier_try_are_cut_to_the_lines_that_are_known(tmp_path):
     lines = [line for path in tmp_path.iterdir() for line in path.read_text().splitlines()]
     assert sorted(json.loads(line)["position"] for line in lines) == [0, 1, 2, 3]
     assert sum(second.written.values()) == 4
+
+
+def test_attributes_that_rows_are_sent_without_are_counted_with_the_rows_that_were_sent():
+    ledger = Ledger()
+    ledger.read = 4
+    too_long, reserved = ("bio", "too long"), ("status", "reserved")
+    for position, dropped in enumerate([(too_long,), (too_long, reserved), (reserved,), (too_long,)]):
+        ledger.drop(position, dropped)
+    accept(ledger, 0, 1)
+    ledger.refuse(Entry(2, {}), MoEngageRecordInvalid("code", "refused by MoEngage"))
+    assert ledger.report(0.0)["dropped"] == {"bio": {"too long": 2}, "status": {"reserved": 1}}
+
+
+def test_a_checkpoint_keeps_what_rows_were_sent_without():
+    ledger = Ledger()
+    ledger.read = 2
+    ledger.drop(0, [("bio", "too long")])
+    accept(ledger, 0, 1)
+    ledger.end_stretch(2)
+    saved = json.loads(json.dumps(ledger.last_state()[0].to_json()))
+    assert Ledger(Checkpoint.from_json(saved)).report(0.0)["dropped"] == {"bio": {"too long": 1}}
+
+
+def test_a_report_names_twenty_attributes_and_counts_the_rest_together():
+    ledger = Ledger()
+    ledger.read = 3000
+    for position in range(3000):
+        ledger.drop(position, [(f"name-{position}", "too long"), ("bio", "too long")])
+    accept(ledger, *range(3000))
+    ledger.end_stretch(3000)
+    dropped = ledger.report(0.0)["dropped"]
+    assert dropped["bio"] == {"too long": 3000}
+    assert dropped["other attributes"] == {"other reasons": 3000 - 18}
+    assert sum(len(reasons) for reasons in dropped.values()) == 20
