@@ -65,7 +65,8 @@ def _say(result: Result) -> None:
     word = f"{len(result.violations)} VIOLATIONS" if result.violations else "kept"
     print(
         f"{result.scenario}: {result.kills.total()} kills ({result.late} after the report), "
-        f"{result.outages} outages, {result.tries} tries, {result.deferrals} deferrals, {result.seconds:.0f} s: {word}",
+        f"{result.outages} outages, {result.tries} tries, {result.deferrals} deferrals, "
+        f"{result.seconds:.0f} s: {word}",
         flush=True,
     )
 

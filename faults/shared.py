@@ -224,7 +224,7 @@ class Shared:
                 self._kept.pop(name, None)
 
     def touched(self) -> list[str]:
-        """Say which files that had to stay did not; each is told once."""
+        """Return which files that had to stay did not; each is told once."""
         with self._lock:
             there = self.root.digests()
             wrong = {name for name, digest in self._kept.items() if there.get(name) != digest}

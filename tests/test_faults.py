@@ -23,16 +23,18 @@ from tests.s3_server import BUCKET
 
 
 def short_dags() -> list[list[Scenario]]:
-    """Return the six ways that rows go, each once but for one that two runs go at once; some at once, one of them on S3."""
+    """Return the six ways that rows go, some at once: of one of them two runs of a DAG, and one on S3."""
     # The first twelve DAGs have every source with users and with events, single and in bulk.
-    firsts = [dag[0] for dag in islice(dags(seed=7, rows=2_000), 12)]
     runs = [
-        replace(first, map_index=-1, place="local", rows=2_000, kills=2, deferrable=False) for first in firsts
+        replace(first, map_index=-1, place="local", rows=1_500, kills=2, deferrable=False)
+        for first, *_ in islice(dags(seed=7, rows=10), 12)
     ]
-    on_s3 = [replace(runs[number], place="s3") for number in (10,)]
-    # Both keep their checkpoint, staged and refused rows in the shared folder.
-    two_runs = [replace(runs[1], run=run, seed=f"7/{run}", state_store=False) for run in range(2)]
-    return [two_runs, [runs[0], runs[9]], [runs[2], runs[5]], [*on_s3]]
+    two_runs = [replace(runs[7], run=run, seed=f"7/{run}", state_store=False) for run in range(2)]
+    return [
+        [*two_runs, runs[0], runs[9]],
+        [runs[2], runs[11]],
+        [replace(runs[4], place="s3", state_store=False)],
+    ]
 
 
 def test_nothing_is_lost_or_touched_and_counts_are_exact_however_often_tasks_are_killed() -> None:
@@ -41,17 +43,15 @@ def test_nothing_is_lost_or_touched_and_counts_are_exact_however_often_tasks_are
     assert {(run.source, run.kind) for run in runs} == {
         (source, kind) for source in ("list", "sql", "file") for kind in ("users", "events")
     }
+    assert len({run.dag_id for run in runs}) == len({run.own_folder for run in runs}) - 1 == 6
     campaign = Campaign(iter(chosen), kills=1_000)
     done = campaign()
     assert [violation for result in done for violation in result.violations] == []
     assert len(done) == len(runs)
     assert sum(result.kills.total() for result in done) >= len(runs)
     # Rows that were given up are not looked for.
-    assert all(result.found.rows > 1_000 for result in done)
-    assert {place: len(shared.strangers) > 3 for place, shared in campaign.shared.items()} == {
-        "local": True,
-        "s3": True,
-    }
+    assert all(result.found.rows > 750 for result in done)
+    assert set(campaign.shared) == set(PLACES)
 
 
 #: Three good rows of two customers, and one that has to be refused.
