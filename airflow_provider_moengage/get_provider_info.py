@@ -109,7 +109,15 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "s3://lake_conn@lake/moengage/staged",
                         "default": None,
-                    }
+                    },
+                    "max_line_bytes": {
+                        "description": "The bytes that a line of a file may have, and a CSV record and an element of a "
+                        "JSON array; what is longer is rejected, so that no file can fill the memory of a worker.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "50000000",
+                        "default": "10000000",
+                    },
                 },
             }
         },

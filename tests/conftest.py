@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.dag_runs import migrated_database, run_dag
+from tests.mariadb import mariadb_server
 from tests.postgres import postgres_server
 from tests.redis_server import own_redis_server, redis_server
 from tests.s3_server import lake, s3_server
@@ -18,6 +19,7 @@ from tests.watching import leaks, pytest_runtest_makereport, watched_suite
 __all__ = [
     "lake",
     "leaks",
+    "mariadb_server",
     "migrated_database",
     "own_redis_server",
     "postgres_server",

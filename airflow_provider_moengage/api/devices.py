@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import MAX_VALUE_LENGTH, check_customer_id
-from airflow_provider_moengage.api.records import Record, serialised
+from airflow_provider_moengage.api.reasons import FieldRule
+from airflow_provider_moengage.api.records import Record, serialised, terms_of
 
 
 class DeviceAttributes(Record):
@@ -18,6 +19,7 @@ class DeviceAttributes(Record):
     push_id: str
     model: str | None = None
     moe_push_opted: Literal["True", "False"] | None = None
+    moe_push_provisional_opted: str | None = None
     app_version: str | None = None
     os_version: str | None = None
     moe_gaid: str | None = None
@@ -26,7 +28,7 @@ class DeviceAttributes(Record):
     @field_validator("push_id")
     @classmethod
     def _push_id_is_one(cls, push_id: str) -> str:
-        return _present("push_id", push_id)
+        return _present(push_id)
 
 
 class Device(Record):
@@ -39,13 +41,13 @@ class Device(Record):
 
     @field_validator("customer_id", mode="plain")
     @classmethod
-    def _customer_id_is_taken(cls, customer_id: Any) -> str:
-        return check_customer_id(customer_id)
+    def _customer_id_is_taken(cls, customer_id: Any, info: ValidationInfo) -> str:
+        return check_customer_id(customer_id, terms_of(info).called("customer_id"))
 
     @field_validator("device_id")
     @classmethod
     def _device_id_is_one(cls, device_id: str) -> str:
-        return _present("device_id", device_id)
+        return _present(device_id)
 
     @property
     def user(self) -> str:
@@ -76,12 +78,12 @@ class OptOut(Record):
     @field_validator("user_identifier_type")
     @classmethod
     def _type_is_one(cls, kind: str) -> str:
-        return _present("user_identifier_type", kind)
+        return _present(kind)
 
     @field_validator("user_identifier_value", mode="plain")
     @classmethod
-    def _identifier_is_taken(cls, identifier: Any) -> str:
-        return check_customer_id(identifier)
+    def _identifier_is_taken(cls, identifier: Any, info: ValidationInfo) -> str:
+        return check_customer_id(identifier, terms_of(info).called("user_identifier_value"))
 
     @field_validator("device_identifiers")
     @classmethod
@@ -107,9 +109,9 @@ class OptOut(Record):
 DEVICE_IDENTIFIERS = frozenset({"unique_id", "device_unique_id", "push_id", "moe_gaid"})
 
 
-def _present(name: str, value: str) -> str:
+def _present(value: str) -> str:
     if not value.strip():
-        raise MoEngageRecordInvalid("device_field", f"{name} is missing")
+        raise FieldRule("device_field", "is missing")
     if len(value) > MAX_VALUE_LENGTH:
-        raise MoEngageRecordInvalid("device_field", f"{name} has over {MAX_VALUE_LENGTH} characters")
+        raise FieldRule("device_field", f"has over {MAX_VALUE_LENGTH} characters")
     return value

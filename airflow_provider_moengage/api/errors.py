@@ -9,12 +9,14 @@ What MoEngage, the network and the documented rules can say, as one tree.
     ├── MoEngageStopped               the run was told to stop before the request was sent
     │   └── MoEngageWindowSpent       the rate window is spent, and its reset is further off than one will wait
     ├── MoEngageStagedRowsDamaged     staged rows are not what was written
+    ├── MoEngageUnreadableValue       the database's driver cannot hand over a value
     ├── MoEngageUnsafeRestart         events may have been sent by an earlier try that cannot be gone on from
     ├── MoEngageRetryableError        worth trying again
     │   ├── MoEngageNetworkError      no answer came
     │   ├── MoEngageServerError       408, 5xx
     │   ├── MoEngageRateLimited       429; raised after five whole windows without one unit granted
-    │   └── MoEngageStorageError      the place of the checkpoint or of the staged rows does not answer
+    │   ├── MoEngageStorageError      the place of the checkpoint or of the staged rows does not answer
+    │   └── MoEngageFileUnreadable    a file of rows cannot be read on
     ├── MoEngageRecordRefused         400: this record, not the next
     │   └── MoEngagePayloadTooLarge   413
     └── MoEngageRequestRefused        no record would fare better: the run stops
@@ -106,6 +108,10 @@ class MoEngageStagedRowsDamaged(MoEngageError):
     """Staged rows are missing or are not what was written; no retry brings them back."""
 
 
+class MoEngageUnreadableValue(MoEngageError):
+    """A query gives a value that the database's driver has no place for in Python; every retry would meet it again."""
+
+
 class MoEngageUnsafeRestart(MoEngageError):
     """Events may have been sent by an earlier try that cannot be gone on from; sent again, they are there twice."""
 
@@ -139,6 +145,10 @@ class MoEngageRateLimited(MoEngageRetryableError):
 
 class MoEngageStorageError(MoEngageRetryableError):
     """The place where a checkpoint or staged rows are kept does not answer."""
+
+
+class MoEngageFileUnreadable(MoEngageRetryableError):
+    """A file of rows cannot be opened or read on; the text names it. Perhaps it is still being written."""
 
 
 class MoEngageRecordRefused(MoEngageError):

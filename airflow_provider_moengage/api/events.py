@@ -15,18 +15,21 @@ from typing import Any, Literal
 from pydantic import ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
+from airflow_provider_moengage.api.epoch import is_calendar_number, number_of, whole_seconds
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import check_customer_id, event_name_fault
-from airflow_provider_moengage.api.records import NO_TERMS, Record, identifier_in, serialised
+from airflow_provider_moengage.api.names import check_customer_id, event_name_fault, event_name_rule
+from airflow_provider_moengage.api.reasons import FieldRule
+from airflow_provider_moengage.api.records import Record, identifier_in, serialised, terms_of
 from airflow_provider_moengage.api.values import check_value
 
 MAX_EVENT_ATTRIBUTES = 100
+#: A flat row is one action: where it has its name, and its time.
+NAME_OF_A_FLAT_ROW = "actions[0].action"
+TIME_OF_A_FLAT_ROW = "actions[0].current_time"
 #: Seconds; an offset beyond fifteen hours is none.
 MAX_TIMEZONE_OFFSET = 54_000
 #: Seconds by which an event may lie ahead of this machine's clock; MoEngage does not accept future events.
 FUTURE_GRACE = 60
-#: A time above this is in milliseconds: in seconds it would lie in the year 5138.
-MILLISECONDS_FROM = 100_000_000_000
 
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}:\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 
@@ -56,7 +59,9 @@ class Action(Record):
     @field_validator("action")
     @classmethod
     def _action_is_taken(cls, action: str) -> str:
-        _check_name(action)
+        rule = event_name_rule(action)
+        if rule is not None:
+            raise FieldRule("event_name", rule)
         return action
 
     @field_validator("attributes")
@@ -66,9 +71,11 @@ class Action(Record):
             raise MoEngageRecordInvalid(
                 "event_attributes", f"the event has more than {MAX_EVENT_ATTRIBUTES} attributes"
             )
-        terms = info.context or NO_TERMS
+        terms = terms_of(info)
         for name, value in attributes.items():
-            _check_name(name)
+            fault = event_name_fault(name)
+            if fault:
+                raise MoEngageRecordInvalid(*fault)
             check_value(name, value, as_text=name in terms.texts)
         return attributes
 
@@ -85,16 +92,20 @@ class Action(Record):
     @field_validator("user_time", "current_time", mode="before")
     @classmethod
     def _time_in_seconds(cls, value: Any, info: ValidationInfo) -> int | None:
-        return None if value is None else epoch_seconds(str(info.field_name), value)
+        if value is None:
+            return None
+        field = str(info.field_name)
+        return epoch_seconds(terms_of(info).called(f"actions[0].{field}", field), value)
 
     @model_validator(mode="after")
-    def _has_happened(self) -> Self:
+    def _has_happened(self, info: ValidationInfo) -> Self:
         moment = self.current_time
         if moment is None and self.user_time is not None:
             moment = self.user_time - (self.user_timezone_offset or 0)
         if moment is not None and moment > time.time() + FUTURE_GRACE:
+            called = terms_of(info).called(TIME_OF_A_FLAT_ROW, "the event")
             raise MoEngageRecordInvalid(
-                "future_event", "the event lies in the future, which MoEngage does not accept"
+                "future_event", f"{called} lies in the future, which MoEngage does not accept"
             )
         if self.moe_os_type is not None and self.platform != "TV":
             raise MoEngageRecordInvalid("moe_os_type", "moe_os_type goes with the platform TV only")
@@ -120,18 +131,20 @@ class Event(Record):
     """
     One customer's actions, in their order.
 
-    :param user_identifiers: in place of ``customer_id``, in Identity Resolution workspaces.
+    :param user_identifiers: in place of ``customer_id`` or with it, in Identity Resolution workspaces.
+    :param update_existing_only: no user is created for an unknown id.
     """
 
     type: Literal["event"] = "event"
     user_identifiers: dict[str, str] | None = None
     customer_id: str | None = None
     device_id: str | None = None
+    update_existing_only: bool = False
     actions: list[Action]
 
     @model_validator(mode="after")
     def _user_is_known(self, info: ValidationInfo) -> Self:
-        terms = info.context or NO_TERMS
+        terms = terms_of(info)
         unknown = sorted(set(self.user_identifiers or ()) - terms.identifiers)
         if unknown:
             raise MoEngageRecordInvalid(
@@ -139,7 +152,7 @@ class Event(Record):
                 f"{unknown[0]!r} is none of the workspace's identifiers, which identifiers= names",
             )
         if self.customer_id is not None or not identifier_in(self.user_identifiers or {}, terms.identifiers):
-            check_customer_id(self.customer_id)
+            check_customer_id(self.customer_id, terms.called("customer_id"))
         if not self.actions:
             raise MoEngageRecordInvalid("event_without_action", "the event has no action")
         return self
@@ -156,6 +169,8 @@ class Event(Record):
             for name in ("type", "customer_id", "user_identifiers", "device_id")
             if (value := getattr(self, name)) is not None
         }
+        if self.update_existing_only:
+            whose = {**whose, "update_existing_only": True}
         return serialised(whose)[:-1] + b',"actions":['
 
     def actions_json(self) -> bytes:
@@ -169,15 +184,17 @@ class Event(Record):
 
 def epoch_seconds(name: str, value: object) -> int:
     """
-    Bring a time as MoEngage documents it to seconds since the epoch; milliseconds are tolerated and never sent.
+    Bring a time as MoEngage documents it to seconds since the epoch.
+
+    Milli-, micro- and nanoseconds are tolerated and never sent; by their size no two can be confused.
 
     :raises MoEngageRecordInvalid: it is no time.
     """
-    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-    if isinstance(value, str) and value.strip().isdecimal():
-        number = int(value)
-    if number is not None and 0 <= number < MILLISECONDS_FROM * 1_000:
-        return int(number / 1_000) if number >= MILLISECONDS_FROM else int(number)
+    number = number_of(value)
+    if number is not None and number >= 0 and not is_calendar_number(number):
+        seconds = whole_seconds(number)
+        if seconds is not None:
+            return seconds
     match = _ISO.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is not None:
         day, moment, offset = match.groups()
@@ -197,9 +214,3 @@ def epoch_seconds(name: str, value: object) -> int:
         f"{name} has a value of type {type(value).__name__} that is no time; use seconds since the epoch or "
         "ISO 8601",
     )
-
-
-def _check_name(name: str) -> None:
-    fault = event_name_fault(name)
-    if fault:
-        raise MoEngageRecordInvalid(*fault)

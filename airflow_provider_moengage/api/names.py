@@ -106,46 +106,48 @@ def unset_fault(name: object) -> tuple[str, str] | None:
 
 @lru_cache(maxsize=4096)
 def event_name_fault(name: object) -> tuple[str, str] | None:
-    """Tell why an event or an event's attribute must not have this name; like :func:`name_fault`."""
+    """Tell why an event's attribute must not have this name; like :func:`name_fault`."""
     if not isinstance(name, str) or not name.strip():
-        return "event_name", "an event or one of its attributes has an empty name"
+        return "event_name", "an attribute of the event has an empty name"
+    rule = event_name_rule(name)
+    return None if rule is None else ("event_name", f"attribute {name[:40]!r} {rule}")
+
+
+def event_name_rule(name: str) -> str | None:
+    """Return what is wrong with the name of an event or of its attribute, as what is said of it; None: nothing."""
+    if not name.strip():
+        return "is empty"
     if name.casefold().startswith(SYSTEM_PREFIX):
-        return (
-            "event_name",
-            f"{name[:40]!r} begins with {SYSTEM_PREFIX!r}, MoEngage's own prefix; give it another name",
-        )
+        return f"begins with {SYSTEM_PREFIX!r}, MoEngage's own prefix; give it another name"
     if len(name) > MAX_NAME_LENGTH:
-        return (
-            "event_name",
-            f"{name[:40]!r}… is a name over {MAX_NAME_LENGTH} characters, which MoEngage would cut",
-        )
+        return f"is a name over {MAX_NAME_LENGTH} characters, which MoEngage would cut"
     return None
 
 
-def check_customer_id(customer_id: object) -> str:
+def check_customer_id(customer_id: object, called: str = "customer_id") -> str:
     """
     Check an id that is a string already.
 
+    :param called: what a reason calls the id.
     :raises MoEngageRecordInvalid: MoEngage would not process a user of this id, or would cut it.
     """
     if customer_id is None or customer_id == "":
-        raise MoEngageRecordInvalid("customer_id_missing", "customer_id is missing")
+        raise MoEngageRecordInvalid("customer_id_missing", f"{called} is missing")
     if not isinstance(customer_id, str):
         raise MoEngageRecordInvalid(
-            "customer_id_type", f"customer_id is of type {type(customer_id).__name__}; it must be a string"
+            "customer_id_type", f"{called} is of type {type(customer_id).__name__}; it must be a string"
         )
-    if customer_id.strip().casefold() in BLOCKED_CUSTOMER_IDS:
+    stripped = customer_id.strip()
+    if stripped.casefold() in BLOCKED_CUSTOMER_IDS:
         raise MoEngageRecordInvalid(
             "blocked_customer_id",
-            "customer_id is one of the words that MoEngage blocks, such as 'unknown' or 'null'",
+            f"{called} is one of the words that MoEngage blocks, such as 'unknown' or 'null'",
         )
-    if len(customer_id.strip()) < 2:
-        raise MoEngageRecordInvalid(
-            "customer_id_length", "customer_id has one character; it needs two or more"
-        )
+    if len(stripped) < 2:
+        raise MoEngageRecordInvalid("customer_id_length", f"{called} has one character; it needs two or more")
     if len(customer_id) > MAX_VALUE_LENGTH:
         raise MoEngageRecordInvalid(
             "customer_id_length",
-            f"customer_id has over {MAX_VALUE_LENGTH} characters, which MoEngage would cut",
+            f"{called} has over {MAX_VALUE_LENGTH} characters, which MoEngage would cut",
         )
     return customer_id

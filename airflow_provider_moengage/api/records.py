@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
@@ -18,6 +19,7 @@ from typing_extensions import Self
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import check_customer_id, unset_fault
+from airflow_provider_moengage.api.reasons import code_and_reason
 from airflow_provider_moengage.api.values import check_attributes
 
 
@@ -29,13 +31,25 @@ class Terms:
     :param texts: names of attributes that are known to be texts, even where they begin like a date.
     :param identifiers: the active identifiers of an Identity Resolution workspace: with one of them among the
         attributes, a user needs no customer_id.
+    :param names: what reasons call a field that a column of another name holds, by its path in the record.
     """
 
     texts: frozenset[str] = frozenset()
     identifiers: frozenset[str] = frozenset()
+    names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+    def called(self, path: str, otherwise: str | None = None) -> str:
+        """Return what reasons call a field."""
+        return self.names.get(path, otherwise or path)
 
 
 NO_TERMS = Terms()
+
+
+def terms_of(info: ValidationInfo) -> Terms:
+    """Return the terms that a record is checked against."""
+    terms: Terms = info.context or NO_TERMS
+    return terms
 
 
 class Record(BaseModel):
@@ -56,10 +70,9 @@ class Record(BaseModel):
             # alone.
             return cls.model_validate(fields, context=terms)
         except ValidationError as error:
-            # include_input=False: a reason never holds a value.
-            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-            where = ".".join(str(step) for step in first["loc"])
-            raise MoEngageRecordInvalid(f"record_{first['type']}", f"{where}: {first['msg']}") from None
+            raise MoEngageRecordInvalid(
+                *code_and_reason(error.errors(include_url=False)[0], terms.names)
+            ) from None
 
 
 class UnsetRule(Record):
@@ -120,14 +133,13 @@ class User(Record):
     @field_validator("attributes")
     @classmethod
     def _attributes_are_taken(cls, attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        terms = info.context or NO_TERMS
-        check_attributes(attributes, terms.texts)
+        check_attributes(attributes, terms_of(info).texts)
         return attributes
 
     @field_validator("customer_id", mode="plain")
     @classmethod
     def _customer_id_is_taken(cls, customer_id: Any, info: ValidationInfo) -> str | None:
-        return check_user_id(customer_id, info.data.get("attributes", {}), info.context or NO_TERMS)
+        return check_user_id(customer_id, info.data.get("attributes", {}), terms_of(info))
 
     def to_json(self) -> bytes:
         """
@@ -146,16 +158,17 @@ class Identifier(Record):
     """
     One user that Get User is asked for.
 
-    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id.
+    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id, which another edition of the documentation
+        calls ``moengage_id``.
     """
 
-    identifier_type: Literal["customer_id", "id"] = "customer_id"
+    identifier_type: Literal["customer_id", "id", "moengage_id"] = "customer_id"
     identifier: str
 
     @field_validator("identifier", mode="plain")
     @classmethod
-    def _identifier_is_taken(cls, identifier: Any) -> str:
-        return check_customer_id(identifier)
+    def _identifier_is_taken(cls, identifier: Any, info: ValidationInfo) -> str:
+        return _checked_id(identifier, info)
 
     def to_json(self) -> bytes:
         """Serialise as MoEngage documents it."""
@@ -175,8 +188,8 @@ class MergePair(Record):
 
     @field_validator("merged_user", "retained_user", mode="plain")
     @classmethod
-    def _id_is_taken(cls, customer_id: Any) -> str:
-        return check_customer_id(customer_id)
+    def _id_is_taken(cls, customer_id: Any, info: ValidationInfo) -> str:
+        return _checked_id(customer_id, info)
 
     def to_json(self) -> bytes:
         """Serialise as MoEngage documents it."""
@@ -195,12 +208,16 @@ class Deletion(Record):
 
     @field_validator("identity_value", mode="plain")
     @classmethod
-    def _id_is_taken(cls, customer_id: Any) -> str:
-        return check_customer_id(customer_id)
+    def _id_is_taken(cls, customer_id: Any, info: ValidationInfo) -> str:
+        return _checked_id(customer_id, info)
 
     def to_json(self) -> bytes:
         """Serialise as MoEngage documents it."""
         return serialised({"identity_type": self.identity_type, "identity_value": self.identity_value})
+
+
+def _checked_id(customer_id: object, info: ValidationInfo) -> str:
+    return check_customer_id(customer_id, terms_of(info).called(str(info.field_name)))
 
 
 def user_json(
@@ -235,7 +252,7 @@ def check_user_id(customer_id: object, attributes: Mapping[str, Any], terms: Ter
     """
     if customer_id is None and identifier_in(attributes, terms.identifiers):
         return None
-    return check_customer_id(customer_id)
+    return check_customer_id(customer_id, terms.called("customer_id"))
 
 
 def identifier_in(values: Mapping[str, Any], identifiers: frozenset[str]) -> bool:

@@ -8,92 +8,91 @@ is of a wrong type, so everything is checked here. Sources: Track User ("attribu
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
 from math import isfinite
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, SchemaValidator, core_schema, to_json
+from pydantic_core import PydanticSerializationError, to_json
 
+from airflow_provider_moengage.api.date_texts import SHORTEST_DATE, is_documented_date, is_undocumented_date
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES, MAX_VALUE_LENGTH, name_fault
 
-#: Shorter texts cannot begin like a date, nor be too long.
-DATE_LENGTH = 10
 MAX_ARRAY_ELEMENTS = 50
+MAX_ARRAY_OBJECTS = 100
 MAX_OBJECT_BYTES = 25_000
 MAX_OBJECT_KEYS = 100
 MAX_OBJECT_LEVELS = 2
+MAX_KEY_LENGTH = 200
+FORBIDDEN_IN_KEYS = "$.%#"
+#: Objects are not taken under these names. Sources: Track User, OpenAPI document ("attributes"), Data API overview.
+STANDARD_NAMES = CREATE_ONLY_NAMES | frozenset(
+    {
+        "name", "first_name", "last_name", "email", "age", "gender", "mobile", "source", "created_time", "last_seen",
+        "transactions", "revenue", "moe_unsubscribe",
+        "u_n", "u_fn", "u_ln", "u_gd", "u_em", "u_mb", "uid", "u_bd", "moe_wa_subscription", "moe_em_unsub_categories",
+        "push_preference", "moe_sub_w", "moe_spam", "moe_hard_bounce", "moe_sms_subscription",
+        "moe_email_optin_status",
+    }
+)  # fmt: skip
 ARRAY_OPERATORS = ("addValueToArrayField", "removeValueFromArrayField")
 PLATFORMS = ("ANDROID", "iOS", "web")
-
-_LOOKS_LIKE_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_DOCUMENTED_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ)?", re.ASCII)
 
 
 def check_value(name: str, value: object, *, as_text: bool = False) -> None:
     """
     Check one attribute's value.
 
-    :param as_text: the value is known to be a text, even where it begins like a date.
+    :param as_text: the texts in it are known to be texts, even where they look like dates.
     :raises MoEngageRecordInvalid: MoEngage would drop or bend it; the reason names the rule, the attribute
         and the value's type.
     """
     kind = type(value)
-    if kind is str:
-        if len(value) >= DATE_LENGTH:  # type: ignore[arg-type]
-            _check_text(name, value, as_text)  # type: ignore[arg-type]
-    elif kind is bool:
-        return
-    elif kind is int or kind is float:
-        _check_number(name, value)  # type: ignore[arg-type]
-    elif kind is list:
-        _check_array(name, value, as_text)  # type: ignore[arg-type]
+    if kind is list:
+        _check_array(name, "", value, as_text, level=0)  # type: ignore[arg-type]
     elif kind is dict:
-        _check_object(name, value)  # type: ignore[arg-type]
+        _check_object(name, "", value, as_text, level=1)  # type: ignore[arg-type]
     else:
-        raise _wrong_type(name, value)
+        _check_scalar(name, "", value, as_text)
+
+
+def _check_scalar(name: str, path: str, value: object, as_text: bool) -> None:
+    """
+    Check a value that holds no others.
+
+    :param path: where it lies in the attribute, as ``.key``.
+    """
+    kind = type(value)
+    if kind is str:
+        if len(value) >= SHORTEST_DATE:  # type: ignore[arg-type]
+            _check_text(name, path, value, as_text)  # type: ignore[arg-type]
+    elif kind is int or kind is float:
+        _check_number(name + path, value)  # type: ignore[arg-type]
+    elif kind is not bool:
+        raise _wrong_type(name + path, value)
 
 
 def _wrong_type(name: str, value: object) -> MoEngageRecordInvalid:
     return MoEngageRecordInvalid(
         "value_type",
         f"attribute {name!r} has a value of type {type(value).__name__}; MoEngage takes strings, numbers, booleans, "
-        "datetimes, arrays of one of these, and objects",
+        "datetimes, objects, and arrays of one of these",
     )
 
 
-def _check_text(name: str, value: str, as_text: bool) -> None:
+def _check_text(name: str, path: str, value: str, as_text: bool) -> None:
     if len(value) > MAX_VALUE_LENGTH:
         raise MoEngageRecordInvalid(
             "value_length",
-            f"attribute {name!r} has a string over {MAX_VALUE_LENGTH} characters, which MoEngage would cut or drop",
+            f"attribute {name + path!r} has a string over {MAX_VALUE_LENGTH} characters, which MoEngage would cut or drop",
         )
-    # The dashes are looked for first: most texts are no dates.
-    if (
-        value[4] == value[7] == "-"
-        and not as_text
-        and not is_documented_date(value)
-        and _LOOKS_LIKE_DATE.match(value)
-    ):
+    if not as_text and is_undocumented_date(value):
         raise MoEngageRecordInvalid(
             "date_format",
-            f"attribute {name!r} has a string that begins like a date but is no valid YYYY-MM-DDTHH:mm:ssZ or "
-            f"YYYY-MM-DD, so MoEngage would store it as text; types={{{name!r}: 'datetime'}} converts it, 'string' "
-            "lets it pass",
+            f"attribute {name + path!r} has a string that looks like a date but is no valid YYYY-MM-DDTHH:mm:ssZ or "
+            f"YYYY-MM-DD, so MoEngage would store it as text; types={{{name!r}: 'datetime'}} converts YYYY-MM-DD with "
+            "a time, 'datetime:%d/%m/%Y %H:%M' and 'date:%d/%m/%Y' other forms, 'string' lets it pass",
         )
-
-
-def is_documented_date(text: str) -> bool:
-    """Whether MoEngage recognises this text as a datetime: one of its two forms, and a day that exists."""
-    if not _DOCUMENTED_DATE.fullmatch(text):
-        return False
-    try:
-        date.fromisoformat(text[:10])
-    except ValueError:
-        return False
-    return True
 
 
 def _check_number(name: str, value: float) -> None:
@@ -107,32 +106,44 @@ def _check_number(name: str, value: float) -> None:
         raise MoEngageRecordInvalid("value_type", f"attribute {name!r} has a number that is not finite")
 
 
-def _check_array(name: str, value: list[Any], as_text: bool) -> None:
+def _check_array(name: str, path: str, value: list[Any], as_text: bool, level: int) -> int:
+    """Check an array, and return how many keys its objects have."""
+    where = name + path
+    if value and all(type(element) is dict for element in value):
+        if len(value) > MAX_ARRAY_OBJECTS:
+            raise MoEngageRecordInvalid(
+                "array_length", f"attribute {where!r} has an array over {MAX_ARRAY_OBJECTS} objects"
+            )
+        return sum(_check_object(name, path, element, as_text, level + 1) for element in value)
     if len(value) > MAX_ARRAY_ELEMENTS:
         raise MoEngageRecordInvalid(
             "array_length",
-            f"attribute {name!r} has an array over {MAX_ARRAY_ELEMENTS} elements, which MoEngage would cut",
+            f"attribute {where!r} has an array over {MAX_ARRAY_ELEMENTS} elements, which MoEngage would cut",
         )
     kinds = set()
     for element in value:
-        if type(element) not in (str, int, float, bool):
+        if type(element) not in (str, int, float, bool, dict):
             raise MoEngageRecordInvalid(
                 "array_element_type",
-                f"attribute {name!r} has an array with an element of type {type(element).__name__}; "
-                "arrays hold strings, numbers, booleans or datetimes",
+                f"attribute {where!r} has an array with an element of type {type(element).__name__}; "
+                "arrays hold strings, numbers, booleans, datetimes or objects",
             )
-        check_value(name, element, as_text=as_text)
+        if type(element) is not dict:
+            _check_scalar(name, path, element, as_text)
         kinds.add(_kind(element, as_text))
     if len(kinds) > 1:
         raise MoEngageRecordInvalid(
             "array_mixed",
-            f"attribute {name!r} has an array that mixes {' and '.join(sorted(kinds))}; use one type",
+            f"attribute {where!r} has an array that mixes {' and '.join(sorted(kinds))}; use one type",
         )
+    return 0
 
 
 def _kind(element: object, as_text: bool) -> str:
     if isinstance(element, str):
         return "datetimes" if not as_text and is_documented_date(element) else "strings"
+    if isinstance(element, dict):
+        return "objects"
     return "booleans" if isinstance(element, bool) else "numbers"
 
 
@@ -153,14 +164,37 @@ def _check_platforms(value: object) -> None:
             )
 
 
-def _check_object(name: str, value: dict[Any, Any]) -> None:
-    keys = _check_level(name, value, level=1)
-    if keys > MAX_OBJECT_KEYS:
+def _check_object(name: str, path: str, value: dict[Any, Any], as_text: bool, level: int) -> int:
+    """Check an object and those inside it, and return how many keys they have."""
+    where = name + path
+    if level > MAX_OBJECT_LEVELS:
         raise MoEngageRecordInvalid(
-            "object_keys", f"attribute {name!r} has an object of more than {MAX_OBJECT_KEYS} keys"
+            "object_levels",
+            f"attribute {where!r} has an object nested more than {MAX_OBJECT_LEVELS} levels deep",
         )
-    if _json_bytes(value) > MAX_OBJECT_BYTES:
-        raise MoEngageRecordInvalid("object_size", f"attribute {name!r} has an object over 25 KB")
+    if not value:
+        raise MoEngageRecordInvalid(
+            "object_empty",
+            f"attribute {where!r} has an object without keys, or with NULLs alone, which MoEngage does not store; "
+            "leave it out",
+        )
+    keys = len(value)
+    for key, inner in value.items():
+        _check_key(where, key)
+        at = f"{path}.{key}"
+        if type(inner) is dict:
+            keys += _check_object(name, at, inner, as_text, level + 1)
+        elif type(inner) is list:
+            keys += _check_array(name, at, inner, as_text, level)
+        else:
+            _check_scalar(name, at, inner, as_text)
+    if level == 1 and keys > MAX_OBJECT_KEYS:
+        raise MoEngageRecordInvalid(
+            "object_keys", f"attribute {where!r} has an object of more than {MAX_OBJECT_KEYS} keys"
+        )
+    if level == 1 and _json_bytes(value) > MAX_OBJECT_BYTES:
+        raise MoEngageRecordInvalid("object_size", f"attribute {where!r} has an object over 25 KB")
+    return keys
 
 
 def _json_bytes(value: dict[Any, Any]) -> int:
@@ -171,23 +205,22 @@ def _json_bytes(value: dict[Any, Any]) -> int:
         return len(json.dumps(value, separators=(",", ":")))
 
 
-def _check_level(name: str, value: dict[Any, Any], level: int) -> int:
-    if level > MAX_OBJECT_LEVELS:
+def _check_key(where: str, key: object) -> None:
+    if not isinstance(key, str) or not key.strip():
         raise MoEngageRecordInvalid(
-            "object_levels",
-            f"attribute {name!r} has an object nested more than {MAX_OBJECT_LEVELS} levels deep",
+            "object_keys", f"attribute {where!r} has an object with a key that is no name"
         )
-    keys = len(value)
-    for key, inner in value.items():
-        if not isinstance(key, str) or not key.strip():
-            raise MoEngageRecordInvalid(
-                "object_keys", f"attribute {name!r} has an object with a key that is no name"
-            )
-        if type(inner) is dict:
-            keys += _check_level(name, inner, level + 1)
-        else:
-            check_value(f"{name}.{key}", inner)
-    return keys
+    if len(key) > MAX_KEY_LENGTH:
+        raise MoEngageRecordInvalid(
+            "object_keys", f"attribute {where!r} has an object with a key over {MAX_KEY_LENGTH} characters"
+        )
+    if not frozenset(FORBIDDEN_IN_KEYS).isdisjoint(key):
+        # The key is not shown: what has a dot in it may well be an address.
+        raise MoEngageRecordInvalid(
+            "object_keys",
+            f"attribute {where!r} has an object with a key that holds one of {' '.join(FORBIDDEN_IN_KEYS)}, which "
+            "MoEngage does not allow in keys",
+        )
 
 
 def _check_location(value: object) -> None:
@@ -212,45 +245,6 @@ _SHAPES: Mapping[str, Callable[[object], None]] = {
 }
 
 
-def _good_values() -> SchemaValidator:
-    """
-    Compile what nearly all values are: numbers, and texts that are short enough and do not begin like a date.
-
-    It stands for the rules of :func:`check_value` where it says yes, and for none where it says no: the 29th of
-    February is such a no, because no pattern knows leap years.
-    """
-    other = ""
-    for expected in reversed(("[0-9]",) * 4 + ("-",) + ("[0-9]",) * 2 + ("-",) + ("[0-9]",) * 2):
-        unexpected = r"\P{Nd}" if expected == "[0-9]" else "[^-]"
-        other = f"(?:$|{unexpected}|{expected}{other})" if other else f"(?:$|{unexpected})"
-    moment = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
-    days = "0[1-9]|1[0-9]|2[0-8]"
-    day = rf"02-(?:{days})|(?:0[469]|11)-(?:{days}|29|30)|(?:0[13578]|1[02])-(?:{days}|29|3[01])"
-    date_ = rf"[1-9][0-9]{{3}}-(?:{day})"
-    pattern = rf"(?s)\A(?:{other}|{date_}(?:{moment})?\z)"
-    texts = core_schema.str_schema(strict=True, max_length=MAX_VALUE_LENGTH, pattern=pattern)
-    # An int is a float too, unless it is too large to be one.
-    numbers = core_schema.float_schema(strict=True, allow_inf_nan=False)
-    value = core_schema.union_schema([texts, numbers, core_schema.bool_schema()], mode="left_to_right")
-    return SchemaValidator(core_schema.dict_schema(core_schema.any_schema(), value))
-
-
-_GOOD_VALUES = _good_values()
-_PLAIN_TYPES = frozenset({str, int, bool, float})
-
-
-def are_good(attributes: Mapping[str, Any]) -> bool:
-    """
-    Whether every value is beyond doubt one that MoEngage takes, under a name without rules of its own.
-
-    Where it is not, :func:`check_attributes` knows, and says why.
-    """
-    # The validator takes a Decimal for a number too, which it is not to JSON.
-    return _PLAIN_TYPES.issuperset(map(type, attributes.values())) and _GOOD_VALUES.isinstance_python(
-        attributes
-    )
-
-
 def are_plain(names: Iterable[object]) -> bool:
     """Whether attributes may have these names, and there is nothing else to be said of any."""
     special = {*_SHAPES, *ARRAY_OPERATORS, *CREATE_ONLY_NAMES}
@@ -261,7 +255,7 @@ def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> No
     """
     Check every attribute of a user: its name, its value, and that array operators do not clash.
 
-    :param texts: names of attributes that are known to be texts, even where they begin like a date.
+    :param texts: names of attributes that are known to be texts, even where they look like dates.
     :raises MoEngageRecordInvalid: the first rule that is broken.
     """
     operators = {key: attributes[key] for key in ARRAY_OPERATORS if key in attributes}
@@ -279,6 +273,16 @@ def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> No
             _SHAPES[name](value)
         else:
             check_value(name, value, as_text=name in texts)
+            if name in STANDARD_NAMES and _holds_objects(value):
+                raise MoEngageRecordInvalid(
+                    "standard_attribute",
+                    f"attribute {name!r} is a standard one, under which MoEngage takes no objects; give it another "
+                    "name",
+                )
+
+
+def _holds_objects(value: object) -> bool:
+    return type(value) is dict or (type(value) is list and any(type(element) is dict for element in value))
 
 
 def _check_array_operators(attributes: Mapping[str, Any], operators: Mapping[str, Any]) -> None:
@@ -297,6 +301,11 @@ def _check_array_operators(attributes: Mapping[str, Any], operators: Mapping[str
                     "array_operator",
                     f"{operator} has {name!r} with a value of type {type(values).__name__}; it takes arrays, and not "
                     "'platforms'",
+                )
+            if _holds_objects(values):
+                raise MoEngageRecordInvalid(
+                    "array_operator",
+                    f"{operator} has {name!r} with an array of objects; it takes strings, numbers, booleans or datetimes",
                 )
             check_value(name, values)
             if name in seen:

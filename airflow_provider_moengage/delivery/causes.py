@@ -3,13 +3,50 @@
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
 
-from airflow_provider_moengage.api.errors import MoEngageError
+from airflow_provider_moengage.api.errors import MoEngageError, MoEngageUnreadableValue
 
 log = logging.getLogger(__name__)
 
 #: SQLSTATEs of this class tell of the statement's grammar and of tables and columns, and never of a row.
 NAMES_AND_GRAMMAR = "42"
+#: Modules of drivers of MySQL and MariaDB. They call most errors an OperationalError, those that quote values too.
+MYSQL_DRIVERS = frozenset({"MySQLdb", "pymysql", "mysql"})
+#: Their errors about names: no such database, column, table; no right to it.
+MYSQL_NAMES = frozenset({1044, 1046, 1049, 1051, 1054, 1109, 1142, 1143, 1146, 1305, 1370})
+#: Their errors about the connection or the server: too many connections, access denied, a lock, a time-out, a kill.
+MYSQL_SERVER = frozenset(
+    {
+        1040,
+        1041,
+        1042,
+        1043,
+        1045,
+        1047,
+        1053,
+        1129,
+        1130,
+        1152,
+        1158,
+        1159,
+        1160,
+        1161,
+        1203,
+        1205,
+        1213,
+        1226,
+        1251,
+    }
+    | {1290, 1317, 1698, 1820, 1927, 1969, 3024}
+)
+#: Those of their client library: it found no server, or lost it. The server's stand on both sides.
+MYSQL_CLIENT = range(2000, 3000)
+SQLSTATE_CHARACTERS = 5
+#: Columns that an error names at most.
+MAX_NAMED_COLUMNS = 20
 
 
 def said_of(cause: Exception) -> str:
@@ -24,12 +61,16 @@ def said_of(cause: Exception) -> str:
 def said_by_database(cause: Exception) -> str:
     """Give what a database's error tells, without what it may quote."""
     # SQLAlchemy has the driver's own error inside.
-    error = getattr(cause, "orig", None) or cause
-    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    name = f"{type(error).__module__}.{type(error).__name__}" + (f", SQLSTATE {state}" if state else "")
+    error = _of_driver(cause)
+    state, number = _state_of(error), _mysql_number(error)
+    name = f"{type(error).__module__}.{type(error).__name__}"
+    name += f", error {number}" if number else ""
+    name += f", SQLSTATE {state}" if state else ""
     about_names = getattr(getattr(error, "diag", None), "message_primary", None)
     if about_names and str(state).startswith(NAMES_AND_GRAMMAR):
         return f"{name}: {about_names}"
+    if number in MYSQL_NAMES:
+        return f"{name}: {getattr(error, 'msg', None) or error.args[-1]}"
     return f"{name}; the database's own words may quote a row, so they stand in the log at DEBUG alone"
 
 
@@ -41,12 +82,81 @@ def shown_with(cause: Exception) -> Exception | None:
     return None
 
 
+def is_programming_error(error: Exception) -> bool:
+    """Whether a database found fault with the statement or with what is bound to it."""
+    return "ProgrammingError" in _names_of(error) or _mysql_number(_of_driver(error)) in MYSQL_NAMES
+
+
+def is_unreadable_value(error: Exception) -> bool:
+    """Whether a driver that read a row has no place in Python for a value of it."""
+    if isinstance(error, (ValueError, ArithmeticError)):
+        return not isinstance(error, MoEngageError)
+    driver = _of_driver(error)
+    if "DataError" not in _names_of(driver):
+        return False
+    # One that has a number or a state is none of the driver's own: the server found fault with the statement.
+    first = driver.args[0] if driver.args else None
+    coded = isinstance(first, int) or (isinstance(first, str) and len(first) == SQLSTATE_CHARACTERS)
+    return _state_of(driver) is None and not coded
+
+
+def unreadable_value(
+    cause: Exception, driver: str, description: Sequence[Sequence[Any]]
+) -> MoEngageUnreadableValue:
+    """
+    Return what ends a run whose driver cannot hand over a value.
+
+    :param driver: the driver's module.
+    :param description: the cursor's.
+    """
+    log.debug("The value could not be read", exc_info=cause)
+    columns = _columns_of_dates(driver, description) or [column[0] for column in description]
+    named = ", ".join(repr(column) for column in columns[:MAX_NAMED_COLUMNS])
+    return MoEngageUnreadableValue(
+        f"The database's driver {driver} cannot hand over a value ({type(cause).__name__}) of "
+        + (f"column {named}" if len(columns) == 1 else f"one of the columns {named}")
+        + (" and more" if len(columns) > MAX_NAMED_COLUMNS else "")
+        + ", such as an infinite date or a year after 9999: Python has none. Cast the column to text in sql; "
+        "types={attribute: 'datetime'} then converts it, and refuses the rows alone that hold such a value"
+    )
+
+
+def _columns_of_dates(driver: str, description: Sequence[Sequence[Any]]) -> list[str]:
+    """Return the columns of which the driver says that they hold dates or times, where it says so."""
+    # PEP 249: it equals the type codes of all such columns.
+    dates = getattr(sys.modules.get(driver), "DATETIME", None)
+    return [] if dates is None else [column[0] for column in description if column[1] == dates]
+
+
 def _may_quote_rows(error: Exception) -> bool:
     """
-    Tell whether this is a database's error about a statement or about values.
+    Whether this is a database's error about a statement or about values.
 
     PEP 249 gives drivers the names of their classes, but no class they share. Its OperationalError tells of the
     connection or of the database as a whole, and has to be read to be mended.
     """
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return "DatabaseError" in names and "OperationalError" not in names
+    names = _names_of(error)
+    if "OperationalError" not in names:
+        return "DatabaseError" in names
+    number = _mysql_number(_of_driver(error))
+    return number is not None and number not in MYSQL_CLIENT and number not in MYSQL_SERVER
+
+
+def _of_driver(error: Exception) -> Exception:
+    """Return the driver's own error: SQLAlchemy has it inside."""
+    return getattr(error, "orig", None) or error
+
+
+def _names_of(error: Exception) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+def _state_of(error: Exception) -> str | None:
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
+def _mysql_number(error: Exception) -> int | None:
+    if type(error).__module__.partition(".")[0] not in MYSQL_DRIVERS:
+        return None
+    number = getattr(error, "errno", None) or (error.args[0] if error.args else None)
+    return number if isinstance(number, int) else None

@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import name_fault
-from airflow_provider_moengage.api.values import are_good, are_plain
-from airflow_provider_moengage.delivery.conversion import CONVERTERS, json_value
+from airflow_provider_moengage.api.quick_values import are_good
+from airflow_provider_moengage.api.values import are_plain
+from airflow_provider_moengage.delivery.conversion import attribute_value
+from airflow_provider_moengage.delivery.typed_values import Converter, converter_of
 
 NameFault = Callable[[object], "tuple[str, str] | None"]
 #: Sets of columns that are remembered: rows of NDJSON can have as many as there are rows.
 MAX_PLANS = 1_000
-#: Values of these types are JSON already, and no NULLs.
-JSON_TYPES: frozenset[type] = frozenset({str, int, bool})
 
 
 class Plan(NamedTuple):
@@ -38,7 +38,8 @@ class Columns:
     The columns of rows that become attributes.
 
     :param attributes: attribute → column, or the columns to send under their own names; None: every other column.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a format.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
     :param parameter: the parameter that ``attributes`` came by, for the errors.
     :param elsewhere: attributes that ``types`` may name though their columns are read elsewhere.
@@ -54,15 +55,16 @@ class Columns:
     elsewhere: Collection[str] = ()
     zone: tzinfo | None = field(init=False)
     texts: frozenset[str] = field(init=False)
-    _types: Mapping[str, str] = field(init=False, repr=False)
+    _types: Mapping[str, Converter] = field(init=False, repr=False)
     _chosen: Mapping[str, str] | None = field(init=False, repr=False)
     _plans: dict[tuple[Any, ...], Plan] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # The dataclass is frozen so that one can serve many threads; these are derived from its fields.
-        types = _checked_types(self.types)
+        kinds = _checked_types(self.types)
+        types = {name: converter_of(f"types[{name!r}]", kind) for name, kind in kinds.items()}
         object.__setattr__(self, "zone", _checked_zone(self.timezone))
-        object.__setattr__(self, "texts", frozenset(name for name, kind in types.items() if kind == "string"))
+        object.__setattr__(self, "texts", frozenset(name for name, kind in kinds.items() if kind == "string"))
         object.__setattr__(self, "_types", types)
         object.__setattr__(self, "_plans", {})
         object.__setattr__(self, "_chosen", _checked_attributes(self))
@@ -125,18 +127,25 @@ class Columns:
         """
         plan = self._plans.get((kept_out, *row)) or self._planned(row, kept_out)
         attributes = self._picked(plan, row, kept_out)
-        for attribute, kind in self._types.items():
-            if attribute in attributes:
-                attributes[attribute] = CONVERTERS[kind](attribute, attributes[attribute], self.zone)
         nulls = []
-        for attribute in [name for name, value in attributes.items() if type(value) not in JSON_TYPES]:
-            value = json_value(attribute, attributes[attribute], self.zone)
-            if value is None:
+        for attribute, value in list(attributes.items()):
+            convert = self._types.get(attribute, attribute_value)
+            converted = convert(attribute, value, self.zone)
+            if converted is None:
                 nulls.append(attribute)
                 del attributes[attribute]
-            else:
-                attributes[attribute] = value
+            elif converted is not value:
+                attributes[attribute] = converted
         return attributes, nulls
+
+    def typed(self, name: str, value: object) -> Any:
+        """
+        Return the value of a column that is no attribute as ``types`` says; as it is where it says nothing.
+
+        :raises MoEngageRecordInvalid: the value is not what ``types`` says.
+        """
+        convert = self._types.get(name)
+        return value if convert is None else convert(name, value, self.zone)
 
     @staticmethod
     def _picked(plan: Plan, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> dict[str, Any]:
@@ -186,11 +195,6 @@ def _checked_types(types: object) -> Mapping[str, str]:
         raise MoEngageParameterError(
             f"types is of type {type(types).__name__}; use a dict of attribute and type"
         )
-    for attribute, kind in types.items():
-        if not isinstance(kind, str) or kind not in CONVERTERS:
-            raise MoEngageParameterError(
-                f"types[{attribute!r}] is {kind!r}; use one of {', '.join(CONVERTERS)}"
-            )
     return dict(types)
 
 

@@ -11,20 +11,30 @@ from pydantic_core import from_json
 
 from airflow_provider_moengage.api.devices import Device, DeviceAttributes, OptOut
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
+from airflow_provider_moengage.api.platforms import DEVICE_PLATFORMS, as_documented
+from airflow_provider_moengage.api.reasons import in_column
+from airflow_provider_moengage.api.records import Terms
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
-from airflow_provider_moengage.delivery.conversion import customer_id_text, json_value
+from airflow_provider_moengage.delivery.conversion import json_value
 from airflow_provider_moengage.delivery.events import EventMapping
+from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
 from airflow_provider_moengage.delivery.rows import (
     UserMapping,
     as_row,
     check_column,
-    identifier_text,
+    is_type,
     own_fields,
+    own_id,
 )
 from airflow_provider_moengage.delivery.watch import Watch
 
 DEVICE_KEYS = frozenset({"type", "customer_id", "device_id", "attributes"})
 DEVICE_ATTRIBUTES = tuple(DeviceAttributes.model_fields)
+#: Attributes that identify a device: like all ids they have no blanks at their ends.
+DEVICE_IDS = frozenset({"push_id", "moe_gaid", "idfv"})
+#: MoEngage takes the words "True" and "False" for these, and no booleans.
+DEVICE_SWITCHES = frozenset({"moe_push_opted", "moe_push_provisional_opted"})
+_BESIDE_ATTRIBUTES = "the row has {!r} beside 'attributes', which MoEngage would drop; put it inside"
 OPT_OUT_COLUMNS = (
     "user_identifier_type",
     "user_identifier_value",
@@ -55,9 +65,15 @@ class DeviceMapping:
     id_column: str = "customer_id"
     bulk: bool = False
     zone: tzinfo | None = field(init=False, default=None)
+    _flat_terms: Terms = field(init=False, repr=False, compare=False)
+    _own_terms: Terms = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
+        names = {"customer_id": in_column("customer_id", self.id_column)}
+        object.__setattr__(self, "_own_terms", Terms(names=names))
+        # The attributes of a flat row are columns, which stand in nothing.
+        object.__setattr__(self, "_flat_terms", Terms(names={**names, "attributes": ""}))
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
@@ -66,33 +82,44 @@ class DeviceMapping:
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
-        device = self.record(row)
+        device = self.record(row, watch)
         return (device.to_json(), device.user, BULK_DEVICE if self.bulk else DEVICE)
 
-    def record(self, row: object) -> Device:
+    def record(self, row: object, watch: Watch) -> Device:
         """
         Build the record of one row.
 
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         row = as_row(row)
-        own_shape = isinstance(row.get("attributes"), Mapping)
-        values = row["attributes"] if own_shape else row
-        if own_shape:
-            fields = own_fields(row, DEVICE_KEYS, self.id_column)
-        else:
-            fields = {name: row[name] for name in ("type", "device_id") if name in row}
+        own = row.get("attributes")
+        is_own = isinstance(own, Mapping) or (is_type(row.get("type"), "device") and not is_absent(own))
+        fields, values, customer_id = self._own(row) if is_own else self._flat(row)
+        terms = self._own_terms if is_own else self._flat_terms
         if "device_id" in fields:
-            fields["device_id"] = identifier_text("device_id", fields["device_id"])
-        id_column = self.id_column if self.id_column in row or not own_shape else "customer_id"
-        fields["customer_id"] = customer_id_text(row.get(id_column))
-        kept_out = () if own_shape else (self.id_column, "type", "device_id")
+            fields["device_id"] = identifier_text("device_id", fields["device_id"], watch)
+        fields["customer_id"] = id_text(customer_id, watch, terms.called("customer_id"))
         fields["attributes"] = {
-            name: _true_or_false(value) if name == "moe_push_opted" else value
+            name: value
             for name, column in values.items()
-            if name not in kept_out and (value := json_value(str(name), column, None)) is not None
+            if (value := _device_value(name, column, watch)) is not None
         }
-        return Device.check(fields)
+        return Device.check({name: value for name, value in fields.items() if value is not None}, terms)
+
+    def _own(self, row: Mapping[Any, Any]) -> tuple[dict[str, Any], Mapping[Any, Any], object]:
+        fields = own_fields(row, DEVICE_KEYS, self.id_column, _BESIDE_ATTRIBUTES)
+        values = fields.get("attributes")
+        if not isinstance(values, Mapping):
+            raise MoEngageRecordInvalid(
+                "attributes_type", f"attributes is of type {type(values).__name__}; it must be an object"
+            )
+        return fields, values, own_id(row, self.id_column)
+
+    def _flat(self, row: Mapping[Any, Any]) -> tuple[dict[str, Any], Mapping[Any, Any], object]:
+        fields = {name: row[name] for name in ("type", "device_id") if not is_absent(row.get(name))}
+        kept_out = (self.id_column, "type", "device_id")
+        values = {name: value for name, value in row.items() if name not in kept_out}
+        return fields, values, row.get(self.id_column)
 
 
 @dataclass(frozen=True)
@@ -109,9 +136,14 @@ class OptOutMapping:
     action: str | None = None
     id_column: str = "customer_id"
     zone: tzinfo | None = field(init=False, default=None)
+    _id_terms: Terms = field(init=False, repr=False, compare=False)
+    _other_terms: Terms = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
+        names = {"user_identifier_value": in_column("customer_id", self.id_column)}
+        object.__setattr__(self, "_id_terms", Terms(names=names))
+        object.__setattr__(self, "_other_terms", Terms())
         if self.action not in (None, "block", "unblock"):
             raise MoEngageParameterError(f"action is {self.action!r}; use 'block' or 'unblock'")
 
@@ -127,16 +159,21 @@ class OptOutMapping:
         fields = {
             name: value
             for name, column in row.items()
-            if name != self.id_column and (value := json_value(str(name), column, None)) is not None
+            if name not in (self.id_column, "user_identifier_value")
+            and (value := json_value(str(name), column, None)) is not None
         }
         if isinstance(named := fields.get("device_identifiers"), str):
-            fields["device_identifiers"] = parsed_list(named)
-        if "user_identifier_value" not in fields:
+            fields["device_identifiers"] = named = parsed_list(named)
+        if isinstance(named, list):
+            fields["device_identifiers"] = [_device_identifiers(one, watch) for one in named]
+        value, terms = row.get("user_identifier_value"), self._other_terms
+        if is_absent(value):
             fields["user_identifier_type"] = "customer_id"
-            fields["user_identifier_value"] = customer_id_text(row.get(self.id_column))
+            value, terms = row.get(self.id_column), self._id_terms
+        fields["user_identifier_value"] = id_text(value, watch, terms.called("user_identifier_value"))
         if self.action:
             fields.setdefault("action_type", self.action)
-        opt_out = OptOut.check(fields)
+        opt_out = OptOut.check(fields, terms)
         return (opt_out.to_json(), opt_out.user, OPT_OUT)
 
 
@@ -175,12 +212,9 @@ class ElementMapping:
         row = as_row(row)
         kind = row.get("type")
         if kind == "customer":
-            # Flat rows are Track Users' own: here everything beside the API's fields would be dropped.
-            return self.users.item({"attributes": {}, **row}, watch)
-        if kind == "event" and not isinstance(row.get("actions"), list):
-            raise MoEngageRecordInvalid("element_shape", "an event's actions must be a list")
+            return self.users.item(row, watch, own=True)
         if kind == "event":
-            return self.events.item(row, watch)
+            return self.events.own_item(row, watch)
         if kind == "device":
             return self.devices.item(row, watch)
         raise MoEngageRecordInvalid(
@@ -196,9 +230,20 @@ def parsed_list(text: str) -> object:
         return [text]
 
 
-def _true_or_false(value: Any) -> Any:
-    # MoEngage takes the words "True" and "False" here, and no booleans.
-    return str(value) if isinstance(value, bool) else value
+def _device_value(name: Any, column: object, watch: Watch) -> Any:
+    if name in DEVICE_IDS and isinstance(column, str):
+        return identifier_text(name, column, watch)
+    value = json_value(str(name), column, None)
+    if name in DEVICE_SWITCHES and isinstance(value, bool):
+        return str(value)
+    return as_documented(value, DEVICE_PLATFORMS) if name == "platform" else value
+
+
+def _device_identifiers(one: object, watch: Watch) -> object:
+    """Return one of an opt-out's devices, with its ids as they are tracked: without blanks at their ends."""
+    if not isinstance(one, dict):
+        return one
+    return {name: identifier_text(str(name), value, watch) or "" for name, value in one.items()}
 
 
 def check_known_columns(columns: Sequence[str], *, needed: Sequence[str], known: set[str]) -> None:

@@ -10,25 +10,34 @@ from functools import lru_cache
 from numbers import Real
 from typing import Any, ClassVar
 
+from airflow_provider_moengage.api.epoch import number_of
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.events import Event
+from airflow_provider_moengage.api.events import NAME_OF_A_FLAT_ROW, TIME_OF_A_FLAT_ROW, Event
 from airflow_provider_moengage.api.names import event_name_fault
+from airflow_provider_moengage.api.platforms import EVENT_PLATFORMS, TV_SYSTEMS, as_documented
+from airflow_provider_moengage.api.reasons import in_column
 from airflow_provider_moengage.api.records import Terms
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.columns import Columns
-from airflow_provider_moengage.delivery.conversion import CONVERTERS, customer_id_text, json_value
+from airflow_provider_moengage.delivery.conversion import is_null, json_value
+from airflow_provider_moengage.delivery.foreign import python_value
+from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
 from airflow_provider_moengage.delivery.rows import (
     as_row,
     check_column,
     check_identifiers,
     check_switch,
-    identifier_text,
+    is_type,
     own_fields,
+    own_id,
 )
+from airflow_provider_moengage.delivery.typed_values import CONVERTERS
 from airflow_provider_moengage.delivery.watch import Watch
 
 #: What a row in the API's own shape may hold; one row may hold several actions.
-EVENT_KEYS = frozenset({"type", "customer_id", "device_id", "user_identifiers", "actions"})
+EVENT_KEYS = frozenset(
+    {"type", "customer_id", "device_id", "user_identifiers", "update_existing_only", "actions"}
+)
 
 
 @lru_cache
@@ -42,17 +51,20 @@ class EventMapping:
     """
     How rows become :class:`~airflow_provider_moengage.api.events.Event` records.
 
-    A row is flat, or in the API's own shape, which a list under ``actions`` gives away.
+    A row is flat, or in the API's own shape, which a list under ``actions`` gives away, and so does ``event`` under
+    ``type`` with ``actions`` of any kind.
 
     :param id_column: the column that identifies the user.
     :param action_column: the column that holds the event's name.
-    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds since the
-        epoch; None: MoEngage takes the time of receipt.
+    :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds (milli-, micro- or
+        nanoseconds) since the epoch; None: MoEngage takes the time of receipt.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
-    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a format; ``time_column`` may be named too.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
-    :param identifiers: the active identifiers of an Identity Resolution workspace: their columns take the place of
-        the id where a row has none.
+    :param update_existing_only: do not create users that MoEngage does not know.
+    :param identifiers: the active identifiers of an Identity Resolution workspace: their columns are sent with the
+        id, or in its place where a row has none.
     :param bulk: the events are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
@@ -64,23 +76,34 @@ class EventMapping:
     attributes: Mapping[str, str] | Sequence[str] | None = None
     types: Mapping[str, str] | None = None
     timezone: str | None = None
+    update_existing_only: bool = False
     identifiers: Sequence[str] = ()
     bulk: bool = False
     _columns: Columns = field(init=False, repr=False, compare=False)
-    _terms: Terms = field(init=False, repr=False, compare=False)
+    _flat_terms: Terms = field(init=False, repr=False, compare=False)
+    _own_terms: Terms = field(init=False, repr=False, compare=False)
     _kept_out: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
+        check_switch("update_existing_only", self.update_existing_only)
         check_switch("bulk", self.bulk)
         check_column("action_column", self.action_column)
         if self.time_column is not None:
             check_column("time_column", self.time_column)
         identifiers = check_identifiers(self.identifiers)
-        columns = Columns(self.attributes, self.types, self.timezone, event_name_fault)
+        elsewhere = () if self.time_column is None else (self.time_column,)
+        columns = Columns(self.attributes, self.types, self.timezone, event_name_fault, elsewhere=elsewhere)
         kept_out = (self.id_column, self.action_column, self.time_column or self.id_column, *identifiers)
         object.__setattr__(self, "_columns", columns)
-        object.__setattr__(self, "_terms", Terms(columns.texts, identifiers))
+        whose = {"customer_id": in_column("customer_id", self.id_column)}
+        names = {
+            **whose,
+            NAME_OF_A_FLAT_ROW: in_column("the event's name", self.action_column),
+            TIME_OF_A_FLAT_ROW: in_column("the event's time", self.time_column or ""),
+        }
+        object.__setattr__(self, "_flat_terms", Terms(columns.texts, identifiers, names))
+        object.__setattr__(self, "_own_terms", Terms(columns.texts, identifiers, whose))
         object.__setattr__(self, "_kept_out", kept_out)
 
     @property
@@ -100,72 +123,114 @@ class EventMapping:
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
-        event = self.record(row)
+        return self._item_of(self.record(row, watch))
+
+    def own_item(self, row: Mapping[Any, Any], watch: Watch) -> Item:
+        """Return what is sent of a row that is in the API's own shape whatever stands in it; see :meth:`item`."""
+        return self._item_of(Event.check(self._own(row, watch), self._own_terms))
+
+    def _item_of(self, event: Event) -> Item:
         if self.bulk:
             return (event.to_json(), event.user, bulk_events(len(event.actions)))
         form = Form({"events": len(event.actions)}, event.opening(), b"]}")
         return (event.actions_json(), event.user, form)
 
-    def record(self, row: object) -> Event:
+    def record(self, row: object, watch: Watch) -> Event:
         """
         Build the record of one row.
 
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         row = as_row(row)
-        fields = self._own(row) if isinstance(row.get("actions"), list) else self._flat(row)
-        return Event.check(fields, self._terms)
+        if isinstance(row.get("actions"), (list, tuple)) or (
+            "actions" in row and is_type(row.get("type"), "event")
+        ):
+            return Event.check(self._own(row, watch), self._own_terms)
+        return Event.check(self._flat(row, watch), self._flat_terms)
 
-    def _flat(self, row: Mapping[Any, Any]) -> dict[str, Any]:
-        action: dict[str, Any] = {"action": row.get(self.action_column)}
+    def _flat(self, row: Mapping[Any, Any], watch: Watch) -> dict[str, Any]:
+        action: dict[str, Any] = {}
+        if self.action_column in row:
+            name = row[self.action_column]
+            action["action"] = None if is_absent(name) else name
         if self.time_column is not None:
             action["current_time"] = self._moment(row)
         action["attributes"] = self._columns.values(row, self._kept_out)[0]
         fields: dict[str, Any] = {
-            "customer_id": customer_id_text(row.get(self.id_column)),
+            "customer_id": id_text(row.get(self.id_column), watch, self._flat_terms.called("customer_id")),
+            "update_existing_only": self.update_existing_only,
             "actions": [action],
         }
-        named = {name: text for name in self.identifiers if (text := identifier_text(name, row.get(name)))}
-        if named and fields["customer_id"] is None:
+        named = {
+            name: text
+            for name in self.identifiers
+            if (text := identifier_text(name, row.get(name), watch)) is not None
+        }
+        if named:
             fields["user_identifiers"] = named
         return fields
 
     def _moment(self, row: Mapping[Any, Any]) -> Any:
-        value = row.get(str(self.time_column))
-        if value is None:
+        column = str(self.time_column)
+        value = row.get(column)
+        if value is not None:
+            value = python_value(self._columns.typed(column, value))
+        if is_null(value):
             raise MoEngageRecordInvalid(
                 "event_time",
-                f"{self.time_column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",
+                f"{column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",
             )
+        if number_of(value) is not None:
+            return value
         if isinstance(value, Real | Decimal) and not isinstance(value, bool):
-            value = json_value(str(self.time_column), value, None)
+            value = json_value(column, value, None)
             if value is None:
-                raise MoEngageRecordInvalid("event_time", f"{self.time_column!r} is a number that is no time")
+                raise MoEngageRecordInvalid("event_time", f"{column!r} is a number that is no time")
             return value
-        if isinstance(value, str) and value.strip().isdecimal():
-            return value
-        moment = CONVERTERS["datetime"](str(self.time_column), value, self.zone)
+        moment = CONVERTERS["datetime"](column, value, self.zone)
         if moment is None:
-            raise MoEngageRecordInvalid("event_time", f"{self.time_column!r} is empty")
+            raise MoEngageRecordInvalid("event_time", f"{column!r} is empty")
         return moment
 
-    def _own(self, row: Mapping[Any, Any]) -> dict[str, Any]:
-        fields = own_fields(row, EVENT_KEYS, self.id_column)
-        id_column = self.id_column if self.id_column in row else "customer_id"
-        fields["customer_id"] = customer_id_text(row.get(id_column))
-        fields["actions"] = [self._own_action(action) for action in row["actions"]]
+    def _own(self, row: Mapping[Any, Any], watch: Watch) -> dict[str, Any]:
+        fields = own_fields(
+            row,
+            EVENT_KEYS,
+            self.id_column,
+            "the row has {!r} beside 'actions', which MoEngage would drop; put it into the attributes of an action",
+        )
+        fields["customer_id"] = id_text(
+            own_id(row, self.id_column), watch, self._own_terms.called("customer_id")
+        )
+        fields.setdefault("update_existing_only", self.update_existing_only)
+        if "device_id" in fields:
+            fields["device_id"] = identifier_text("device_id", fields["device_id"], watch)
+        named = fields.get("user_identifiers")
+        if isinstance(named, Mapping):
+            texts = {name: identifier_text(str(name), value, watch) for name, value in named.items()}
+            fields["user_identifiers"] = {name: text for name, text in texts.items() if text is not None}
+        if isinstance(actions := fields.get("actions"), (list, tuple)):
+            fields["actions"] = [self._own_action(action) for action in actions]
         return fields
 
     def _own_action(self, action: object) -> Any:
         if not isinstance(action, Mapping):
             return action
-        attributes = action.get("attributes", {})
+        action = {name: None if is_absent(value) else value for name, value in action.items()}
+        attributes = action.get("attributes")
+        if attributes is None:
+            attributes = {}
         if isinstance(attributes, Mapping):
             attributes = self._columns.values(attributes, ())[0]
-        plain = {}
+        plain = {
+            name: as_documented(action[name], forms)
+            for name, forms in (("platform", EVENT_PLATFORMS), ("moe_os_type", TV_SYSTEMS))
+            if name in action
+        }
         if "current_time" in action:
             plain["current_time"] = json_value("current_time", action["current_time"], self.zone)
-        if isinstance(local := action.get("user_time"), datetime):
+        if "user_time" in action:
+            local = python_value(action["user_time"])
             # The user's own clock: no zone makes it another one.
-            plain["user_time"] = local.isoformat()
+            plain["user_time"] = local.isoformat() if isinstance(local, datetime) else local
         return {**action, **plain, "attributes": attributes}

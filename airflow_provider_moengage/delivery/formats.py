@@ -1,139 +1,90 @@
-"""Rows from the bytes of a file: NDJSON, CSV, either gzipped, and Parquet."""
+"""Rows from the bytes of a file: NDJSON, JSON, CSV, any of them gzipped, and Parquet."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
-
-from pydantic_core import from_json
+from typing import BinaryIO
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.csv_rows import CsvRows
+from airflow_provider_moengage.delivery.file_options import FileOptions
+from airflow_provider_moengage.delivery.json_rows import document_rows, line_rows
+from airflow_provider_moengage.delivery.lines import Unreadable
+from airflow_provider_moengage.delivery.parquet_rows import open_parquet, parquet_rows
+from airflow_provider_moengage.delivery.text import open_text
 
-#: Endings and the format they stand for; NDJSON and CSV may carry ``.gz`` behind it.
-FORMATS = {"ndjson": "ndjson", "jsonl": "ndjson", "json": "ndjson", "csv": "csv", "parquet": "parquet"}
-#: What a line of a folder of refused rows holds, exactly; such a line is unwrapped.
-REJECTED_KEYS = frozenset({"position", "reason", "code", "request_id", "row"})
-PARQUET_ROWS = 2_000
+__all__ = ["FORMATS", "Unreadable", "columns_of", "format_of", "rows_of"]
 
-
-@dataclass(frozen=True)
-class Unreadable:
-    """
-    A line that is no row, in the place where the row would be.
-
-    :param text: the line as it stands in the file.
-    :param code: the rule, in one stable word.
-    :param reason: what is wrong with the line; not what it holds.
-    """
-
-    text: Any
-    code: str
-    reason: str
+#: Endings and the format they stand for; all but Parquet may carry ``.gz`` behind it.
+FORMATS = {
+    "ndjson": "ndjson",
+    "jsonl": "ndjson",
+    "json": "json",
+    "csv": "csv",
+    "parquet": "parquet",
+    "tsv": "tsv",
+    "txt": "csv",
+}
+#: What stands between the cells of a line, unless the delimiter is given.
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+DEFAULTS = FileOptions()
 
 
 def format_of(name: str) -> str:
     """
-    Tell a file's format by its name.
+    Return a file's format, by its name.
 
     :raises MoEngageParameterError: the ending stands for no format that is read.
     """
     parts = name.lower().split(".")
-    if parts[-1] == "gz" and len(parts) > 2 and FORMATS.get(parts[-2]) in ("ndjson", "csv"):
-        return FORMATS[parts[-2]]
-    if len(parts) > 1 and parts[-1] in FORMATS:
-        return FORMATS[parts[-1]]
-    raise MoEngageParameterError(
-        f"path has a file {name!r} of an unknown format; files end in "
-        + ", ".join(f".{ending}" for ending in FORMATS)
-        + ", all but Parquet also with .gz"
-    )
+    ending = parts[-2] if parts[-1] == "gz" and len(parts) > 2 else parts[-1]
+    found = FORMATS.get(ending) if len(parts) > 1 else None
+    if found is None or (found == "parquet" and ending != parts[-1]):
+        raise MoEngageParameterError(
+            f"path has a file {name!r} of an unknown format; files end in "
+            + ", ".join(f".{ending}" for ending in FORMATS)
+            + ", all but Parquet also with .gz"
+        )
+    return found
 
 
-def columns_of(name: str, stream: BinaryIO) -> Sequence[str] | None:
-    """Read the columns that all rows of a file share; None for NDJSON, where each row has its own."""
+def columns_of(name: str, stream: BinaryIO, options: FileOptions = DEFAULTS) -> Sequence[str] | None:
+    """
+    Read the columns that all rows of a file share; those without a name are left out.
+
+    :return: None for NDJSON and JSON, where each row has its own.
+    :raises MoEngageParameterError: the columns cannot be read, or what they are written in is something else.
+    """
     kind = format_of(name)
-    if kind == "csv":
-        return next(csv.reader(_text(name, stream)), None)
-    if kind == "parquet":
-        return list(_parquet(stream).schema_arrow.names)
-    return None
+    if kind in DELIMITERS:
+        header = _csv(name, stream, options).header()
+    elif kind == "parquet":
+        header = _parquet_names(open_parquet(stream), options)
+    else:
+        open_text(name, stream, options.encoding)
+        header = None
+    return None if header is None else [column for column in header if column]
 
 
-def rows_of(name: str, stream: BinaryIO) -> Iterator[object]:
+def rows_of(name: str, stream: BinaryIO, options: FileOptions = DEFAULTS) -> Iterator[object]:
     """Read a file's rows one by one, each a dict or an :class:`Unreadable`."""
     kind = format_of(name)
-    if kind == "csv":
-        return _csv_rows(_text(name, stream))
+    if kind in DELIMITERS:
+        return iter(_csv(name, stream, options))
     if kind == "parquet":
-        return _parquet_rows(_parquet(stream))
-    return _ndjson_rows(_text(name, stream))
+        file = open_parquet(stream)
+        return parquet_rows(file, _parquet_names(file, options))
+    text = open_text(name, stream, options.encoding)
+    read = document_rows if kind == "json" else line_rows
+    rows = read(text, options.max_line_bytes)
+    return rows if options.names is None else map(options.names.row, rows)
 
 
-def _text(name: str, stream: BinaryIO) -> io.TextIOWrapper:
-    if name.lower().endswith(".gz"):
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))
-    # A byte that is no UTF-8 spoils its own row and not the ones behind it.
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+def _csv(name: str, stream: BinaryIO, options: FileOptions) -> CsvRows:
+    delimiter = options.delimiter or DELIMITERS[format_of(name)]
+    return CsvRows(open_text(name, stream, options.encoding), delimiter, options)
 
 
-def _ndjson_rows(lines: io.TextIOWrapper) -> Iterator[object]:
-    for line in lines:
-        if not line.strip():
-            continue
-        try:
-            row = from_json(line)
-        except (ValueError, TypeError):
-            # A TypeError: the text holds a byte that is no UTF-8.
-            yield Unreadable(line.rstrip("\r\n"), "line_json", "the line is not a JSON object")
-            continue
-        yield row["row"] if isinstance(row, dict) and row.keys() == REJECTED_KEYS else row
-
-
-def _csv_rows(lines: io.TextIOWrapper) -> Iterator[object]:
-    # strict: a quote that is never closed is an error and not a value that swallows the lines behind it.
-    reader = csv.reader(lines, strict=True)
-    header = next(reader, None)
-    while header is not None:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield Unreadable(None, "line_csv", f"the line cannot be read as CSV: {error}")
-            continue
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            yield Unreadable(cells, "line_csv", f"the line has {len(cells)} cells, the header {len(header)}")
-            continue
-        # CSV has no NULL of its own: an empty cell is one.
-        yield {column: cell if cell else None for column, cell in zip(header, cells, strict=True)}
-
-
-def _parquet(stream: BinaryIO) -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise MoEngageParameterError(
-            "path has a Parquet file, which needs pyarrow: pip install airflow-provider-moengage[parquet]"
-        ) from None
-    return pyarrow.parquet.ParquetFile(stream)
-
-
-def _parquet_rows(file: Any) -> Iterator[object]:
-    import pyarrow
-
-    # Nanoseconds do not fit into a datetime, and MoEngage takes whole seconds.
-    fields = [
-        field.with_type(pyarrow.timestamp("us", field.type.tz))
-        if pyarrow.types.is_timestamp(field.type) and field.type.unit == "ns"
-        else field
-        for field in file.schema_arrow
-    ]
-    schema = pyarrow.schema(fields)
-    for batch in file.iter_batches(batch_size=PARQUET_ROWS):
-        yield from pyarrow.Table.from_batches([batch]).cast(schema, safe=False).to_pylist()
+def _parquet_names(file: object, options: FileOptions) -> list[str]:
+    names = list(file.schema_arrow.names)  # type: ignore[attr-defined]
+    return names if options.names is None else options.names.header(names)

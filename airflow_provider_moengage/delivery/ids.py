@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Literal
 from pydantic_core import to_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.api.records import Deletion, Identifier, MergePair, UnsetRule, User
+from airflow_provider_moengage.api.reasons import in_column
+from airflow_provider_moengage.api.records import Deletion, Identifier, MergePair, Terms, UnsetRule, User
 from airflow_provider_moengage.delivery.batches import Form, Item
-from airflow_provider_moengage.delivery.conversion import customer_id_text, json_value
+from airflow_provider_moengage.delivery.conversion import json_value
 from airflow_provider_moengage.delivery.elements import parsed_list
+from airflow_provider_moengage.delivery.id_texts import id_text, is_absent
 from airflow_provider_moengage.delivery.rows import BULK_USER, USER, as_row, check_column, check_switch
 from airflow_provider_moengage.delivery.watch import Watch
 
@@ -21,11 +23,21 @@ MERGE = Form({"merge_users": 1}, b'{"merge_data":[', b"]}")
 DELETION = Form({"delete_users": 1})
 
 
-def _id_of(row: object, id_column: str) -> str | None:
-    """Read the id of a row that may be a bare id."""
+#: What an id may be in Get User: the last two are one kind, which two editions of the documentation name differently.
+IDENTIFIER_TYPES = ("customer_id", "id", "moengage_id")
+#: What a reason calls ids of each kind.
+_CALLED = {"customer_id": "customer_id", "id": "the MoEngage id", "moengage_id": "the MoEngage id"}
+#: An identifier that MoEngage does not know: its id alone where all are of one kind, else as MoEngage lists it.
+Missing = str | dict[str, str]
+
+
+def _id_of(row: object, id_column: str, watch: Watch, kind: str = "customer_id") -> tuple[str | None, str]:
+    """Read the id of a row that may be a bare id, and tell what a reason calls it."""
+    called = _CALLED[kind]
     if isinstance(row, (str, int)):
-        return customer_id_text(row)
-    return customer_id_text(as_row(row).get(id_column))
+        return id_text(row, watch, called), called
+    called = in_column(called, id_column)
+    return id_text(as_row(row).get(id_column), watch, called), called
 
 
 def _need(columns: Sequence[str], column: str, parameter: str) -> None:
@@ -81,12 +93,14 @@ class UnsetMapping:
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         rules = self.unset if self.unset_column is None else as_row(row).get(self.unset_column)
+        customer_id, called = _id_of(row, self.id_column, watch)
         user = User.check(
             {
-                "customer_id": _id_of(row, self.id_column),
+                "customer_id": customer_id,
                 "update_existing_only": self.update_existing_only,
                 "unset_attributes": self._rules(rules),
-            }
+            },
+            Terms(names={"customer_id": called, "unset_attributes": self.unset_column or "unset"}),
         )
         watch.look_at(str(user.customer_id), {}, user.unset_attributes)
         return (user.to_json(), str(user.customer_id), BULK_USER if self.bulk else USER)
@@ -95,9 +109,8 @@ class UnsetMapping:
         if isinstance(rules, str):
             rules = json_value("unset", parsed_list(rules), None)
         if not isinstance(rules, (list, tuple)) or not rules:
-            raise MoEngageRecordInvalid(
-                "unset_rules", "what to unset is empty, or no list of names and rules"
-            )
+            called = in_column("what to unset", self.unset_column) if self.unset_column else "what to unset"
+            raise MoEngageRecordInvalid("unset_rules", f"{called} is empty, or no list of names and rules")
         return [{"type": "equals", "attr": rule} if isinstance(rule, str) else rule for rule in rules]
 
 
@@ -108,8 +121,11 @@ class IdentifierMapping:
     The ids of a run are remembered: about 100 bytes each.
 
     :param id_column: the column that identifies the user; a row may be a bare id.
-    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id.
+    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id, or ``moengage_id``, as another edition of
+        the documentation calls the same.
     :param fields: the attributes to read; None: all that can be exported.
+    :param identifier_type_column: the column that holds which of the three a row's id is, in place of
+        ``identifier_type``. One id under two kinds is two identifiers.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
     """
 
@@ -119,12 +135,21 @@ class IdentifierMapping:
     def __init__(
         self,
         id_column: str = "customer_id",
-        identifier_type: Literal["customer_id", "id"] = "customer_id",
+        identifier_type: Literal["customer_id", "id", "moengage_id"] = "customer_id",
         fields: Sequence[str] | None = None,
+        identifier_type_column: str | None = None,
     ) -> None:
         check_column("id_column", id_column)
-        if identifier_type not in ("customer_id", "id"):
-            raise MoEngageParameterError(f"identifier_type is {identifier_type!r}; use 'customer_id' or 'id'")
+        if identifier_type not in IDENTIFIER_TYPES:
+            raise MoEngageParameterError(
+                f"identifier_type is {identifier_type!r}; use one of 'customer_id', 'id' and 'moengage_id'"
+            )
+        if identifier_type_column is not None:
+            check_column("identifier_type_column", identifier_type_column)
+            if identifier_type != "customer_id":
+                raise MoEngageParameterError(
+                    "identifier_type and identifier_type_column are given; use one of them"
+                )
         good = fields is None or (
             isinstance(fields, (list, tuple)) and fields and all(isinstance(name, str) for name in fields)
         )
@@ -132,6 +157,7 @@ class IdentifierMapping:
             raise MoEngageParameterError(f"fields is {fields!r}; use a list of attribute names")
         self._id_column = id_column
         self._identifier_type = identifier_type
+        self._type_column = identifier_type_column
         wanted = b',"user_fields_to_export":' + to_json(list(fields)) if fields else b""
         self._form = Form({"get_users": 1}, b'{"data":{"identifiers":[', b"]" + wanted + b"}}")
         self._asked: set[str] = set()
@@ -139,17 +165,41 @@ class IdentifierMapping:
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
         _need(columns, self._id_column, "id_column")
+        if self._type_column is not None:
+            _need(columns, self._type_column, "identifier_type_column")
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row: nothing where its id was asked for before."""
+        kind = self._kind_of(row)
+        identifier, called = _id_of(row, self._id_column, watch, kind)
         record = Identifier.check(
-            {"identifier_type": self._identifier_type, "identifier": _id_of(row, self._id_column)}
+            {"identifier_type": kind, "identifier": identifier}, Terms(names={"identifier": called})
         )
-        if record.identifier in self._asked:
-            return (b"", record.identifier, self._form)
+        whose = record.identifier if self._type_column is None else f"{kind}={record.identifier}"
+        if whose in self._asked:
+            return (b"", whose, self._form)
         content = record.to_json()
-        self._asked.add(record.identifier)
-        return (content, record.identifier, self._form)
+        self._asked.add(whose)
+        return (content, whose, self._form)
+
+    def missing(self, identifier: Mapping[str, Any]) -> Missing:
+        """Return what is told of an identifier that MoEngage lists as not found."""
+        if self._type_column is None:
+            return str(identifier.get("identifier"))
+        return {name: str(identifier.get(name)) for name in ("identifier_type", "identifier")}
+
+    def _kind_of(self, row: object) -> str:
+        if self._type_column is None:
+            return self._identifier_type
+        kind = as_row(row).get(self._type_column)
+        called = in_column("identifier_type", self._type_column)
+        if is_absent(kind):
+            raise MoEngageRecordInvalid("identifier_type", f"{called} is missing")
+        if not isinstance(kind, str) or kind not in IDENTIFIER_TYPES:
+            raise MoEngageRecordInvalid(
+                "identifier_type", f"{called} must be one of {', '.join(IDENTIFIER_TYPES)}"
+            )
+        return str.__str__(kind)
 
 
 class PairMapping:
@@ -177,7 +227,7 @@ class PairMapping:
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         row = as_row(row)
-        ids = {name: customer_id_text(row.get(name)) for name in ("merged_user", "retained_user")}
+        ids = {name: id_text(row.get(name), watch, name) for name in ("merged_user", "retained_user")}
         pair = MergePair.check(ids)
         merged, retained = pair.merged_user, pair.retained_user
         if merged == retained:
@@ -226,7 +276,9 @@ class DeletionMapping:
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        identity, called = _id_of(row, self.id_column, watch, self.identity_type)
         record = Deletion.check(
-            {"identity_type": self.identity_type, "identity_value": _id_of(row, self.id_column)}
+            {"identity_type": self.identity_type, "identity_value": identity},
+            Terms(names={"identity_value": called}),
         )
         return (record.to_json(), record.identity_value, DELETION)

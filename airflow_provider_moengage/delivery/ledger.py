@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import tzinfo
 from typing import Any, TypeVar
 
 from airflow_provider_moengage.api.answers import Answer
@@ -15,9 +14,9 @@ from airflow_provider_moengage.api.client import Exchange
 from airflow_provider_moengage.api.errors import MoEngageError, MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.batches import Batch, Entry
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
-from airflow_provider_moengage.delivery.conversion import readable
 from airflow_provider_moengage.delivery.ranges import Ranges
 from airflow_provider_moengage.delivery.rejected import line_of
+from airflow_provider_moengage.delivery.row_codec import readable
 from airflow_provider_moengage.delivery.stretches import Dropped, Stretch, Tally
 
 log = logging.getLogger(__name__)
@@ -35,11 +34,12 @@ LOGGED_REFUSALS = 10
 HOPELESS_REFUSALS = 50
 
 
-def _written(row: object, zone: tzinfo | None) -> Any:
-    try:
-        return readable(row, zone)
-    except RecursionError:
-        return type(row).__name__
+#: Codes of rows whose id is of a type that can be none: as text it might be one.
+ID_TYPE_CODES = frozenset({"customer_id_type", "identifier_type"})
+
+
+def _written(row: object, code: str) -> Any:
+    return readable(row, exact=code in ID_TYPE_CODES)
 
 
 class Ledger:
@@ -48,12 +48,9 @@ class Ledger:
 
     :param resumed: where an earlier try got to; None: this one begins anew.
     :param keep_rejected: whether refused rows are kept for :meth:`take_lines`.
-    :param zone: the zone of datetimes that carry none, as refused rows show them.
     """
 
-    def __init__(
-        self, resumed: Checkpoint | None = None, *, keep_rejected: bool = False, zone: tzinfo | None = None
-    ) -> None:
+    def __init__(self, resumed: Checkpoint | None = None, *, keep_rejected: bool = False) -> None:
         before = resumed or Checkpoint()
         self.read = before.read
         self.valid = 0
@@ -76,7 +73,6 @@ class Ledger:
         self._on_the_way: dict[int, Batch] = {}
         self._refused_types: Counter[str] = Counter()
         self._keep_rejected = keep_rejected
-        self._zone = zone
         self._lock = threading.Lock()
         self._seconds_before = before.duration_seconds
         self._began = time.monotonic()
@@ -278,7 +274,7 @@ class Ledger:
                 "reason": f"{reason}: {detail}" if detail else reason,
                 "code": code,
                 "request_id": error.request_id,
-                "row": _written(entry.row, self._zone),
+                "row": _written(entry.row, code),
             }
         )
 

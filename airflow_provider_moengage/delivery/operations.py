@@ -14,6 +14,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageServerError,
 )
 from airflow_provider_moengage.delivery.batches import Batch
+from airflow_provider_moengage.delivery.ids import Missing
 from airflow_provider_moengage.delivery.sinks import Sink
 
 
@@ -56,12 +57,14 @@ class UsersRead:
     Takes the answers of Get User.
 
     :param sink: where the users go.
+    :param missing: what is kept of an identifier that MoEngage does not know.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, missing: Callable[[dict[str, Any]], Missing]) -> None:
         self._sink = sink
+        self._missing = missing
         self.found = 0
-        self.not_found: list[str] = []
+        self.not_found: list[Missing] = []
 
     def doubts(self, batch: Batch, answer: Answer) -> MoEngageError | None:
         """Tell whether an answer leaves users out; their order does not matter, that none is lost does."""
@@ -81,7 +84,7 @@ class UsersRead:
         missing = _listed(data, "users_not_found")
         self._sink.add([user.get("user_attributes") or {} for user in users])
         self.found += len(users)
-        self.not_found.extend(str(user.get("identifier")) for user in missing)
+        self.not_found.extend(map(self._missing, missing))
 
 
 def _listed(data: Any, name: str) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_provider_moengage.api.client import MoEngageClient
 from airflow_provider_moengage.api.errors import (
+    MoEngageError,
     MoEngageRateLimited,
     MoEngageRecordInvalid,
     MoEngageStopped,
@@ -20,7 +21,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageWindowSpent,
 )
 from airflow_provider_moengage.api.windows import STARVED_WINDOWS
-from airflow_provider_moengage.delivery.batches import Batch, Entry, Packer
+from airflow_provider_moengage.delivery.batches import Batch, Entry, Item, Packer
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.checkpoints import Checkpoints
 from airflow_provider_moengage.delivery.ending import GRACE, Ending
@@ -155,7 +156,7 @@ class Delivery:
 
     def _begin_with(self, resumed: Checkpoint | None, checkpoints: Checkpoints | None) -> None:
         """Begin where an earlier try got to; before that is known, its checkpoint must not be written over."""
-        self._ledger = Ledger(resumed, keep_rejected=self._parts is not None, zone=self._mapping.zone)
+        self._ledger = Ledger(resumed, keep_rejected=self._parts is not None)
         self._journal = Journal(self._ledger, self._parts, checkpoints, self._throttled_seconds)
         self._throttled_earlier = resumed.throttled_seconds if resumed else 0.0
         self._start = self._ledger.mark
@@ -235,18 +236,35 @@ class Delivery:
         if position >= self._start and position not in self._ledger.done:
             return False
         if self._mapping.remembers:
-            with suppress(MoEngageRecordInvalid, RecursionError):
-                self._mapping.item(row, self._watch)
+            with suppress(MoEngageRecordInvalid):
+                self._item(row)
         if position >= self._start:
             self._ledger.pass_over(position)
         return True
+
+    def _item(self, row: object) -> Item:
+        """
+        Return what is sent of a row; an error that one of its values raises is the row's alone.
+
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        """
+        try:
+            return self._mapping.item(row, self._watch)
+        except (MoEngageError, MemoryError):
+            raise
+        except RecursionError:
+            raise MoEngageRecordInvalid("object_levels", "the row has a value nested without end") from None
+        except Exception as error:
+            raise MoEngageRecordInvalid(
+                "value_type", f"the row has a value that cannot be read: it raises {type(error).__name__}"
+            ) from None
 
     def _take(self, position: int, row: object) -> None:
         if isinstance(row, Unreadable):
             self._ledger.refuse(Entry(position, row.text), MoEngageRecordInvalid(row.code, row.reason))
             return
         try:
-            item = self._mapping.item(row, self._watch)
+            item = self._item(row)
             content, user, form = item
             if self._watch.dropped:
                 dropped, self._watch.dropped = self._watch.dropped, []
@@ -259,10 +277,6 @@ class Delivery:
             ready = self._packer.add(item, position, row) if content else ()
         except MoEngageRecordInvalid as error:
             self._ledger.refuse(Entry(position, row), error)
-            return
-        except RecursionError:
-            endless = MoEngageRecordInvalid("object_levels", "the row has a value nested without end")
-            self._ledger.refuse(Entry(position, row), endless)
             return
         if self._validate_only:
             log.debug("Row %d would be sent as %s", position, content or "what an earlier row is")
@@ -339,6 +353,10 @@ class Delivery:
         self._halt.set()
         if self._client is not None:
             self._client.windows.wake()
+        # A fetch that hangs ends on nothing else.
+        cancel = getattr(self._source, "cancel", None)
+        if cancel is not None:
+            cancel()
         if not isinstance(error, Exception):
             # A time-out: what is in flight has no more time than after an order.
             self._ending.order()

@@ -7,20 +7,33 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, ClassVar, Literal, Protocol
 
+from pydantic_core import from_json
+
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import check_customer_id
+from airflow_provider_moengage.api.platforms import users_platforms
+from airflow_provider_moengage.api.reasons import in_column
 from airflow_provider_moengage.api.records import Terms, UnsetRule, User, check_user_id, user_json
 from airflow_provider_moengage.api.values import check_attributes
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.columns import Columns
-from airflow_provider_moengage.delivery.conversion import customer_id_text
-from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.delivery.conversion import json_value
+from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
+from airflow_provider_moengage.delivery.watch import MAX_USER_ATTRIBUTES, Watch
 
 NULL_POLICIES = ("skip", "unset", "send")
 #: An Identity Resolution workspace has at most so many active identifiers.
 MAX_IDENTIFIERS = 5
-#: What a row in the API's own shape may hold beside its attributes.
-USER_KEYS = frozenset({"type", "customer_id", "attributes", "update_existing_only", "unset_attributes"})
+#: What a row in the API's own shape may hold; OpenAPI's schema has ``platforms`` there, every sample in ``attributes``.
+USER_KEYS = frozenset(
+    {"type", "customer_id", "attributes", "update_existing_only", "unset_attributes", "platforms"}
+)
+#: Fields of rows in the API's own shape that are objects or lists.
+STRUCTURES = frozenset({"attributes", "unset_attributes", "platforms", "actions", "user_identifiers"})
+_BESIDE_ATTRIBUTES = (
+    "the row is in the API's own shape and has {!r} beside 'attributes', which MoEngage would drop; put it inside, or "
+    "say with attributes= which columns of a flat row are sent"
+)
 USER = Form({"users": 1})
 BULK_USER = in_bulk({"bulk_users": 1})
 
@@ -59,7 +72,8 @@ class UserMapping:
     """
     How rows become :class:`~airflow_provider_moengage.api.records.User` records.
 
-    A row is flat, or in the API's own shape, which a dict under ``attributes`` gives away.
+    A row is flat, or in the API's own shape, which a dict under ``attributes`` gives away, and so does ``customer``
+    under ``type``, unless ``attributes`` here says which columns of a flat row are sent.
 
     :param id_column: the column that identifies the user.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other
@@ -90,6 +104,7 @@ class UserMapping:
     bulk: bool = False
     _columns: Columns = field(init=False, repr=False, compare=False)
     _terms: Terms = field(init=False, repr=False, compare=False)
+    _called: str = field(init=False, repr=False, compare=False)
     _operators: Mapping[str, Columns] = field(init=False, repr=False, compare=False)
     _array_columns: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _kept_out: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -108,7 +123,10 @@ class UserMapping:
         }
         columns = Columns(self.attributes, self.types, self.timezone, elsewhere=tuple(arrays))
         object.__setattr__(self, "_columns", columns)
-        object.__setattr__(self, "_terms", Terms(columns.texts, check_identifiers(self.identifiers)))
+        called = in_column("customer_id", self.id_column)
+        terms = Terms(columns.texts, check_identifiers(self.identifiers), {"customer_id": called})
+        object.__setattr__(self, "_terms", terms)
+        object.__setattr__(self, "_called", called)
         object.__setattr__(self, "_operators", self._checked_operators())
         array_columns = (*(self.add_to_arrays or {}).values(), *(self.remove_from_arrays or {}).values())
         object.__setattr__(self, "_array_columns", array_columns)
@@ -132,28 +150,52 @@ class UserMapping:
                 needed[f"{parameter}[{attribute!r}]"] = column
         self._columns.check(columns, needed)
 
-    def item(self, row: object, watch: Watch) -> Item:
-        """Give what is sent of one row; see :class:`RowMapping`."""
+    def item(self, row: object, watch: Watch, *, own: bool = False) -> Item:
+        """
+        Return what is sent of one row; see :class:`RowMapping`.
+
+        :param own: the row is in the API's own shape, whatever stands in it.
+        """
         row = row if type(row) is dict else as_row(row)
-        id_column = self.id_column
-        own = row.get("attributes")
-        if own is None or not isinstance(own, Mapping):
-            values, kept_out, fields = row, self._kept_out, {}
+        if own or (("attributes" in row or "type" in row) and self._is_own_shape(row)):
+            customer_id, kept_out = own_id(row, self.id_column), self._array_columns
+            values, fields = self._own(row)
         else:
-            values, kept_out, fields = own, self._array_columns, own_fields(row, USER_KEYS, id_column)
-            id_column = id_column if id_column in row else "customer_id"
-        customer_id = row.get(id_column)
-        if type(customer_id) is not str:
-            customer_id = customer_id_text(customer_id)
+            customer_id, kept_out = row.get(self.id_column), self._kept_out
+            values, fields = row, {}
+        # Nearly all ids are texts that need no more than this glance.
+        if (
+            type(customer_id) is not str
+            or not customer_id.isascii()
+            or customer_id.strip() is not customer_id
+        ):
+            customer_id = id_text(customer_id, watch, self._called)
         attributes = self._columns.good_values(values, kept_out)
-        if attributes is None or fields or customer_id is None or self._has_more:
-            return self._item_of(customer_id, values, kept_out, fields, watch)
-        check_customer_id(customer_id)
-        if watch.learns_types:
+        if attributes is None or fields or not customer_id or self._has_more:
+            return self._item_of(customer_id or None, values, kept_out, fields, watch)
+        check_customer_id(customer_id, self._called)
+        if watch.learns_types or len(attributes) > MAX_USER_ATTRIBUTES:
             watch.look_at(customer_id, attributes)
         else:
             watch.count(customer_id)
         return (user_json(customer_id, attributes, self.update_existing_only), customer_id, self._form)
+
+    def _is_own_shape(self, row: Mapping[Any, Any]) -> bool:
+        if isinstance(row.get("attributes"), Mapping):
+            return True
+        return self.attributes is None and is_type(row.get("type"), "customer")
+
+    def _own(self, row: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], dict[str, Any]]:
+        """Return the attributes of a row in the API's own shape, and what stands beside them."""
+        fields = own_fields(row, USER_KEYS, self.id_column, _BESIDE_ATTRIBUTES)
+        if is_type(fields.get("type"), "customer"):
+            del fields["type"]
+        values = fields.pop("attributes", {})
+        if not isinstance(values, Mapping):
+            raise MoEngageRecordInvalid(
+                "attributes_type", f"attributes is of type {type(values).__name__}; it must be an object"
+            )
+        return values, fields
 
     def _item_of(
         self,
@@ -165,9 +207,11 @@ class UserMapping:
     ) -> Item:
         """Convert and check a row's values one by one, and build the whole record of it."""
         attributes, nulls = self._columns.values(values, kept_out)
-        for name in self.identifiers:
-            if name in attributes:
-                attributes[name] = identifier_text(name, attributes[name])
+        self._read_identifiers(attributes, watch)
+        if "platforms" in fields:
+            self._move_inside(attributes, fields.pop("platforms"))
+        if "platforms" in attributes:
+            attributes["platforms"] = users_platforms(attributes["platforms"])
         for operator, columns in self._operators.items():
             self._operate(attributes, operator, columns.values(values, ())[0])
         rules = fields.get("unset_attributes", [])
@@ -189,6 +233,21 @@ class UserMapping:
         whose = customer_id or self._identified_by(attributes)
         watch.look_at(whose, attributes, unset)
         return (content, whose, self._form)
+
+    def _read_identifiers(self, attributes: dict[str, Any], watch: Watch) -> None:
+        for name in self.identifiers:
+            if name in attributes:
+                text = identifier_text(name, attributes.pop(name), watch)
+                if text is not None:
+                    attributes[name] = text
+
+    def _move_inside(self, attributes: dict[str, Any], platforms: object) -> None:
+        """Put ``platforms`` where every sample of MoEngage's has it."""
+        if "platforms" in attributes:
+            raise MoEngageRecordInvalid(
+                "platforms", "the row has 'platforms' beside 'attributes' and inside; send one of them"
+            )
+        attributes["platforms"] = json_value("platforms", platforms, self.zone)
 
     def _identified_by(self, attributes: Mapping[str, Any]) -> str:
         """Tell whose rows must keep their order, where there is no id."""
@@ -255,33 +314,43 @@ def as_row(row: object) -> Mapping[Any, Any]:
     )
 
 
-def own_fields(row: Mapping[Any, Any], known: frozenset[str], id_column: str) -> dict[str, Any]:
-    """
-    Give what a row in the API's own shape holds beside its id and attributes.
+def is_type(value: object, kind: str) -> bool:
+    """Whether a row's ``type`` says what it is in the API's own shape; in another case MoEngage ignores the record."""
+    return isinstance(value, str) and value == kind
 
+
+def own_id(row: Mapping[Any, Any], id_column: str) -> object:
+    """Return the id of a row in the API's own shape, which may have it under the API's own name."""
+    return row.get(id_column if id_column in row else "customer_id")
+
+
+def own_fields(
+    row: Mapping[Any, Any], known: frozenset[str], id_column: str, otherwise: str
+) -> dict[str, Any]:
+    """
+    Return what a row in the API's own shape holds beside its id.
+
+    Tables have such rows too: a NULL counts as absent, and an object or a list may be JSON text.
+
+    :param otherwise: the reason where it holds anything else, with a place for its name.
     :raises MoEngageRecordInvalid: it holds what the API does not know there, and would drop.
     """
-    unknown = [key for key in row if key not in known and key != id_column]
-    if unknown:
-        raise MoEngageRecordInvalid(
-            "unknown_key",
-            f"the row has {unknown[0]!r} beside 'attributes', which MoEngage would drop; put it inside",
-        )
-    return {key: row[key] for key in known - {"attributes", "customer_id"} if key in row}
+    fields = {}
+    for key, value in row.items():
+        if key not in known and key != id_column:
+            raise MoEngageRecordInvalid("unknown_key", otherwise.format(key))
+        if key in STRUCTURES and isinstance(value, str):
+            value = _parsed(value)
+        if key not in ("customer_id", id_column) and not is_absent(value):
+            fields[key] = value
+    return fields
 
 
-def identifier_text(name: str, value: object) -> str | None:
-    """
-    Write an identifier as the text it must be; a number is one too.
-
-    :raises MoEngageRecordInvalid: the value cannot be an identifier without being changed.
-    """
+def _parsed(text: str) -> object:
     try:
-        return customer_id_text(value)
-    except MoEngageRecordInvalid:
-        raise MoEngageRecordInvalid(
-            "identifier_type", f"identifier {name!r} has a value of type {type(value).__name__}; use a text"
-        ) from None
+        return from_json(text)
+    except (ValueError, TypeError):
+        return text
 
 
 def check_column(parameter: str, column: object) -> None:

@@ -201,16 +201,17 @@ class TableSink:
         self._rows = []
 
 
-def write_ids(url: str, name: str, ids: Iterable[str]) -> None:
+def write_ids(url: str, name: str, ids: Iterable[str | Mapping[str, str]]) -> None:
     """
     Write ids as NDJSON, ``{"customer_id": …}`` a line, complete or absent.
 
-    :param name: what the ids are: ``customer_id`` or ``id``.
+    :param name: what the ids are: ``customer_id``, ``id`` or ``moengage_id``.
+    :param ids: an object is a line as it is.
     :raises MoEngageStorageError: the file cannot be written.
     """
     with _new_file(url) as stream:
         for one in ids:
-            stream.write(json.dumps({name: one}).encode() + b"\n")
+            stream.write(json.dumps({name: one} if isinstance(one, str) else one).encode() + b"\n")
 
 
 def _cell(value: object) -> Any:

@@ -118,8 +118,8 @@ class Rows:
 def _as_text(row: object) -> str:
     try:
         return repr(row)
-    except (RecursionError, ValueError):
-        # A value nested without end, or an integer of thousands of digits: its row will be refused.
+    except Exception:
+        # A value nested without end, or one whose own code raises: its row will be rejected.
         return type(row).__name__
 
 
@@ -162,3 +162,9 @@ class Guarded:
                 "them are meant"
             )
         yield from islice(held, start, None)
+
+    def cancel(self) -> None:
+        """End a query of the guarded source; may be called from any thread."""
+        cancel = getattr(self._source, "cancel", None)
+        if cancel is not None:
+            cancel()

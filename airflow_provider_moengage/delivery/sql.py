@@ -7,16 +7,27 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain, islice
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
-from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.causes import said_by_database, shown_with
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageStopped
+from airflow_provider_moengage.delivery.causes import (
+    is_programming_error,
+    is_unreadable_value,
+    said_by_database,
+    shown_with,
+    unreadable_value,
+)
+from airflow_provider_moengage.delivery.drivers import Interruption, prepare, streaming_cursor
+from airflow_provider_moengage.delivery.fetching import Fetcher
 from airflow_provider_moengage.delivery.sources import CheckColumns
 
 log = logging.getLogger(__name__)
 
 #: Rows fetched from a database at a time.
 FETCH_ROWS = 1_000
+
+Chunk = Iterable[Sequence[Any]]
+Resource = TypeVar("Resource")
 
 
 class SqlSource:
@@ -41,6 +52,8 @@ class SqlSource:
         self._sql = sql
         self._parameters = (tuple(parameters) if isinstance(parameters, list) else parameters) or None
         self._hook_params = dict(hook_params or {})
+        self._cancelled = False
+        self._fetcher: Fetcher[Any] | None = None
 
     def __len__(self) -> int:
         raise TypeError("a query does not tell its number of rows before its end")
@@ -49,70 +62,37 @@ class SqlSource:
         """A query may give other rows the next time, or the same in another order."""
         return None
 
+    def cancel(self) -> None:
+        """End the query, though its server may not answer; may be called from any thread."""
+        self._cancelled = True
+        if self._fetcher is not None:
+            self._fetcher.cancel()
+
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
         Run the query and give its rows as dicts.
 
         :raises MoEngageParameterError: the connection is no database's, or the statement returns no rows.
+        :raises MoEngageUnreadableValue: the driver cannot hand over a value.
+        :raises MoEngageStopped: :meth:`cancel` was called.
         """
         with self.chunks(check_columns) as (columns, chunks):
             for row in islice(chain.from_iterable(chunks), start, None):
                 yield dict(zip(columns, row, strict=True))
 
     @contextmanager
-    def chunks(
-        self, check_columns: CheckColumns
-    ) -> Iterator[tuple[list[str], Iterator[Iterable[Sequence[Any]]]]]:
-        """
-        Run the query and give its columns and its rows, :data:`FETCH_ROWS` at a time.
-
-        :raises MoEngageParameterError: the connection is no database's, or the statement returns no rows.
-        """
-        with self._cursor() as (columns, chunks):
+    def chunks(self, check_columns: CheckColumns) -> Iterator[tuple[list[str], Iterator[Chunk]]]:
+        """Run the query as :meth:`rows` does; its columns, and its rows, :data:`FETCH_ROWS` at a time."""
+        query = _Query(self._hook(), self._sql, self._parameters)
+        self._fetcher = fetcher = Fetcher(query.columns_and_chunks(), query.interrupt)
+        with closing(fetcher):
+            if self._cancelled:
+                raise MoEngageStopped("the task was told to end before its rows were fetched")
+            columns = next(fetcher, None)
             if columns is None:
                 raise MoEngageParameterError("sql returns no rows; use one statement that selects some")
             check_columns(columns)
-            yield columns, chunks
-
-    @contextmanager
-    def _cursor(self) -> Iterator[tuple[list[str] | None, Iterator[Iterable[Sequence[Any]]]]]:
-        hook = self._hook()
-        connection = hook.get_conn()
-        with closing(connection):
-            engine = _engine_on(hook, connection)
-            if engine is not None:
-                with self._engine_cursor(engine) as opened:
-                    yield opened
-                return
-            log.debug("%s has no SQLAlchemy engine; reading with fetchmany", type(hook).__name__)
-            with closing(connection.cursor()) as cursor:
-                cursor.execute(self._sql, *([self._parameters] if self._parameters else []))
-                columns = [column[0] for column in cursor.description] if cursor.description else None
-                yield columns, iter(lambda: cursor.fetchmany(FETCH_ROWS), [])
-
-    @contextmanager
-    def _engine_cursor(
-        self, engine: Any
-    ) -> Iterator[tuple[list[str] | None, Iterator[Iterable[Sequence[Any]]]]]:
-        from sqlalchemy.exc import ProgrammingError
-
-        with engine.connect() as connection:
-            # no_parameters: the driver is not to look for placeholders where there is nothing to bind.
-            connection = connection.execution_options(
-                stream_results=True, max_row_buffer=FETCH_ROWS, no_parameters=self._parameters is None
-            )
-            try:
-                result = connection.exec_driver_sql(self._sql, self._parameters)
-            except ProgrammingError as error:
-                raise MoEngageParameterError(
-                    f"sql is not one statement that returns rows: {said_by_database(error)}"
-                ) from shown_with(error)
-            with closing(result):
-                yield (
-                    (list(result.keys()), result.partitions(FETCH_ROWS))
-                    if result.returns_rows
-                    else (None, iter(()))
-                )
+            yield columns, fetcher
 
     def _hook(self) -> Any:
         from airflow_provider_moengage._compat import AirflowException, BaseHook
@@ -130,9 +110,115 @@ class SqlSource:
         return hook
 
 
+class _Query:
+    """
+    One run of a statement, all of it in the thread of a :class:`Fetcher`, but :meth:`interrupt`.
+
+    :param hook: a ``DbApiHook``.
+    """
+
+    def __init__(self, hook: Any, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None) -> None:
+        self._hook = hook
+        self._sql = sql
+        self._parameters = parameters
+        self._interrupted = False
+        self._interruption: Interruption | None = None
+
+    def columns_and_chunks(self) -> Generator[Any, None, None]:
+        """Give the columns first and then chunks of rows; nothing where the statement returns no rows."""
+        with _closing(self._hook.get_conn()) as connection:
+            self._interruption = interruption = Interruption(connection, self._hook.get_conn)
+            try:
+                prepare(connection)
+                yield from self._on(connection)
+            finally:
+                interruption.release()
+
+    def interrupt(self, over: Event) -> None:
+        """End the statement from another thread; while it connects, it ends once it has."""
+        self._interrupted = True
+        if self._interruption is not None:
+            self._interruption(over)
+
+    def _on(self, connection: Any) -> Generator[Any, None, None]:
+        cursor = streaming_cursor(connection)
+        engine = _engine_on(self._hook, connection) if cursor is None else None
+        if engine is not None:
+            yield from self._with_engine(engine)
+            return
+        if cursor is None:
+            log.debug("%s has no SQLAlchemy engine; reading with fetchmany", type(self._hook).__name__)
+            cursor = connection.cursor()
+        yield from self._with_cursor(cursor)
+
+    def _with_cursor(self, cursor: Any) -> Generator[Any, None, None]:
+        with _closing(cursor):
+            with self._executing():
+                cursor.execute(self._sql, *([self._parameters] if self._parameters else []))
+            if not cursor.description:
+                return
+            columns = [column[0] for column in cursor.description]
+            yield columns
+            with _naming_columns(cursor):
+                while rows := cursor.fetchmany(FETCH_ROWS):
+                    # Some hooks have cursors whose rows are dicts.
+                    yield [tuple(row.values()) for row in rows] if isinstance(rows[0], Mapping) else rows
+
+    def _with_engine(self, engine: Any) -> Generator[Any, None, None]:
+        with _closing(engine.connect()) as connection:
+            # no_parameters: the driver is not to look for placeholders where there is nothing to bind.
+            connection = connection.execution_options(
+                stream_results=True, max_row_buffer=FETCH_ROWS, no_parameters=self._parameters is None
+            )
+            with self._executing():
+                result = connection.exec_driver_sql(self._sql, self._parameters)
+            if not result.returns_rows:
+                return
+            with _closing(result):
+                yield list(result.keys())
+                with _naming_columns(result.cursor):
+                    yield from result.partitions(FETCH_ROWS)
+
+    @contextmanager
+    def _executing(self) -> Iterator[None]:
+        if self._interrupted:
+            raise MoEngageStopped("the task was told to end before its rows were fetched")
+        try:
+            yield
+        except Exception as error:
+            if not is_programming_error(error):
+                raise
+            raise MoEngageParameterError(
+                f"sql is not one statement that returns rows: {said_by_database(error)}"
+            ) from shown_with(error)
+
+
+@contextmanager
+def _naming_columns(cursor: Any) -> Iterator[None]:
+    driver, description = type(cursor).__module__.partition(".")[0], cursor.description
+    try:
+        yield
+    except Exception as error:
+        if not is_unreadable_value(error):
+            raise
+        raise unreadable_value(error, driver, description) from None
+
+
+@contextmanager
+def _closing(resource: Resource) -> Iterator[Resource]:
+    """Close what was opened; by then all rows have been read or the run has failed, so an error of it changes nothing."""
+    try:
+        yield resource
+    finally:
+        try:
+            resource.close()  # type: ignore[attr-defined]
+        except Exception:
+            log.debug("%s was not closed", type(resource).__name__, exc_info=True)
+
+
 def _engine_on(hook: Any, connection: Any) -> Any:
     """
-    Give a SQLAlchemy engine that runs on the hook's own connection, or None where the hook has none.
+    Return a SQLAlchemy engine that runs on the hook's own connection, or None where the hook has none.
 
     The hook's connection carries what its URL does not, such as sslmode, options and the hook's parameters.
     """
@@ -143,7 +229,13 @@ def _engine_on(hook: Any, connection: Any) -> Any:
         return None
     try:
         engine = hook.get_sqlalchemy_engine(
-            engine_kwargs={"creator": lambda: connection, "poolclass": NullPool, "hide_parameters": True}
+            engine_kwargs={
+                "creator": lambda: connection,
+                "poolclass": NullPool,
+                # The connection is closed at once, and an error of that is none of the run.
+                "pool_reset_on_return": None,
+                "hide_parameters": True,
+            }
         )
         driver = engine.dialect.dbapi.__name__.partition(".")[0]
     except (ImportError, NotImplementedError, AttributeError, TypeError, ValueError, SQLAlchemyError):

@@ -131,6 +131,10 @@ class StagedRows:
                     yield dict(zip(manifest.columns, row_of_line(line), strict=True))
             start = max(0, start - chunk.rows)
 
+    def cancel(self) -> None:
+        """End the query while it is copied; may be called from any thread."""
+        self._source.cancel()
+
     def delete(self) -> None:
         """
         Delete the copy.

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_provider_moengage.api.date_texts import is_documented_date
 from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES
 from airflow_provider_moengage.api.records import UnsetRule
-from airflow_provider_moengage.api.values import is_documented_date
 from airflow_provider_moengage.delivery.stretches import Dropped
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 #: Rows of one user, among the latest ids, from which a run warns: MoEngage silently blocks a user who is
 #: updated 5,000 times a minute or 10,000 times in five. Source: docs, fair use.
 MANY_ROWS_OF_A_USER = 1_000
+#: More attributes in one row than that are more than a workspace holds. Source: docs, limits.
+MAX_USER_ATTRIBUTES = 256
 #: Ids remembered: the memory of a run must not grow with its rows.
 LATEST_USERS = 10_000
 
@@ -35,6 +37,8 @@ class Watch:
         self._latest: dict[str, int] = {}
         self._warned_of_many = False
         self._warned_of_create_only = False
+        self._warned_of_attributes = False
+        self._ids_stripped = 0
         self._types: defaultdict[str, set[str]] = defaultdict(set)
 
     def count(self, user: str) -> None:
@@ -54,6 +58,21 @@ class Watch:
                 MANY_ROWS_OF_A_USER,
             )
 
+    def strip_id(self) -> None:
+        """Count an id that had blanks at its ends."""
+        self._ids_stripped += 1
+
+    def warn_of_attributes(self) -> None:
+        """Warn, once, of a row with more attributes than a workspace holds."""
+        if not self._warned_of_attributes:
+            self._warned_of_attributes = True
+            log.warning(
+                "A row has more than %d attributes; a workspace holds %d user attributes, and MoEngage silently drops "
+                "those beyond",
+                MAX_USER_ATTRIBUTES,
+                MAX_USER_ATTRIBUTES,
+            )
+
     def look_at(self, user: str, attributes: Mapping[str, Any], unset: Sequence[UnsetRule] = ()) -> None:
         """Look at what is about to be sent of a user."""
         if self.learns_types:
@@ -67,10 +86,17 @@ class Watch:
                 "Attributes %s are taken when MoEngage creates a user; updates will not change them",
                 ", ".join(sorted(CREATE_ONLY_NAMES & attributes.keys())),
             )
+        if len(attributes) > MAX_USER_ATTRIBUTES:
+            self.warn_of_attributes()
         self.count(user)
 
     def close(self) -> None:
-        """Log the attributes and types that were learned."""
+        """Log how many ids had blanks at their ends, and the attributes and types that were learned."""
+        if self._ids_stripped:
+            log.warning(
+                "Ids with blanks at their ends, such as the spaces of a char(n) column: %d; they are sent without them",
+                self._ids_stripped,
+            )
         for name, types in sorted(self._types.items()):
             log.info("Attribute %s: %s", name, ", ".join(sorted(types)))
 

@@ -34,6 +34,7 @@ from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.ids import (
     DeletionMapping,
     IdentifierMapping,
+    Missing,
     PairMapping,
     UnsetMapping,
 )
@@ -182,7 +183,7 @@ class MoEngageHook(BaseHook):
         sink: Sink,
         mapping: IdentifierMapping | None = None,
         on_missing: Literal["ignore", "fail"] = "ignore",
-        on_missing_ids: Callable[[list[str]], None] | None = None,
+        on_missing_ids: Callable[[list[Missing]], None] | None = None,
         **options: Unpack[DeliveryOptions],
     ) -> dict[str, Any]:
         """
@@ -192,10 +193,12 @@ class MoEngageHook(BaseHook):
         :param sink: where the users go, see :mod:`airflow_provider_moengage.delivery.sinks`.
         :param mapping: which users are asked for, and which attributes.
         :param on_missing: ``fail``: users that MoEngage does not know fail the task, once all others are read.
-        :param on_missing_ids: called with the ids that MoEngage does not know.
+        :param on_missing_ids: called with the ids that MoEngage does not know; where the rows say of which kind each
+            is, with objects of ``identifier_type`` and ``identifier``.
         :return: the report, with ``found`` and ``not_found``; errors as :meth:`track_users`.
         """
-        read = UsersRead(sink)
+        mapping = mapping or IdentifierMapping()
+        read = UsersRead(sink, mapping.missing)
 
         def complete(run: Run) -> Run:
             """Make the users visible once all are there, and before anybody is told so."""
@@ -213,7 +216,7 @@ class MoEngageHook(BaseHook):
             return run
 
         operation = Operation(GET_USERS, doubts=read.doubts, receive=read.receive)
-        report = self._deliver("users", users, mapping or IdentifierMapping(), operation, options, complete)
+        report = self._deliver("users", users, mapping, operation, options, complete)
         if read.not_found and on_missing == "fail":
             raise MoEngageTaskFailed(
                 f"MoEngage does not know {len(read.not_found)} of {report['read']} users, and on_missing is 'fail'; "

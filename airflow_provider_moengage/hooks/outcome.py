@@ -10,6 +10,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageParameterError,
     MoEngageRequestRefused,
     MoEngageStagedRowsDamaged,
+    MoEngageUnreadableValue,
     MoEngageUnsafeRestart,
     MoEngageWindowSpent,
 )
@@ -19,7 +20,13 @@ from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngage
 
 MAX_CONCURRENCY = 256
 #: What a retry would meet again.
-HOPELESS = (MoEngageRequestRefused, MoEngageParameterError, MoEngageStagedRowsDamaged, MoEngageUnsafeRestart)
+HOPELESS = (
+    MoEngageRequestRefused,
+    MoEngageParameterError,
+    MoEngageStagedRowsDamaged,
+    MoEngageUnreadableValue,
+    MoEngageUnsafeRestart,
+)
 
 
 def check_max_rejected(value: object) -> None:

@@ -13,9 +13,11 @@ from airflow_provider_moengage._compat import (
     BaseOperator,
     Context,
     DateTimeTrigger,
+    conf,
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
 from airflow_provider_moengage.delivery.ending import Ending
+from airflow_provider_moengage.delivery.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.files import FileSource
 from airflow_provider_moengage.delivery.folders import task_folder
 from airflow_provider_moengage.delivery.sources import Rows, Source
@@ -29,6 +31,11 @@ from airflow_provider_moengage.operators.durability import Durability, Wanted, d
 #: Seconds: a shorter wait is not worth a deferral, which costs the start of a new process.
 DEFAULT_DEFER_THRESHOLD = 15.0
 ON_EMPTY = ("success", "skip", "fail")
+#: The parameters that belong to a source, and mean nothing to another.
+OF_SOURCES = {
+    "sql": ("sql_conn_id", "parameters", "sql_hook_params"),
+    "path": ("encoding", "delimiter", "null_values"),
+}
 
 
 def template_fields(rows_parameter: str, *more: str) -> tuple[str, ...]:
@@ -72,6 +79,21 @@ def check_on_missing(on_missing: object) -> None:
         raise MoEngageParameterError(f"on_missing is {on_missing!r}; use 'ignore' or 'fail'")
 
 
+def _max_line_bytes() -> int:
+    """
+    Return how long a line of a file may be in this deployment.
+
+    :raises MoEngageParameterError: the configuration does not say a number.
+    """
+    said = conf.get("moengage", "max_line_bytes", fallback=None)
+    try:
+        return MAX_LINE_BYTES if said is None else int(said)
+    except ValueError:
+        raise MoEngageParameterError(
+            f"[moengage] max_line_bytes of Airflow's configuration is {said!r}; use a whole number of bytes from 1"
+        ) from None
+
+
 class RowsParameter:
     """
     The parameter that takes rows; lists become :class:`Rows` at once, so that Airflow neither renders nor
@@ -111,8 +133,11 @@ class MoEngageSendOperator(BaseOperator):
     :param sql_conn_id: the database's connection, any whose hook is a ``DbApiHook``.
     :param parameters: bound to the statement by the driver; templated.
     :param sql_hook_params: passed to the database hook's constructor.
-    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL: NDJSON, CSV, either with
+    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL: NDJSON, JSON, CSV, each also with
         ``.gz``, Parquet.
+    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
+    :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
     :param concurrency: requests in flight at most.
     :param max_rejected: rows that may be refused before the task fails: an int is a count, a float below 1 a
         share.
@@ -147,6 +172,9 @@ class MoEngageSendOperator(BaseOperator):
         parameters: Sequence[Any] | Mapping[str, Any] | None = None,
         sql_hook_params: Mapping[str, Any] | None = None,
         path: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        null_values: Sequence[str] | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         max_rejected: float = 0,
         rejected_path: str | None = None,
@@ -166,6 +194,9 @@ class MoEngageSendOperator(BaseOperator):
         self.parameters = parameters
         self.sql_hook_params = sql_hook_params
         self.path = path
+        self.encoding = encoding
+        self.delimiter = delimiter
+        self.null_values = null_values
         self.concurrency = concurrency
         self.max_rejected = max_rejected
         self.rejected_path = rejected_path
@@ -313,13 +344,13 @@ class MoEngageSendOperator(BaseOperator):
         if self.sql is not None and not self.sql_conn_id:
             raise MoEngageParameterError("sql_conn_id is missing; say which connection runs sql=")
         self._source_parameter = next(iter(given))
-        beside = [
-            name
-            for name in ("sql_conn_id", "parameters", "sql_hook_params")
-            if self.sql is None and getattr(self, name) is not None
-        ]
-        if beside:
-            raise MoEngageParameterError(f"{beside[0]} is given without sql; it belongs to sql=")
+        for source, names in OF_SOURCES.items():
+            beside = [name for name in names if getattr(self, name) is not None]
+            if beside and getattr(self, source) is None:
+                raise MoEngageParameterError(
+                    f"{beside[0]} is given without {source}; it belongs to {source}="
+                )
+        FileOptions(self.encoding, self.delimiter, self.null_values)
 
     def _source(self) -> Source:
         value = getattr(self, self._source_parameter)
@@ -329,7 +360,13 @@ class MoEngageSendOperator(BaseOperator):
                 "means no rows"
             )
         if self._source_parameter == "path":
-            return FileSource(str(value))
+            return FileSource(
+                str(value),
+                encoding=self.encoding,
+                delimiter=self.delimiter,
+                null_values=self.null_values,
+                max_line_bytes=_max_line_bytes(),
+            )
         if self._source_parameter == "sql":
             return SqlSource(str(self.sql_conn_id), value, self.parameters, self.sql_hook_params)
         return value if isinstance(value, Rows) else Rows(value, self._source_parameter)

@@ -34,7 +34,9 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date`` or ``json``.
     :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
-    :param identifiers: the active identifiers of an Identity Resolution workspace.
+    :param update_existing_only: do not create users that MoEngage does not know.
+    :param identifiers: the active identifiers of an Identity Resolution workspace: their columns are sent with the
+        id, or in its place where a row has none.
     :param on_unknown: what becomes of events whose request got no answer: ``resend`` or ``reject``.
     :param on_restart: what a retry does that cannot go on where the try before it ended, and does not know which events
         that one sent: ``fail`` without sending, or ``resend`` all of them.
@@ -57,6 +59,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         attributes: Mapping[str, str] | Sequence[str] | None = None,
         types: Mapping[str, str] | None = None,
         timezone: str | None = None,
+        update_existing_only: bool = False,
         identifiers: Sequence[str] = (),
         on_unknown: Literal["resend", "reject"] = "resend",
         on_restart: Literal["fail", "resend"] = "fail",
@@ -72,6 +75,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         self.attributes = attributes
         self.types = types
         self.timezone = timezone
+        self.update_existing_only = update_existing_only
         self.identifiers = identifiers
         self.on_unknown = on_unknown
         self.on_restart = on_restart
@@ -100,6 +104,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
             attributes=self.attributes,
             types=self.types,
             timezone=self.timezone,
+            update_existing_only=self.update_existing_only,
             identifiers=self.identifiers,
             bulk=self.bulk,
         )

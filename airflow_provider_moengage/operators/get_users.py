@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from airflow_provider_moengage._compat import Context
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.ids import IdentifierMapping
+from airflow_provider_moengage.delivery.ids import IdentifierMapping, Missing
 from airflow_provider_moengage.delivery.sinks import FileSink, ListSink, Sink, TableSink, write_ids
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
@@ -32,7 +32,9 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
 
     :param users: rows, or bare ids.
     :param id_column: the column that identifies the user.
-    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id.
+    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id, or ``moengage_id``, as another edition of
+        MoEngage's documentation calls the same.
+    :param identifier_type_column: the column that holds which of the three a row's id is.
     :param fields: the attributes to read; None: all that can be exported.
     :param xcom_limit: users that may go into XCom.
     :param output_path: one file as an ``ObjectStoragePath`` URL, NDJSON, CSV or Parquet by its ending, complete or
@@ -41,10 +43,11 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
     :param output_conn_id: the table's database, any connection whose hook is a ``DbApiHook``.
     :param csv_formulas: texts of a CSV that a spreadsheet would run as a formula, since they begin with ``=``, ``+``,
         ``-`` or ``@``: ``escape`` puts an apostrophe in front of them, ``keep`` writes them as they are.
-    :param missing_path: a file for the ids that MoEngage does not know, ``{"customer_id": …}`` a line; templated.
+    :param missing_path: a file for the ids that MoEngage does not know, ``{"customer_id": …}`` a line, or with
+        ``identifier_type_column`` ``{"identifier_type": …, "identifier": …}``; templated.
     :param on_missing: ``fail``: users that MoEngage does not know fail the task, once all others are read.
     :return: the report, with ``found`` and ``not_found``; without ``output_path`` and ``output_table`` also ``users``,
-        a list of attribute dicts, and ``users_not_found``, a list of ids.
+        a list of attribute dicts, and ``users_not_found``, a list of ids, or of such objects.
     """
 
     rows_parameter = "users"
@@ -59,7 +62,8 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         *,
         users: Any = None,
         id_column: str = "customer_id",
-        identifier_type: Literal["customer_id", "id"] = "customer_id",
+        identifier_type: Literal["customer_id", "id", "moengage_id"] = "customer_id",
+        identifier_type_column: str | None = None,
         fields: Sequence[str] | None = None,
         xcom_limit: int = DEFAULT_XCOM_LIMIT,
         output_path: str | None = None,
@@ -74,6 +78,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         super().__init__(**kwargs)
         self.id_column = id_column
         self.identifier_type = identifier_type
+        self.identifier_type_column = identifier_type_column
         self.fields = fields
         self.xcom_limit = xcom_limit
         self.output_path = output_path
@@ -105,7 +110,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         :raises MoEngageIncompleteRun: users were left unread; a retry reads them.
         """
         self._sink: Sink = self._new_sink()
-        self._not_found: list[str] = []
+        self._not_found: list[Missing] = []
         report = self._run(context)
         if isinstance(self._sink, ListSink):
             return {**report, "users": self._sink.users, "users_not_found": self._not_found}
@@ -121,7 +126,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
             **delivery,
         )
 
-    def _keep_missing(self, ids: list[str]) -> None:
+    def _keep_missing(self, ids: list[Missing]) -> None:
         self._not_found = ids
         if self.missing_path:
             write_ids(str(self.missing_path), self.identifier_type, ids)
@@ -140,4 +145,6 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         return sink
 
     def _mapping(self) -> IdentifierMapping:
-        return IdentifierMapping(self.id_column, self.identifier_type, self.fields)
+        return IdentifierMapping(
+            self.id_column, self.identifier_type, self.fields, self.identifier_type_column
+        )

@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = vars(parser.parse_args(arguments))
     host, port = options.pop("host"), options.pop("port")
+    allow_host = options.pop("allow_host")
     workspace_id, api_key = options.pop("workspace_id"), options.pop("api_key")
     http, verbose, with_stdin = options.pop("http"), options.pop("verbose"), options.pop("exit_with_stdin")
     try:
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     try:
         from airflow_provider_moengage.sandbox import server
+        from airflow_provider_moengage.sandbox.access import Hosts
         from airflow_provider_moengage.sandbox.workspace import Workspace
     except ModuleNotFoundError as error:
         print(MISSING.format(missing=error.name), file=sys.stderr)
@@ -40,11 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"The MoEngage sandbox cannot listen on {host}:{port}: {error}", file=sys.stderr)
         return 1
+    bound_address, bound_port = listener.getsockname()[:2]
     running = server.build(
         Workspace(workspace_id, api_key, settings),
+        Hosts.of((host, bound_address), bound_port, allow_host),
         http=http,
         verbose=verbose,
-        ready=lambda: _announce(host, listener.getsockname()[1], workspace_id, api_key),
+        ready=lambda: _announce(host, bound_port, workspace_id, api_key),
     )
     if with_stdin:
         threading.Thread(target=_stop_with_stdin, args=(running,), daemon=True).start()
@@ -61,6 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8095, help="port to listen on; 0 takes a free one")
+    parser.add_argument(
+        "--allow-host",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="further hosts under which /_sandbox/ can be called, each with a port or without: NAME or NAME:PORT",
+    )
     parser.add_argument("--workspace-id", default="SANDBOX_WORKSPACE", help="the Workspace ID: the login")
     parser.add_argument("--api-key", default="SANDBOX_KEY", help="the Data API key: the password")
     parser.add_argument("--http", choices=("auto", "httptools", "h11"), default="auto", help="HTTP parser")

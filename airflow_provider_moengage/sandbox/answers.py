@@ -46,12 +46,15 @@ class Refused(Exception):
         self.attribute = attribute
         super().__init__(self.message)
 
-    def answer(self, request_id: str, status: int | None = None, *, titled: bool = False) -> Answer:
+    def answer(
+        self, request_id: str, status: int | None = None, *, titled: bool = False, word: str = "fail"
+    ) -> Answer:
         """
-        Give the documented error body.
+        Return the documented error body.
 
         :param status: puts another status line above it.
         :param titled: of an endpoint whose 429 and 5xx have a title and a description.
+        :param word: what the body calls its own status.
         """
         titled = titled and (self.status == 429 or self.status >= 500)
         status = self.status if status is None else status
@@ -62,7 +65,7 @@ class Refused(Exception):
         error: dict[str, Any] = {"message": self.message, "type": self.type, "request_id": request_id}
         if self.attribute is not None:
             error["attribute"] = self.attribute
-        return succeeded({"status": "fail", "error": error}, status)
+        return succeeded({"status": word, "error": error}, status)
 
 
 def documented(status: int) -> tuple[str, str]:
@@ -102,13 +105,20 @@ def missing(attribute: str) -> Refused:
     return Refused(400, "MissingAttributeError", f"{attribute} is not found in the payload", attribute)
 
 
+def empty(attribute: str) -> Refused:
+    """Return the documented 400 of a text without a character."""
+    return Refused(400, "MissingAttributeError", f"{attribute} can not be empty Unicode String", attribute)
+
+
 def text_in(document: dict[str, Any], name: str) -> str:
-    """Give a string that must be there; the errors are those that MoEngage documents."""
+    """Return a string that must be there and hold more than blanks; the errors are those that MoEngage documents."""
     if name not in document:
         raise missing(name)
     value = document[name]
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str):
         raise expected(name, "string")
+    if not value or value.isspace():
+        raise empty(name)
     return value
 
 

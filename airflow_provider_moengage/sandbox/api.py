@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from airflow_provider_moengage.sandbox.answers import Answer, Refused, phrase_of
 from airflow_provider_moengage.sandbox.authentication import TEST_CONNECTION
-from airflow_provider_moengage.sandbox.bulk_import import BULK_IMPORT
+from airflow_provider_moengage.sandbox.bulk_import import BULK_IMPORT, BULK_IMPORT_BY_QUERY
 from airflow_provider_moengage.sandbox.calls import Call, Endpoint
 from airflow_provider_moengage.sandbox.create_event import CREATE_EVENT
 from airflow_provider_moengage.sandbox.delete_user import DELETE_USER
@@ -31,6 +31,7 @@ ENDPOINTS = (
     TRACK_DEVICE,
     OPT_OUT_DEVICES,
     BULK_IMPORT,
+    BULK_IMPORT_BY_QUERY,
     MERGE_USERS,
     DELETE_USER,
     TEST_CONNECTION,
@@ -173,7 +174,8 @@ def _faulty(call: Call, endpoint: Endpoint, fault: Fault) -> tuple[Answer | None
     else:
         # A 200 that says "fail" has the error of a 500, where the fault names none.
         error = Refused(500 if status == 200 else status, fault.type, fault.message)
-        answer = error.answer(call.request_id, status, titled=endpoint.titled)
+        word = endpoint.failed if fault.kind == "fail_200" else "fail"
+        answer = error.answer(call.request_id, status, titled=endpoint.titled, word=word)
         headers = _rate_headers(call, endpoint)
         if status == 429:
             # As a real one: what was not granted is not there.

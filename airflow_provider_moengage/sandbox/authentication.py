@@ -8,7 +8,8 @@ from airflow_provider_moengage.sandbox.calls import Call, Endpoint
 
 
 def credentials_in_body(call: Call) -> None:
-    """401: the body's app_id and app_secret are missing, or not this workspace's."""
+    """401: the body's app_id and app_secret are missing, or not this workspace's, as the header's must be too."""
+    call.authenticated = False
     for name in ("app_id", "app_secret"):
         if not isinstance(call.document.get(name, ""), str):
             raise expected(name, "string")
@@ -29,8 +30,9 @@ def test_connection(call: Call) -> Answer:
 
 TEST_CONNECTION = Endpoint(
     path="/v1/integrations/authentication",
-    # The credentials stand in the body here, which must be read before they can be checked.
+    # The credentials stand in the body too, which must be read before they can be checked.
     gate=(
+        gate.basic_authentication,
         gate.allowed_address,
         gate.media_type,
         gate.size,

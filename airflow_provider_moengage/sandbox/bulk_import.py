@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_moengage.sandbox import create_event, gate, track_device, track_user
@@ -95,15 +96,11 @@ def _customers(document: dict[str, Any]) -> list[Any]:
     return [e.get("customer_id") for e in listed(document, "elements") if isinstance(e, dict)]
 
 
+_AFTER_APP_ID = (*gate.HEADERS_GATE, bulk_size, strict_json_object)
+
 BULK_IMPORT = Endpoint(
     path="/v1/transition/{app_id}",
-    gate=(
-        gate.basic_authentication,
-        gate.app_id_in_path,
-        *gate.HEADERS_GATE,
-        bulk_size,
-        strict_json_object,
-    ),
+    gate=(gate.basic_authentication, gate.app_id_in_path, *_AFTER_APP_ID),
     respond=bulk_import,
     costs={
         "bulk_users": lambda document: len(_of_kind(document, "customer")),
@@ -113,4 +110,11 @@ BULK_IMPORT = Endpoint(
         "bulk_devices": lambda document: len(_of_kind(document, "device")),
     },
     customers=_customers,
+)
+
+#: Official samples of bulk calls have the app_id in the query.
+BULK_IMPORT_BY_QUERY = replace(
+    BULK_IMPORT,
+    path="/v1/transition",
+    gate=(gate.basic_authentication, gate.app_id_in_query, *_AFTER_APP_ID),
 )

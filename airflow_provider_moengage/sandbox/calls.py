@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 KEPT_BYTES = 256 * 1024 * 1024
 
 
+AUTHORIZATION = b"authorization"
+#: What holds the key in the body of Test Connection.
+SECRET = "app_secret"
+MASK = "***"
+
+
 @dataclass(slots=True)
 class Call:
     """A request to the API, and what has become known of it so far."""
@@ -65,22 +71,38 @@ class Call:
         self.state.statuses["dropped" if status is None else str(status)] += 1
 
     def as_json(self) -> dict[str, Any]:
-        """Give the call as a JSON object; the status is null for one that got no answer, or not yet."""
+        """
+        Return the call as a JSON object; the status is null for one that got no answer, or not yet.
+
+        The key that it came with is masked: ``authenticated`` has whether it was the right one.
+        """
         try:
             body = json.loads(self.body)
         except (ValueError, RecursionError):
             body = self.body.decode("utf-8", "replace")
+        if isinstance(body, dict) and SECRET in body:
+            body[SECRET] = MASK
         return {
             "request_id": self.request_id,
             "method": self.method,
             "path": self.path,
             "query": self.query,
-            "headers": {name.decode("latin-1"): value.decode("latin-1") for name, value in self.raw_headers},
+            "headers": dict(map(_shown, self.raw_headers)),
+            "authenticated": self.authenticated,
             "body": body,
             "status": self.status,
             "fault": self.fault,
             "at": self.at,
         }
+
+
+def _shown(header: tuple[bytes, bytes]) -> tuple[str, str]:
+    name, value = (part.decode("latin-1") for part in header)
+    if header[0] == AUTHORIZATION:
+        # The scheme is no secret, but what stands alone may be a key without one.
+        scheme, blank, _ = value.partition(" ")
+        value = f"{scheme} {MASK}" if blank else MASK
+    return name, value
 
 
 @dataclass(frozen=True)
@@ -99,6 +121,8 @@ class Endpoint:
     customers: Callable[[dict[str, Any]], Collection[Any]] = lambda document: ()
     #: Its 429 and 5xx have a title and a description, where others have a type and a message.
     titled: bool = False
+    #: What a 200 calls its status that is no success.
+    failed: str = "fail"
 
 
 def one(document: dict[str, Any]) -> int:

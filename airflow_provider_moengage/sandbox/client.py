@@ -26,7 +26,7 @@ class SandboxNotStarted(RuntimeError):
 
 
 class SandboxRefused(ValueError):
-    """The sandbox did not take a fault or a setting; the message says why."""
+    """The sandbox did not take a fault, a setting or the host it was called by; the message says why."""
 
 
 class Sandbox:
@@ -116,8 +116,9 @@ class Sandbox:
         """
         Give the calls to the API in the order of their arrival, the control endpoints left out.
 
-        Each is a dict of ``request_id``, ``method``, ``path``, ``query``, ``headers``, ``body``, ``status``
-        (None: no answer), ``fault`` and ``at``.
+        Each is a dict of ``request_id``, ``method``, ``path``, ``query``, ``headers``, ``authenticated``
+        (whether its credentials were right), ``body``, ``status`` (None: no answer), ``fault`` and ``at``. The
+        API key shows neither in the headers nor in the body.
         """
         return self._pages("requests")
 
@@ -180,7 +181,7 @@ class Sandbox:
             answer = json.loads(response.read())
         finally:
             connection.close()
-        if response.status == http.HTTPStatus.BAD_REQUEST:
+        if response.status in (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.FORBIDDEN):
             raise SandboxRefused(answer["error"]["message"])
         return answer
 

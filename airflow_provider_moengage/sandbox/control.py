@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from airflow_provider_moengage.sandbox.access import Hosts, OwnCallers
 from airflow_provider_moengage.sandbox.devices import Devices
 from airflow_provider_moengage.sandbox.events import Events
 from airflow_provider_moengage.sandbox.faults import Fault
@@ -26,7 +28,7 @@ A MoEngage sandbox: a local server that answers like the MoEngage Data API. Work
   POST /v1/event/{{app_id}}               Create Event
   POST /v1/device/{{app_id}}              Track Device
   POST /v1/devices/manage               Device opt-out
-  POST /v1/transition/{{app_id}}          Bulk Import
+  POST /v1/transition/{{app_id}}          Bulk Import; also /v1/transition?app_id=
   POST /v1/customer/merge               Merge Users
   POST /v1/customer/delete              Delete User
   POST /v1/integrations/authentication  Test Connection
@@ -46,8 +48,9 @@ A MoEngage sandbox: a local server that answers like the MoEngage Data API. Work
 class Control:
     """The control endpoints of one workspace; they need no authentication and no fault befalls them."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, hosts: Hosts) -> None:
         self._workspace = workspace
+        self._hosts = hosts
 
     def routes(self) -> list[BaseRoute]:
         """Give the routes."""
@@ -62,7 +65,11 @@ class Control:
             Route("/settings", self.settings, methods=["GET", "POST"]),
             Route("/reset", self.reset, methods=["POST"]),
         ]
-        return [Route("/", self.what_this_is), Mount("/_sandbox", routes=inner)]
+        own_callers = Middleware(OwnCallers, hosts=self._hosts)
+        return [
+            Route("/", self.what_this_is),
+            Mount("/_sandbox", routes=inner, middleware=[own_callers]),
+        ]
 
     async def what_this_is(self, request: Request) -> Response:
         """Give a short text for people."""

@@ -11,9 +11,10 @@ from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted,
 from airflow_provider_moengage.sandbox.calls import Call, Endpoint, listed
 from airflow_provider_moengage.sandbox.customers import Customer, customer_of
 from airflow_provider_moengage.sandbox.events import Event
+from airflow_provider_moengage.sandbox.platforms import as_listed
 from airflow_provider_moengage.sandbox.settings import Settings
 from airflow_provider_moengage.sandbox.store import NAME_CHARACTERS, Note
-from airflow_provider_moengage.sandbox.times import epoch_seconds
+from airflow_provider_moengage.sandbox.times import epoch_seconds, in_milliseconds
 from airflow_provider_moengage.sandbox.values import DROPPED, plain
 
 PLATFORMS = ("ANDROID", "iOS", "web", "TV", "unknown")
@@ -23,7 +24,9 @@ MOST_OFFSET_SECONDS = 54_000
 #: Clocks differ: only what lies further ahead is a future event.
 GRACE_SECONDS = 60
 
-FIELDS = frozenset({"type", "customer_id", "device_id", "user_identifiers", "actions"})
+FIELDS = frozenset(
+    {"type", "customer_id", "device_id", "user_identifiers", "actions", "update_existing_only"}
+)
 TEXTS = ("platform", "moe_os_type", "app_version")
 ACTION_FIELDS = frozenset(
     {"action", "attributes", *TEXTS, "user_time", "current_time", "user_timezone_offset"}
@@ -44,6 +47,8 @@ def checked(document: dict[str, Any], settings: Settings) -> Customer:
     customer = customer_of(document, document.get("user_identifiers"), settings)
     if "device_id" in document:
         text_in(document, "device_id")
+    if not isinstance(document.get("update_existing_only", False), bool):
+        raise expected("update_existing_only", "boolean")
     if "actions" not in document:
         raise missing("actions")
     actions = document["actions"]
@@ -59,7 +64,8 @@ def checked(document: dict[str, Any], settings: Settings) -> Customer:
 def _check_action(action: Any) -> None:
     if not isinstance(action, dict):
         raise expected("actions", "array of objects")
-    if action.get("action") == "":
+    name = action.get("action")
+    if isinstance(name, str) and not name.strip():
         raise Refused(400, "MissingAttributeError", "action cannot be empty Unicode string", "action")
     text_in(action, "action")
     if not isinstance(action.get("attributes", {}), dict):
@@ -86,6 +92,8 @@ def store(call: Call, document: dict[str, Any], customer: Customer) -> None:
         note(name, "ignored: no field of an event object")
     if "user_identifiers" in document and not state.settings.identifiers:
         note("user_identifiers", "ignored: the workspace does not have Identity Resolution")
+    if document.get("update_existing_only") and state.users.of(customer) is None:
+        return
     for action in document["actions"]:
         if action["action"].startswith(names.SYSTEM_PREFIX):
             note(action["action"], "event not stored: the name has the system prefix moe_")
@@ -134,20 +142,28 @@ def _timezone_offset(action: dict[str, Any], note: Note) -> float | None:
 
 def _happened(action: dict[str, Any], offset: float, received: float, note: Note) -> float:
     # Where both are there, the UTC time needs no offset. Where none is, it happened just now.
+    happened = None
     for name, behind in (("current_time", 0.0), ("user_time", offset)):
-        if name in action:
-            seconds = epoch_seconds(action[name])
-            if seconds is not None:
-                return seconds - behind
+        if name not in action:
+            continue
+        seconds = epoch_seconds(action[name])
+        if seconds is None:
             note(name, "ignored: a time in no documented form")
-    return received
+            continue
+        if in_milliseconds(action[name]):
+            note(name, "taken as milliseconds: a time is documented in seconds")
+        if happened is None:
+            happened = seconds - behind
+    return received if happened is None else happened
 
 
 def _platform(action: dict[str, Any], note: Note) -> tuple[str | None, str | None]:
     platform, moe_os_type = action.get("platform"), action.get("moe_os_type")
     if platform is not None and platform not in PLATFORMS:
-        note("platform", "stored as unknown: the platform is one of " + ", ".join(PLATFORMS))
-        platform = "unknown"
+        platform = as_listed(platform, note)
+        if platform not in PLATFORMS:
+            note("platform", "stored as unknown: the platform is one of " + ", ".join(PLATFORMS))
+            platform = "unknown"
     if moe_os_type is not None and (platform != "TV" or moe_os_type not in TV_SYSTEMS):
         note("moe_os_type", "ignored: goes with the platform TV only, and is one of " + ", ".join(TV_SYSTEMS))
         moe_os_type = None

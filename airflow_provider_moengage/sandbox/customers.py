@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_moengage.sandbox import names
-from airflow_provider_moengage.sandbox.answers import expected, missing
+from airflow_provider_moengage.sandbox.answers import empty, expected, missing
 from airflow_provider_moengage.sandbox.settings import Settings
 
 
@@ -47,4 +47,6 @@ def customer_of(document: dict[str, Any], identifying: Any, settings: Settings) 
     customer_id = document["customer_id"]
     if not isinstance(customer_id, str):
         raise expected("customer_id", "string")
+    if not customer_id:
+        raise empty("customer_id")
     return Customer(customer_id, identifiers)

@@ -25,9 +25,19 @@ def delete_user(call: Call) -> Answer:
     return accepted(call.request_id)
 
 
+def app_id_in_query(call: Call) -> None:
+    """403 where the app_id can be none, which is a 400 elsewhere; 409 and 400 as everywhere."""
+    try:
+        gate.app_id_in_query(call)
+    except Refused as refused:
+        if refused.type == gate.INVALID_APP_ID:
+            raise Refused(403, refused.type, "given app_id is invalid/blocked") from None
+        raise
+
+
 DELETE_USER = Endpoint(
     path="/v1/customer/delete",
-    gate=gate.QUERY_GATE,
+    gate=(gate.basic_authentication, app_id_in_query, *gate.AFTER_APP_ID),
     respond=delete_user,
     costs={"delete_users": one},
     customers=lambda document: (document.get("identity_value"),),

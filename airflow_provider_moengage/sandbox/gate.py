@@ -13,6 +13,8 @@ from airflow_provider_moengage.sandbox.calls import Call
 
 APP_ID = re.compile(r"[A-Za-z0-9_.-]+")
 BASIC = "basic "
+#: The error type of an app_id that no workspace can have.
+INVALID_APP_ID = "InvalidParams"
 
 
 def unauthenticated(message: str) -> Refused:
@@ -68,7 +70,7 @@ def app_id_in_query(call: Call) -> None:
 
 def _check_app_id(call: Call, app_id: str) -> None:
     if not APP_ID.fullmatch(app_id):
-        raise Refused(400, "InvalidParams", "Given app_id is invalid.", "app_id")
+        raise Refused(400, INVALID_APP_ID, "Given app_id is invalid.", "app_id")
     if app_id != call.workspace.workspace_id:
         raise Refused(409)
 
@@ -91,7 +93,7 @@ def allowed_address(call: Call) -> None:
 
 
 def app_key_header(call: Call) -> None:
-    """400 where MOE-APPKEY is empty, or missing and required; 409 where it is another workspace's."""
+    """401: MOE-APPKEY is empty, missing where it is required, or another workspace's."""
     app_key = call.header(b"moe-appkey")
     if app_key is None and not call.state.settings.require_app_key:
         return
@@ -99,12 +101,14 @@ def app_key_header(call: Call) -> None:
 
 
 def required_app_key(call: Call) -> None:
-    """400 where MOE-APPKEY is missing or empty; 409 where it is another workspace's."""
+    """401: MOE-APPKEY is missing or empty, or another workspace's."""
     app_key = call.header(b"moe-appkey")
     if not app_key:
-        raise Refused(400, "Missing header value", "MOE-APPKEY is missing", "MOE-APPKEY")
+        raise unauthenticated("MOE-APPKEY is missing in Header")
     if app_key != call.workspace.workspace_id:
-        raise Refused(409, None, "MOE-APPKEY is not the app_id of the call")
+        raise unauthenticated(
+            "MOE-APPKEY doesn't match the Username (APP_KEY) used in Basic Auth authorization."
+        )
 
 
 def media_type(call: Call) -> None:
@@ -142,9 +146,9 @@ def _no_constant(name: str) -> NoReturn:
 
 #: The checks of every endpoint between the app_id and the size of the body.
 HEADERS_GATE = (project_code, allowed_address, app_key_header, media_type)
-_AFTER_APP_ID = (*HEADERS_GATE, size, json_object)
+AFTER_APP_ID = (*HEADERS_GATE, size, json_object)
 
 #: The checks of the endpoints that have the app_id in the path.
-PATH_GATE = (basic_authentication, app_id_in_path, *_AFTER_APP_ID)
+PATH_GATE = (basic_authentication, app_id_in_path, *AFTER_APP_ID)
 #: The checks of the endpoints that have the app_id in the query.
-QUERY_GATE = (basic_authentication, app_id_in_query, *_AFTER_APP_ID)
+QUERY_GATE = (basic_authentication, app_id_in_query, *AFTER_APP_ID)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_moengage.sandbox import gate, names
-from airflow_provider_moengage.sandbox.answers import Answer, Refused, expected, succeeded
+from airflow_provider_moengage.sandbox.answers import Answer, Refused, expected, missing, succeeded, text_in
 from airflow_provider_moengage.sandbox.calls import Call, Endpoint, listed
 from airflow_provider_moengage.sandbox.store import User
 
@@ -37,10 +37,14 @@ def get_user(call: Call) -> Answer:
 
 
 def _checked(document: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str] | None]:
-    asked = document.get("data")
+    if "data" not in document:
+        raise missing("data")
+    asked = document["data"]
     if not isinstance(asked, dict):
         raise expected("data", "object")
-    identifiers = asked.get("identifiers")
+    if "identifiers" not in asked:
+        raise missing("identifiers")
+    identifiers = asked["identifiers"]
     if not isinstance(identifiers, list) or not identifiers:
         raise expected("identifiers", "array")
     if len(identifiers) > MOST_USERS:
@@ -50,8 +54,7 @@ def _checked(document: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str] 
             raise expected("identifiers", "array of objects")
         if identifier.get("identifier_type") not in IDENTIFIER_TYPES:
             raise expected("identifier_type", "customer_id or id")
-        if not isinstance(identifier.get("identifier"), str) or not identifier["identifier"]:
-            raise expected("identifier", "string")
+        text_in(identifier, "identifier")
     exported = asked.get("user_fields_to_export")
     if exported is not None and not (
         isinstance(exported, list) and all(isinstance(f, str) for f in exported)
@@ -81,4 +84,5 @@ GET_USER = Endpoint(
     respond=get_user,
     costs={"get_users": lambda document: max(1, len(_identifiers(document)))},
     customers=lambda document: [i.get("identifier") for i in _identifiers(document) if isinstance(i, dict)],
+    failed="failure",
 )

@@ -8,11 +8,11 @@ from airflow_provider_moengage.sandbox import gate
 from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, expected, text_in
 from airflow_provider_moengage.sandbox.calls import Call, Endpoint, one
 from airflow_provider_moengage.sandbox.devices import Device
-from airflow_provider_moengage.sandbox.store import User
+from airflow_provider_moengage.sandbox.store import User, Users
 
 ACTIONS = ("block", "unblock")
-#: What is not documented: which types there are. These are the ones of the other endpoints.
-USER_IDENTIFIERS = ("customer_id", "moengage_id", "id")
+#: Names of the MoEngage id. Which types there are is not documented: any other is an attribute's name.
+MOENGAGE_IDS = ("moengage_id", "id")
 DEVICE_IDENTIFIERS = ("unique_id", "device_unique_id", "push_id", "moe_gaid")
 #: Those that the device_id answers to; the others are attributes of the device.
 DEVICE_IDS = ("unique_id", "device_unique_id")
@@ -26,11 +26,11 @@ def opt_out_devices(call: Call) -> Answer:
     def note(attribute: str | None, what: str) -> None:
         state.bent.record(value if kind == "customer_id" else None, attribute, what)
 
-    user: User | None = (state.users.find if kind == "customer_id" else state.users.find_id)(value)
-    if user is None:
+    users = _users(state.users, kind, value)
+    if not users:
         note(None, f"nothing to {document['action_type']}: there is no such user")
         return accepted(call.request_id)
-    devices = state.devices.of(user)
+    devices = [device for user in users for device in state.devices.of(user)]
     if identifiers is not None:
         devices = [device for device in devices if any(_is(device, named) for named in identifiers)]
     if not devices:
@@ -40,10 +40,16 @@ def opt_out_devices(call: Call) -> Answer:
     return accepted(call.request_id)
 
 
+def _users(users: Users, kind: str, value: str) -> list[User]:
+    """Return the users that an identifier names; an attribute may have one value with several of them."""
+    if kind == "customer_id" or kind in MOENGAGE_IDS:
+        user = (users.find if kind == "customer_id" else users.find_id)(value)
+        return [] if user is None else [user]
+    return users.having(kind, value)
+
+
 def _checked(document: dict[str, Any]) -> tuple[str, str, list[dict[str, str]] | None]:
     kind = text_in(document, "user_identifier_type")
-    if kind not in USER_IDENTIFIERS:
-        raise _value_error("user_identifier_type", USER_IDENTIFIERS)
     value = text_in(document, "user_identifier_value")
     if text_in(document, "action_type") not in ACTIONS:
         raise _value_error("action_type", ACTIONS)

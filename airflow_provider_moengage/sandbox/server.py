@@ -13,6 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from airflow_provider_moengage.sandbox.access import Hosts
 from airflow_provider_moengage.sandbox.api import Api
 from airflow_provider_moengage.sandbox.control import Control
 from airflow_provider_moengage.sandbox.workspace import Workspace
@@ -66,9 +67,9 @@ def http_protocol(name: str) -> type[asyncio.Protocol]:
     return H11Protocol
 
 
-def application(workspace: Workspace, connections: OpenConnections) -> Starlette:
-    """Give the ASGI application: the control endpoints, and the API for every other path."""
-    return Starlette(routes=[*Control(workspace).routes(), Mount("/", Api(workspace, connections))])
+def application(workspace: Workspace, connections: OpenConnections, hosts: Hosts) -> Starlette:
+    """Return the ASGI application: the control endpoints, and the API for every other path."""
+    return Starlette(routes=[*Control(workspace, hosts).routes(), Mount("/", Api(workspace, connections))])
 
 
 class SandboxServer(uvicorn.Server):
@@ -89,11 +90,13 @@ class SandboxServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def build(workspace: Workspace, *, http: str, verbose: bool, ready: Callable[[], None]) -> SandboxServer:
-    """Give a server that is ready to run."""
+def build(
+    workspace: Workspace, hosts: Hosts, *, http: str, verbose: bool, ready: Callable[[], None]
+) -> SandboxServer:
+    """Return a server that is ready to run."""
     connections = OpenConnections()
     config = uvicorn.Config(
-        cast(Any, application(workspace, connections)),
+        cast(Any, application(workspace, connections, hosts)),
         http=cast(Any, connections.watched(http_protocol(http))),
         ws="none",
         lifespan="off",

@@ -64,7 +64,9 @@ class Settings:
         True, "Bulk Import refuses a call with a bad element; else it drops the element and answers 200"
     )
     max_user_attributes: int = _setting(256, "custom user attributes in the workspace", least=0)
-    object_attributes: bool = _setting(False, "the workspace has the feature of object attributes")
+    object_attributes: bool = _setting(
+        False, "the workspace has the feature of object attributes, arrays of them included"
+    )
     unset_attributes: bool = _setting(True, "the workspace has the early-access feature of unset_attributes")
     get_user: bool = _setting(True, "Get User is enabled for the workspace")
     identifiers: tuple[str, ...] = _setting(

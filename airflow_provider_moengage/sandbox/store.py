@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_moengage.sandbox import names
 from airflow_provider_moengage.sandbox.customers import Customer
 from airflow_provider_moengage.sandbox.settings import Settings
-from airflow_provider_moengage.sandbox.values import ARRAY_ELEMENTS, DROPPED, kept, type_of
+from airflow_provider_moengage.sandbox.values import DROPPED, kept, most_elements, type_of
 
 NAME_CHARACTERS = 200
 HISTORY_KEPT = 50
@@ -102,6 +102,10 @@ class Users:
     def find_id(self, id_: str) -> User | None:
         """Give the user of a MoEngage id."""
         return self._by_id.get(id_)
+
+    def having(self, name: str, value: str) -> list[User]:
+        """Return the users whose attribute has a value."""
+        return [user for user in self._by_id.values() if user.attributes.get(name) == value]
 
     def page(self, offset: int, limit: int) -> Iterator[User]:
         """Give some of the users in the order of their creation."""
@@ -223,9 +227,10 @@ class Users:
         if not isinstance(stored, list):
             note(name, "values not added: the attribute is no array")
             return
-        if len(stored) + len(values) > ARRAY_ELEMENTS:
-            note(name, f"cut to {ARRAY_ELEMENTS} elements")
-            values = values[: ARRAY_ELEMENTS - len(stored)]
+        most = most_elements([*stored, *values])
+        if len(stored) + len(values) > most:
+            note(name, f"cut to {most} elements")
+            values = values[: most - len(stored)]
         if values:
             self._set(user, name, [*stored, *values], settings, note)
 

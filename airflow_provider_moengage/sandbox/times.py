@@ -32,6 +32,13 @@ def epoch_seconds(value: Any) -> float | None:
     return value / 1000 if value > MOST_SECONDS else float(value)
 
 
+def in_milliseconds(value: Any) -> bool:
+    """Whether a time that :func:`epoch_seconds` understands is a number of milliseconds."""
+    if isinstance(value, str):
+        return value.isdigit() and int(value) > MOST_SECONDS
+    return isinstance(value, int | float) and value > MOST_SECONDS
+
+
 def _iso_8601(text: str) -> float | None:
     match = ISO_8601.fullmatch(text)
     if match is None:

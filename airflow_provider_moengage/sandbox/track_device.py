@@ -9,6 +9,7 @@ from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted,
 from airflow_provider_moengage.sandbox.calls import Call, Endpoint, one
 from airflow_provider_moengage.sandbox.customers import Customer, customer_of
 from airflow_provider_moengage.sandbox.devices import MOST_DEVICES
+from airflow_provider_moengage.sandbox.platforms import OF_SAMPLES, as_listed
 from airflow_provider_moengage.sandbox.settings import Settings
 
 PLATFORMS = ("ANDROID", "iOS", "web", "TV")
@@ -17,7 +18,7 @@ FIELDS = frozenset({"type", "customer_id", "device_id", "attributes"})
 ATTRIBUTES = frozenset(
     {
         *("platform", "push_id", "model", "app_version", "os_version", "moe_gaid", "idfv"),
-        "moe_push_opted",
+        *("moe_push_opted", "moe_push_provisional_opted"),
     }
 )
 
@@ -39,7 +40,7 @@ def checked(document: dict[str, Any], settings: Settings) -> Customer:
     attributes = document["attributes"]
     if not isinstance(attributes, dict):
         raise expected("attributes", "object")
-    if text_in(attributes, "platform") not in PLATFORMS:
+    if text_in(attributes, "platform") not in (*PLATFORMS, *OF_SAMPLES):
         raise Refused(400, "ValueError", "'platform' is not a valid platform.", "platform")
     text_in(attributes, "push_id")
     return customer
@@ -68,7 +69,7 @@ def store(call: Call, document: dict[str, Any], customer: Customer) -> None:
         elif name == "moe_push_opted" and value not in OPTED:
             note(name, 'dropped: expected to be "True" or "False"')
         else:
-            attributes[name] = value
+            attributes[name] = as_listed(value, note) if name == "platform" else value
     for name in document.keys() - FIELDS:
         note(name, "ignored: no field of a device object")
     if not state.devices.apply(user, document["device_id"], attributes):

@@ -30,7 +30,8 @@ def checked(document: dict[str, Any], settings: Settings) -> Update:
         raise expected("type", "string")
     customer = customer_of(document, document.get("attributes"), settings)
     unset = _unset_rules(document.get("unset_attributes", []))
-    sent = document.get("attributes", {} if unset else None)
+    # Without attributes it creates a bare user, or clears what it names.
+    sent = document.get("attributes", {})
     if not isinstance(sent, dict):
         raise expected("attributes", "object")
     update_existing_only = document.get("update_existing_only", False)
@@ -41,13 +42,8 @@ def checked(document: dict[str, Any], settings: Settings) -> Update:
         # One edition has it here, the others inside the attributes.
         attributes.setdefault("platforms", document["platforms"])
     add, remove = _array_values(sent, ADD), _array_values(sent, REMOVE)
-    for name in (*add, *remove):
-        if name == "platforms":
-            raise _array_error(name, "platforms cannot be added to or removed from")
-        if name in add and name in remove:
-            raise _array_error(name, "values cannot be added to and removed from one attribute in one call")
-        if name in add and name in attributes:
-            raise _array_error(name, "an attribute cannot be set and added to in one call")
+    if add or remove:
+        _check_operators(attributes, {ADD: add, REMOVE: remove})
     return Update(customer, attributes, add, remove, unset, update_existing_only, sent)
 
 
@@ -101,8 +97,21 @@ def _array_values(attributes: dict[str, Any], operator: str) -> dict[str, list[A
     return values
 
 
-def _array_error(name: str, message: str) -> Refused:
-    return Refused(400, "ArrayFieldError", message, name)
+def _check_operators(attributes: dict[str, Any], named: dict[str, dict[str, list[Any]]]) -> None:
+    """Check that one call does one thing to an attribute; the error names the operator."""
+    for name in named[ADD]:
+        if name in named[REMOVE]:
+            raise _array_error(ADD, f"Cannot add and remove '{name}' at the same time")
+    for operator, names in named.items():
+        for name in names:
+            if name in attributes:
+                raise _array_error(operator, f"Cannot set '{name}' and use {operator} on it at the same time")
+            if name == "platforms":
+                raise _array_error(operator, f"{operator} is not for platforms")
+
+
+def _array_error(operator: str, message: str) -> Refused:
+    return Refused(400, "ArrayFieldError", message, operator)
 
 
 TRACK_USER = Endpoint(

@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
+
+from airflow_provider_moengage.sandbox import names
+from airflow_provider_moengage.sandbox.dates import is_datetime, is_undocumented_date
 
 VALUE_CHARACTERS = 512
 ARRAY_ELEMENTS = 50
+OBJECTS_IN_ARRAY = 100
+#: Of one object, of those in an array too.
 OBJECT_BYTES = 25 * 1024
 OBJECT_KEYS = 100
 OBJECT_LEVELS = 2
+KEY_CHARACTERS = 200
+NOT_IN_KEYS = re.compile("[$.%#]")
 
 PLATFORMS = ("ANDROID", "iOS", "web")
 
-DATETIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:T([0-9]{2}):([0-9]{2}):([0-9]{2})Z)?")
-#: What people mean as a date: it begins like the documented form, or is another common one.
-LIKE_A_DATE = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*"
-    r"|[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}( .*)?"
-    r"|[0-9]{1,2}[-/][0-9]{1,2}[-/][0-9]{4}( .*)?",
-    re.DOTALL,
-)
 URL = re.compile(r"https?://", re.IGNORECASE)
 
 #: What a value becomes where MoEngage does not keep it.
@@ -32,20 +30,8 @@ DROPPED = object()
 Note = Callable[[str], None]
 
 
-def is_datetime(text: str) -> bool:
-    """Say whether a text is one of the two documented forms and a date that exists."""
-    match = DATETIME.fullmatch(text)
-    if match is None:
-        return False
-    try:
-        datetime(*(int(part) for part in match.groups() if part is not None))  # type: ignore[arg-type]
-    except ValueError:
-        return False
-    return True
-
-
 def type_of(value: Any) -> str:
-    """Give the type under which a stored value is kept."""
+    """Return the type under which a stored value is kept."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):
@@ -57,7 +43,7 @@ def type_of(value: Any) -> str:
 
 def kept(name: str, value: Any, *, objects: bool, note: Note) -> Any:
     """
-    Give the value that is stored, or ``DROPPED``; every difference from what was sent goes to ``note``.
+    Return the value that is stored, or ``DROPPED``; every difference from what was sent goes to ``note``.
 
     :param name: the attribute's name.
     :param value: the JSON value as sent.
@@ -67,20 +53,39 @@ def kept(name: str, value: Any, *, objects: bool, note: Note) -> Any:
         return _platforms(value, note)
     if name == "moe_geo_location" and value is not None:
         return _geo_location(value, note)
+    if name in names.STANDARD and (isinstance(value, dict) or is_array_of_objects(value)):
+        note("dropped: a standard attribute is no object")
+        return DROPPED
     return plain(value, objects=objects, note=note)
 
 
 def plain(value: Any, *, objects: bool, note: Note) -> Any:
-    """Give the value that is stored of an attribute whose name has no meaning to MoEngage."""
+    """Return the value that is stored of an attribute whose name has no meaning to MoEngage."""
+    if isinstance(value, str):
+        return _text(value, note)
     if value is None:
         # What null means is not documented; the sandbox leaves the attribute as it is.
         note("ignored: the meaning of null is not documented")
         return DROPPED
-    if isinstance(value, dict):
-        return _object(value, objects, note)
-    if isinstance(value, list):
+    if isinstance(value, list) and not is_array_of_objects(value):
         return _array(value, note)
-    return _text(value, note) if isinstance(value, str) else value
+    if not isinstance(value, dict | list):
+        return value
+    if not objects:
+        note("dropped: the workspace does not have object attributes")
+        return DROPPED
+    note = _once(note)
+    return _object(value, note) if isinstance(value, dict) else _objects(value, note)
+
+
+def is_array_of_objects(value: Any) -> bool:
+    """Whether a value is an array with an object in it."""
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
+
+
+def most_elements(array: list[Any]) -> int:
+    """Return how many elements an array like this one can have."""
+    return OBJECTS_IN_ARRAY if is_array_of_objects(array) else ARRAY_ELEMENTS
 
 
 def _text(value: str, note: Note) -> Any:
@@ -90,49 +95,117 @@ def _text(value: str, note: Note) -> Any:
             return DROPPED
         note(f"cut to {VALUE_CHARACTERS} characters")
         return value[:VALUE_CHARACTERS]
-    if value[:1].isdigit() and LIKE_A_DATE.fullmatch(value) and not is_datetime(value):
+    if is_undocumented_date(value):
         note("stored as a string: looks like a date, but is none in a documented form")
     return value
 
 
 def _array(value: list[Any], note: Note) -> Any:
     types = {"string" if isinstance(item, str) else None if item is None else type_of(item) for item in value}
-    if types & {None, "array", "object"}:
-        note("dropped: an array holds strings, numbers, booleans or datetimes")
+    if types & {None, "array"}:
+        note("dropped: an array holds strings, numbers, booleans, datetimes or objects")
         return DROPPED
     if len(types) > 1:
         note("dropped: an array holds values of one type")
         return DROPPED
-    if len(value) > ARRAY_ELEMENTS:
-        note(f"cut to {ARRAY_ELEMENTS} elements")
-        value = value[:ARRAY_ELEMENTS]
+    value = _cut(value, note)
     if types == {"string"}:
         value = [text for text in (_text(item, note) for item in value) if text is not DROPPED]
     return value
 
 
-def _object(value: dict[str, Any], objects: bool, note: Note) -> Any:
-    if not objects:
-        note("dropped: the workspace does not have object attributes")
+def _cut(array: list[Any], note: Note) -> list[Any]:
+    most = most_elements(array)
+    if len(array) > most:
+        note(f"cut to {most} elements")
+    return array[:most]
+
+
+def _objects(array: list[Any], note: Note) -> Any:
+    if not all(item is None or isinstance(item, dict) for item in array):
+        note("dropped: an array holds values of one type")
         return DROPPED
+    return _ingested(array, _object, note)
+
+
+def _object(value: dict[str, Any], note: Note) -> Any:
+    """Return what is stored of an object; none that is over a limit is."""
     try:
         if _levels(value) > OBJECT_LEVELS:
             note(f"dropped: an object of over {OBJECT_LEVELS} levels")
         elif _keys(value) > OBJECT_KEYS:
             note(f"dropped: an object of over {OBJECT_KEYS} keys")
-        elif len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")) > OBJECT_BYTES:
+        elif _bytes(value) > OBJECT_BYTES:
             note(f"dropped: an object of over {OBJECT_BYTES} bytes")
         else:
-            return value
+            return _inside_object(value, note)
     except RecursionError:
         note(f"dropped: an object of over {OBJECT_LEVELS} levels")
     return DROPPED
+
+
+def _inside_object(value: dict[str, Any], note: Note) -> Any:
+    stored = {}
+    for key, inner in value.items():
+        if not key or len(key) > KEY_CHARACTERS or NOT_IN_KEYS.search(key):
+            note(f"partially ingested: a key has 1 to {KEY_CHARACTERS} characters, and none of $ . % #")
+        elif inner is None:
+            note("partially ingested: a NULL inside is left out")
+        else:
+            inner = _inside(inner, note)
+            if inner is not DROPPED:
+                stored[key] = inner
+    if not stored:
+        note("not ingested: an object without a value")
+        return DROPPED
+    return stored
+
+
+def _inside(value: Any, note: Note) -> Any:
+    """Return what is stored of a value that is part of an object."""
+    if isinstance(value, dict):
+        return _inside_object(value, note)
+    if is_array_of_objects(value) and all(item is None or isinstance(item, dict) for item in value):
+        return _ingested(value, _inside_object, note)
+    if isinstance(value, list):
+        with_values = [item for item in value if item is not None]
+        if len(with_values) < len(value):
+            note("partially ingested: a NULL inside is left out")
+        return _array(with_values, note)
+    return _text(value, note) if isinstance(value, str) else value
+
+
+def _ingested(array: list[Any], one: Callable[[dict[str, Any], Note], Any], note: Note) -> Any:
+    """Return what is stored of an array of objects and NULLs."""
+    if None in array:
+        note("partially ingested: a NULL inside is left out")
+    stored = [one(item, note) for item in _cut(array, note) if item is not None]
+    stored = [item for item in stored if item is not DROPPED]
+    # An empty array would unset the attribute.
+    return stored or DROPPED
+
+
+def _once(note: Note) -> Note:
+    """Return a note of which each is taken once: a large object can break one rule in a hundred places."""
+    noted: set[str] = set()
+
+    def first(what: str) -> None:
+        if what not in noted:
+            noted.add(what)
+            note(what)
+
+    return first
 
 
 def _inner(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []
+
+
+def _bytes(value: Any) -> int:
+    compact = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return len(compact.encode("utf-8", "replace"))
 
 
 def _keys(value: Any) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
@@ -16,6 +18,13 @@ from airflow_provider_moengage.api.events import Event, epoch_seconds
         (100_000_000_000, 100_000_000),
         ("1433837969", 1_433_837_969),
         ("1433837969123", 1_433_837_969),
+        (Decimal("1433837969123.5"), 1_433_837_969),
+        (1_433_837_969_123_456, 1_433_837_969),
+        ("1433837969123456", 1_433_837_969),
+        (1_433_837_969_123_456_789, 1_433_837_969),
+        (1_433_837_969.9, 1_433_837_969),
+        (" 1433837969.5 ", 1_433_837_969),
+        (10**14, 10**8),
         ("2015-06-09T13:49:29+0530", 1_433_837_969),
         ("2015-06-09", 1_433_808_000),
     ],
@@ -24,7 +33,26 @@ def test_times_come_to_seconds(value: object, seconds: int):
     assert epoch_seconds("current_time", value) == seconds
 
 
-@pytest.mark.parametrize("value", [-1, 10**14, float("inf"), True, "", "soon", "2015-06-31", None, []])
+@pytest.mark.parametrize(
+    "value",
+    [
+        -1,
+        10**20,
+        20251231,
+        "20251231",
+        2025,
+        202512,
+        float("inf"),
+        Decimal("NaN"),
+        Decimal("1e999999"),
+        True,
+        "",
+        "soon",
+        "2015-06-31",
+        None,
+        [],
+    ],
+)
 def test_what_is_no_time_says_so_without_the_value(value: object):
     with pytest.raises(MoEngageRecordInvalid, match="is no time"):
         epoch_seconds("current_time", value)

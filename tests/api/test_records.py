@@ -119,6 +119,8 @@ def test_a_name_of_200_characters_is_taken_and_one_of_201_is_not():
         "text", "", "x" * 512, 0, -1, 1.5, 2**70, True, False, [], ["a", "b"], [1, 2.5], [True], ["2024-02-29"],
         list(range(50)), "2024-02-29", "2024-02-29T23:59:59Z", "24-01-01", "on 2024-01-01", {"a": 1},
         {"a": {"b": "c"}}, {str(n): n for n in range(100)}, None,
+        [{"sku": "a", "n": 1}, {"sku": "b", "tags": ["x"], "size": {"w": 1}}], [{"a": n} for n in range(100)],
+        {"lines": [{"sku": "a"}], "n": 1}, {"k" * 200: 1}, [{str(n): n for n in range(100)}] * 2,
     ],
 )  # fmt: skip
 def test_documented_values_are_taken_as_they_are(value):
@@ -148,7 +150,30 @@ def test_documented_values_are_taken_as_they_are(value):
         ([1, True], "array_mixed"),
         (["2024-01-01", "soon"], "array_mixed"),
         ([[1]], "array_element_type"),
-        ([{"a": 1}], "array_element_type"),
+        ([{"a": 1}, 1], "array_mixed"),
+        ([{"a": 1}, "b"], "array_mixed"),
+        ([{"a": 1}, None], "array_element_type"),
+        ([[{"a": 1}]], "array_element_type"),
+        ([{"a": n} for n in range(101)], "array_length"),
+        ([{"a": {"b": {"c": 1}}}], "object_levels"),
+        ({"a": [{"b": {"c": 1}}]}, "object_levels"),
+        ({"a": [[1]]}, "array_element_type"),
+        ({"a": [{"n": n} for n in range(101)]}, "array_length"),
+        ([{str(n): n for n in range(101)}], "object_keys"),
+        ({"a": [{str(n): n for n in range(51)}] * 2}, "object_keys"),
+        ([{"a": 1}, {str(n): "x" * 500 for n in range(60)}], "object_size"),
+        ({}, "object_empty"),
+        ([{}], "object_empty"),
+        ({"a": {}}, "object_empty"),
+        ([{"a": 1}, {}], "object_empty"),
+        ({"k" * 201: 1}, "object_keys"),
+        ({"a$": 1}, "object_keys"),
+        ({"a.b": 1}, "object_keys"),
+        ({"%": 1}, "object_keys"),
+        ({"a": {"#1": 1}}, "object_keys"),
+        ([{"a": {"b.c": 1}}], "object_keys"),
+        ({"a": "31/12/2025"}, "date_format"),
+        (["31/12/2025"], "date_format"),
         ([None], "array_element_type"),
         ({"a": {"b": {"c": 1}}}, "object_levels"),
         ({str(n): n for n in range(101)}, "object_keys"),
@@ -224,6 +249,31 @@ def test_standard_objects_are_taken_as_documented():
 )
 def test_array_operators_follow_their_rules(attributes, code):
     assert code_of({"customer_id": "john", "attributes": attributes}) == code
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [{"a": 1}]])
+@pytest.mark.parametrize("name", ["name", "email", "revenue", "u_em", "moe_wa_subscription", "cr_t"])
+def test_objects_are_not_taken_under_a_standard_name(name, value):
+    assert attribute_code(name, value) == "standard_attribute"
+    assert user(**{name: ["a"]})
+
+
+def test_array_operators_take_no_objects():
+    assert attribute_code("addValueToArrayField", {"a": [{"b": 1}]}) == "array_operator"
+    assert attribute_code("removeValueFromArrayField", {"a": [{"b": 1}, 1]}) == "array_operator"
+
+
+def test_a_key_that_is_not_allowed_is_not_shown():
+    with pytest.raises(MoEngageRecordInvalid) as caught:
+        user(box={"ann@example.com": 1})
+    assert "example" not in str(caught.value)
+
+
+def test_types_names_the_attribute_and_not_the_member():
+    with pytest.raises(MoEngageRecordInvalid, match=r"'box\.when\.at' .* types=\{'box': 'datetime'\}"):
+        user(box={"when": {"at": "2024-01-01 10:00"}})
+    fields = {"customer_id": "john", "attributes": {"box": {"at": "2024-01-01 10:00"}}}
+    assert User.check(fields, Terms(frozenset({"box"})))
 
 
 def test_array_operators_are_sent_inside_the_attributes():

@@ -8,6 +8,8 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.column_names import ColumnNames
+from airflow_provider_moengage.delivery.file_options import FileOptions
 from airflow_provider_moengage.delivery.formats import Unreadable, columns_of, format_of, rows_of
 
 
@@ -20,7 +22,10 @@ def rows(name, content):
     [
         ("a.ndjson", "ndjson"),
         ("a.jsonl", "ndjson"),
-        ("A.JSON", "ndjson"),
+        ("A.JSON", "json"),
+        ("a.json.gz", "json"),
+        ("a.tsv", "tsv"),
+        ("a.txt.gz", "csv"),
         ("a.b.csv.gz", "csv"),
         ("a.ndjson.gz", "ndjson"),
         ("a.parquet", "parquet"),
@@ -30,9 +35,11 @@ def test_a_format_is_told_by_its_ending(name, kind):
     assert format_of(name) == kind
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a", "csv", "a.gz", "a.parquet.gz", "a.xlsx"])
+@pytest.mark.parametrize("name", ["a.xml", "a", "csv", "txt.gz", "a.gz", "a.parquet.gz", "a.xlsx"])
 def test_an_unknown_ending_is_an_error_that_names_the_known_ones(name):
-    with pytest.raises(MoEngageParameterError, match=r"\.ndjson, \.jsonl, \.json, \.csv, \.parquet"):
+    with pytest.raises(
+        MoEngageParameterError, match=r"\.ndjson, \.jsonl, \.json, \.csv, \.parquet, \.tsv, \.txt"
+    ):
         format_of(name)
 
 
@@ -66,10 +73,84 @@ def test_a_csv_line_with_too_few_or_too_many_cells_is_no_row():
     assert found[1].text == ["b", "c", "d"]
 
 
-def test_a_csv_cell_that_is_too_large_spoils_its_line_only():
-    found = rows("a.csv", b"id,name\na," + b"x" * 200_000 + b"\nb,c\n")
-    assert isinstance(found[0], Unreadable)
-    assert found[-1] == {"id": "b", "name": "c"}
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("given", [None, "cp1252", "utf-8"])
+def test_a_byte_order_mark_is_followed(encoding, given):
+    options = FileOptions(encoding=given)
+    content = "id,n\nannä,1\n".encode(encoding)
+    assert list(rows_of("a.csv", io.BytesIO(content), options)) == [{"id": "annä", "n": "1"}]
+    assert list(columns_of("a.csv", io.BytesIO(content), options)) == ["id", "n"]
+    lines = '{"id": "annä"}\n'.encode(encoding)
+    assert list(rows_of("a.ndjson", io.BytesIO(lines), options)) == [{"id": "annä"}]
+    packed = gzip.compress(content)
+    assert list(rows_of("a.csv.gz", io.BytesIO(packed), options)) == [{"id": "annä", "n": "1"}]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["cp1252", "latin-1", "utf-16-le", "utf-16-be", "shift_jis", "gb18030", "cp500"]
+)
+def test_an_encoding_is_followed(encoding):
+    options = FileOptions(encoding=encoding)
+    name = "annä" if encoding in ("cp1252", "latin-1", "cp500") else "アン"
+    if encoding.startswith("utf"):
+        name = "アン"
+    content = f"id,n\n{name},1\n".encode(encoding)
+    assert list(rows_of("a.csv", io.BytesIO(content), options)) == [{"id": name, "n": "1"}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.csv", "id,n\na,1\n"), ("a.ndjson", '{"a": 1}\n'), ("a.json", "[{}]")]
+)
+def test_wide_text_that_says_nothing_of_itself_is_an_error_before_the_first_row(encoding, name, text):
+    with pytest.raises(MoEngageParameterError, match=f"encoding='{encoding}'"):
+        columns_of(name, io.BytesIO(text.encode(encoding)))
+    assert list(rows_of(name, io.BytesIO(text.encode(encoding)), FileOptions(encoding=encoding)))
+
+
+def test_names_of_columns_are_read_as_they_are_meant():
+    pyarrow = pytest.importorskip("pyarrow", reason="the extra [parquet] is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    options = FileOptions(names=ColumnNames("lower"))
+    table = io.BytesIO()
+    parquet.write_table(pyarrow.table({"ID ": ["a"], "N": ["1"]}), table)
+    for name, content in (
+        ("a.csv", "\ufeffID,\u200b N \na,1\n".encode()),
+        ("a.ndjson", b'{"ID ": "a", "N": "1"}\n'),
+        ("a.json", b'[{"ID ": "a", "N": "1"}]'),
+        ("a.parquet", table.getvalue()),
+    ):
+        assert list(rows_of(name, io.BytesIO(content), options)) == [{"id": "a", "n": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"encoding": "utf-9"}, ("encoding", "'utf-9'", "cp1252")),
+        ({"encoding": ""}, ("encoding", "''")),
+        ({"encoding": "rot13"}, ("encoding", "'rot13'")),
+        ({"encoding": "base64"}, ("encoding", "'base64'")),
+        ({"encoding": "idna"}, ("encoding", "'idna'")),
+        ({"encoding": "a\0b"}, ("encoding",)),
+        ({"encoding": 8}, ("encoding", "8")),
+        ({"delimiter": ""}, ("delimiter", "one character")),
+        ({"delimiter": ";;"}, ("delimiter", "';;'")),
+        ({"delimiter": '"'}, ("delimiter",)),
+        ({"delimiter": "\n"}, ("delimiter",)),
+        ({"delimiter": 1}, ("delimiter", "1")),
+        ({"null_values": "NULL"}, ("null_values", "'NULL'", "list")),
+        ({"null_values": [None]}, ("null_values", "list of texts")),
+        ({"null_values": {"NULL"}}, ("null_values",)),
+        ({"max_line_bytes": 0}, ("max_line_bytes", "from 1")),
+        ({"max_line_bytes": True}, ("max_line_bytes", "True")),
+        ({"max_line_bytes": "9"}, ("max_line_bytes", "'9'")),
+    ],
+)
+def test_options_that_are_wrong(wrong, named):
+    with pytest.raises(MoEngageParameterError) as caught:
+        FileOptions(**wrong)
+    for words in named:
+        assert words in str(caught.value)
 
 
 def test_gzip_is_read_as_it_streams():

@@ -21,3 +21,14 @@ def test_a_pair_that_was_refused_merges_nothing():
     with pytest.raises(MoEngageRecordInvalid, match="UTF-8"):
         mapping.item({"merged_user": "user-1", "retained_user": "half \ud83d"}, Watch())
     assert mapping.item({"merged_user": "user-1", "retained_user": "user-2"}, Watch())
+
+
+def test_one_id_under_two_kinds_is_two_identifiers():
+    mapping = IdentifierMapping(identifier_type_column="kind")
+    rows = [{"customer_id": "nobody", "kind": kind} for kind in ("customer_id", "id", "moengage_id", "id")]
+    items = [mapping.item(row, Watch()) for row in rows]
+    assert [bool(content) for content, _, _ in items] == [True, True, True, False]
+    first, second, third, again = (user for _, user, _ in items)
+    assert len({first, second, third}) == 3
+    # A row that repeats another is settled by what it was asked for as.
+    assert again == second

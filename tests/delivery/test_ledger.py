@@ -19,6 +19,7 @@ from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.journal import Journal
 from airflow_provider_moengage.delivery.ledger import Ledger
 from airflow_provider_moengage.delivery.rejected import RejectedParts, line_of
+from airflow_provider_moengage.delivery.row_codec import decoded
 
 ACCEPTED = Answer({}, None)
 DEAD = MoEngageServerError("MoEngage answered 500", status=500)
@@ -114,8 +115,13 @@ def test_a_refused_row_stands_in_its_part_with_everything_that_is_needed_to_mend
         "reason": "MoEngage answered 400 T: name is expected to be string",
         "code": "T",
         "request_id": "r1",
-        "row": {"customer_id": "a1", "name": "bytes", "half": "\ud800"},
+        "row": {
+            "customer_id": "a1",
+            "name": {"$type": "bytes", "$value": "eA=="},
+            "half": {"$type": "str", "$value": "7aCA"},
+        },
     }
+    assert decoded(json.loads(lines[0])["row"]) == {"customer_id": "a1", "name": b"x", "half": "\ud800"}
     assert json.loads(lines[1])["row"] == "no row"
     assert ledger.report(0.0)["reasons"] == {"MoEngage answered 400 T": 1, "a row is of type str": 1}
     assert part.stat().st_mode & 0o777 == 0o600

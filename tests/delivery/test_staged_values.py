@@ -6,6 +6,8 @@ import enum
 import math
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from fractions import Fraction
+from ipaddress import ip_address, ip_interface
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.conversion import readable
+from airflow_provider_moengage.delivery.conversion import OutOfRange
+from airflow_provider_moengage.delivery.row_codec import readable
 from airflow_provider_moengage.delivery.staged_values import line_of_row, row_of_line
 
 plain = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text() | st.floats(allow_nan=False)
@@ -57,6 +60,19 @@ def test_what_json_has_no_number_for_comes_back():
 
 class Colour(str, enum.Enum):
     RED = "red"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\x00", bytearray(b"x"), time(10), timedelta(1), ip_address("::1"), ip_interface("10.0.0.1/8"), Fraction(1, 3),
+        OutOfRange("timestamp", "infinity"), Decimal("1.50"), Decimal("sNaN"),
+    ],
+)  # fmt: skip
+def test_what_is_no_json_keeps_type_and_value(value: object):
+    (back,) = row_of_line(line_of_row([value]))
+    assert type(back) is type(value)
+    assert repr(back) == repr(value)
 
 
 @pytest.mark.parametrize("value", [b"\x00", memoryview(b"x"), time(10), timedelta(1), {1, 2}, object()])

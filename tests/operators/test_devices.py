@@ -65,7 +65,7 @@ def test_flat_rows_and_the_apis_own_shape_become_devices(devices: Tracker):
 @pytest.mark.parametrize(
     "change",
     [
-        {"platform": "ios"}, {"platform": None}, {"platform": "unknown"}, {"push_id": None}, {"push_id": ""},
+        {"platform": "symbian"}, {"platform": None}, {"platform": "unknown"}, {"push_id": None}, {"push_id": ""},
         {"device_id": None}, {"device_id": ""}, {"device_id": " "}, {"device_id": "d" * 513}, {"device_id": b"d"},
         {"customer_id": None}, {"customer_id": "unknown"}, {"customer_id": "x"}, {"customer_id": 1.5},
         {"model": 5}, {"moe_push_opted": "yes"}, {"plan": "gold"}, {"type": "Device"}, {"model": "half \ud83d"},

@@ -276,7 +276,7 @@ def test_the_apis_own_shape_is_sent_as_it_is(events: Tracker):
         {"customer_id": "user-1", "actions": ["seen"]},
         {"customer_id": "user-1", "actions": [{"action": "seen"}], "plan": "gold"},
         {"customer_id": "user-1", "actions": [{"action": "seen", "plan": "gold"}]},
-        {"customer_id": "user-1", "actions": [{"action": "seen", "platform": "ios"}]},
+        {"customer_id": "user-1", "actions": [{"action": "seen", "platform": "symbian"}]},
         {"customer_id": "user-1", "actions": [{"action": "seen", "platform": "iOS", "moe_os_type": "ROKU"}]},
         {"customer_id": "user-1", "actions": [{"action": "seen", "user_timezone_offset": 54_001}]},
         {"customer_id": "user-1", "actions": [{"action": "seen", "current_time": "soon"}]},

@@ -198,7 +198,7 @@ def test_users_are_written_to_one_file(track: Tracker, tmp_path: Path, ending: s
 def test_users_that_disagree_about_a_type_are_written_all_the_same(
     track: Tracker, tmp_path: Path, ending: str
 ):
-    values: list[Any] = [1, 2.5, "text", True, ["a"], {"a": 1}, {}, [], 2**63, 2**53 + 1, None]
+    values: list[Any] = [1, 2.5, "text", True, ["a"], {"a": 1}, [], 2**63, 2**53 + 1, None]
     for value in values[:-1]:
         pairs = [(value, "other"), (value, 0.5)]
         for number, pair in enumerate(pairs):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import pytest
@@ -135,10 +134,8 @@ def test_the_request_is_the_documented_one(john: Tracker, name: str):
     headers.pop("accept-encoding", None)
     assert int(length) > 0
     assert host == f"{john.sandbox.host}:{john.sandbox.port}"
-    key = headers.pop("authorization")
-    if "*" not in key:
-        secret = f"{workspace}:{john.sandbox.api_key}".encode()
-        assert key == "Basic " + base64.b64encode(secret).decode()
+    assert headers.pop("authorization") == "Basic ***"
+    assert call["authenticated"]
     assert headers == {
         "moe-appkey": workspace,
         "content-type": "application/json",

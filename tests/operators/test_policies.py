@@ -47,18 +47,20 @@ def test_nulls_are_sent(track: Tracker):
     assert call["body"]["attributes"] == {"plan": None}
 
 
-@pytest.mark.parametrize("rules", [None, [], [{"type": "prefix", "attr": "old_"}]])
+@pytest.mark.parametrize("rules", ["absent", None, [], [{"type": "prefix", "attr": "old_"}]])
 def test_nulls_join_the_unset_rules_of_the_row(track: Tracker, rules: Any):
     row = {"customer_id": "ann", "attributes": {"plan": None}, "unset_attributes": rules}
-    if rules is None:
+    if rules == "absent":
         del row["unset_attributes"]
     track(users=[{"customer_id": "ann", "plan": "gold", "old_plan": "free", "n": 1}])
     track(users=[row], nulls="unset")
-    assert track.attributes()["ann"] == ({"n": 1} if rules else {"old_plan": "free", "n": 1})
+    assert track.attributes()["ann"] == (
+        {"n": 1} if isinstance(rules, list) and rules else {"old_plan": "free", "n": 1}
+    )
 
 
 @pytest.mark.parametrize(
-    "rules", [5, None, "plan", [5], [{"attr": "customer_id"}], [{"type": "like", "attr": "x"}]]
+    "rules", [5, "plan", [5], [{"attr": "customer_id"}], [{"type": "like", "attr": "x"}]]
 )
 @pytest.mark.parametrize("nulls", ["skip", "unset"])
 def test_unset_rules_that_are_wrong_are_refused_alone(track: Tracker, rules: Any, nulls: str):

@@ -17,8 +17,22 @@ def test_credentials_that_belong_together_are_confirmed(api: Api) -> None:
     assert "x-ratelimit-limit" not in response.headers
 
 
-def test_the_credentials_of_the_body_suffice(api: Api) -> None:
-    assert api.post(PATH, RIGHT, Authorization=None).status_code == 200
+@pytest.mark.parametrize(
+    ("authorization", "message"),
+    [
+        (None, "Authentication header is missing"),
+        ("", "Authentication header is empty"),
+        ("Basic U0FOREJPWF9XT1JLU1BBQ0U6V1JPTkc=", "APP_KEY and APP_SECRET do not match"),
+        ("Bearer SANDBOX_KEY", "Authentication header could not be decoded"),
+    ],
+)
+def test_the_credentials_of_the_header_must_be_right_too(
+    api: Api, authorization: str | None, message: str
+) -> None:
+    response = api.post(PATH, RIGHT, Authorization=authorization)
+    assert response.status_code == 401
+    error = error_of(response)
+    assert (error["type"], error["message"]) == ("Authentication required", message)
 
 
 @pytest.mark.parametrize(
@@ -53,5 +67,7 @@ def test_a_field_that_is_no_string_is_a_400(api: Api, name: str) -> None:
 
 
 def test_the_app_key_header_is_required_and_must_be_the_same(api: Api) -> None:
-    assert error_of(api.post(PATH, RIGHT, MOE_APPKEY=None))["type"] == "Missing header value"
-    assert api.post(PATH, RIGHT, MOE_APPKEY="OTHER").status_code == 409
+    for app_key in (None, "", "OTHER"):
+        response = api.post(PATH, RIGHT, MOE_APPKEY=app_key)
+        assert response.status_code == 401
+        assert error_of(response)["type"] == "Authentication required"

@@ -22,7 +22,7 @@ def test_another_type_is_not_processed(api: Api, type_: str) -> None:
 @pytest.mark.parametrize(
     "customer_id",
     [
-        *("unknown", "guest", "null", "0", "1", "true", "false", "user_attribute_unique_id", "", "na", "n/a"),
+        *("unknown", "guest", "null", "0", "1", "true", "false", "user_attribute_unique_id", "na", "n/a"),
         *(
             '""',
             "dummy_seller_code",
@@ -36,7 +36,7 @@ def test_another_type_is_not_processed(api: Api, type_: str) -> None:
             "-1",
             "2",
         ),
-        *("x", "NULL", " None ", "7"),
+        *("x", "NULL", " None ", "7", " "),
     ],
 )
 def test_a_blocked_customer_id_is_ignored(api: Api, customer_id: str) -> None:

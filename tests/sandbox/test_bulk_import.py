@@ -36,6 +36,7 @@ BAD = [
     pytest.param(
         {"type": "customer", "attributes": {}}, "customer_id not found in the payload", id="no-customer-id"
     ),
+    pytest.param(user(""), "customer_id can not be empty Unicode String", id="customer-id-is-empty"),
     pytest.param(user(5), "customer_id is expected to be string", id="customer-id-is-a-number"),
     pytest.param({**user(), "attributes": None}, "attributes is expected to be object", id="attributes"),
     pytest.param(event(""), "action cannot be empty Unicode string", id="empty-action"),
@@ -43,7 +44,7 @@ BAD = [
     pytest.param({**device(), "attributes": {}}, "platform is not found in the payload", id="no-platform"),
     pytest.param(
         user(tags=["a"], addValueToArrayField={"tags": ["b"]}),
-        "an attribute cannot be set and added to in one call",
+        "Cannot set 'tags' and use addValueToArrayField on it at the same time",
         id="array-clash",
     ),
 ]
@@ -57,6 +58,21 @@ def test_users_events_and_devices_are_stored_in_their_order(api: Api) -> None:
     assert [item["action"] for item in api.sandbox.events("john")] == ["before", "a", "b"]
     assert [item["customer_id"] for item in api.sandbox.devices()] == ["jane"]
     assert api.sandbox.bent() == []
+
+
+def test_the_app_id_can_stand_in_the_query(api: Api) -> None:
+    path = f"/v1/transition?app_id={api.sandbox.workspace_id}"
+    response = api.post(path, {"type": "transition", "elements": [user(plan="gold"), event("a")]})
+    assert response.status_code == 200
+    assert response.headers["x-ratelimit-remaining"] == "9999"
+    assert api.stored() == {"plan": "gold"}
+    assert len(api.sandbox.events()) == 1
+    assert (api.window("bulk_users")["used_total"], api.window("bulk_events")["used_total"]) == (1, 1)
+    assert api.post("/v1/transition?app_id=OTHER", {}).status_code == 409
+    assert error_of(api.post("/v1/transition?app_id=", {}))["type"] == "InvalidParams"
+    assert error_of(api.post("/v1/transition", {}))["type"] == "ParamsRequired"
+    assert api.post(path, b" " * 100_001).status_code == 413
+    assert error_of(api.post(path, {"type": "transition", "elements": []}))["attribute"] == "elements"
 
 
 def test_a_device_before_its_customer_is_not_stored(api: Api) -> None:

@@ -116,7 +116,15 @@ def test_a_documented_platform_is_taken(api: Api, platform: str) -> None:
     assert api.sandbox.bent() == []
 
 
-@pytest.mark.parametrize("platform", ["Android", "ios", "Windows", ""])
+def test_the_spelling_of_a_sample_is_taken_and_told(api: Api) -> None:
+    api.event({"action": "a", "platform": "Android"})
+    assert api.sandbox.events()[0]["platform"] == "ANDROID"
+    assert [(bent["attribute"], bent["what"]) for bent in api.sandbox.bent()] == [
+        ("platform", "taken as ANDROID, which is how the platform is listed")
+    ]
+
+
+@pytest.mark.parametrize("platform", ["android", "ios", "Windows", ""])
 def test_another_platform_is_unknown(api: Api, platform: str) -> None:
     api.event({"action": "a", "platform": platform})
     assert api.sandbox.events()[0]["platform"] == "unknown"
@@ -146,7 +154,33 @@ def test_an_offset_out_of_range_is_ignored(api: Api, offset: Any, stored: int | 
     assert len(api.sandbox.bent()) == (0 if stored else 1)
 
 
-@pytest.mark.parametrize("fields", [{"type": "Event"}, {"customer_id": "null"}, {"customer_id": ""}])
+@pytest.mark.parametrize("where", ["alone", "in bulk", "by an identifier"])
+def test_update_existing_only_stores_events_of_known_users_alone(api: Api, where: str) -> None:
+    of = {"customer_id": "john"}
+    if where == "by an identifier":
+        api.sandbox.settings(identifiers=["moe_mobile"])
+        of = {"user_identifiers": {"moe_mobile": "123"}}
+    event = {"type": "event", **of, "update_existing_only": True, "actions": [{"action": "a"}]}
+
+    def send() -> int:
+        response = api.bulk(event) if where == "in bulk" else api.post(api.event_path, event)
+        return response.status_code
+
+    assert send() == 200
+    assert (api.sandbox.users(), api.sandbox.events()) == ({}, [])
+    api.track({"moe_mobile": "123"})
+    assert send() == 200
+    assert [event["customer_id"] for event in api.sandbox.events()] == ["john"]
+    assert api.sandbox.bent() == []
+
+
+def test_update_existing_only_is_said_of_no_one(api: Api) -> None:
+    assert api.event("a", update_existing_only=False).status_code == 200
+    assert list(api.sandbox.users()) == ["john"]
+    assert api.sandbox.bent() == []
+
+
+@pytest.mark.parametrize("fields", [{"type": "Event"}, {"customer_id": "null"}, {"customer_id": " "}])
 def test_another_type_or_a_blocked_customer_id_is_not_processed(api: Api, fields: dict[str, Any]) -> None:
     assert api.event("a", **fields).status_code == 200
     assert api.sandbox.events() == []
@@ -200,6 +234,21 @@ def test_a_field_of_no_meaning_is_ignored(api: Api) -> None:
             "user_identifiers",
             "user_identifiers is expected to be object",
         ),
+        (
+            {"type": "event", "customer_id": "", "actions": [{"action": "a"}]},
+            "customer_id",
+            "customer_id can not be empty Unicode String",
+        ),
+        (
+            {"type": "event", "customer_id": "john", "device_id": " ", "actions": [{"action": "a"}]},
+            "device_id",
+            "device_id can not be empty Unicode String",
+        ),
+        (
+            {"type": "event", "customer_id": "john", "update_existing_only": 1, "actions": [{"action": "a"}]},
+            "update_existing_only",
+            "update_existing_only is expected to be boolean",
+        ),
     ],
 )
 def test_an_object_that_is_wrong_is_a_documented_400(
@@ -219,6 +268,7 @@ def test_an_object_that_is_wrong_is_a_documented_400(
         ({}, "action", "action is not found in the payload"),
         ({"action": 5}, "action", "action is expected to be string"),
         ({"action": ""}, "action", "action cannot be empty Unicode string"),
+        ({"action": " "}, "action", "action cannot be empty Unicode string"),
         ({"action": "a", "attributes": []}, "attributes", "attributes is expected to be object"),
         ({"action": "a", "platform": 5}, "platform", "platform is expected to be string"),
         ({"action": "a", "app_version": 1.2}, "app_version", "app_version is expected to be string"),

@@ -25,6 +25,7 @@ def test_the_documented_sample_is_stored_as_it_is(john: Api) -> None:
         "push_id": "p1",
         "model": "Pixel",
         "moe_push_opted": "True",
+        "moe_push_provisional_opted": "True",
         "app_version": "1.2.3",
         "os_version": "14",
         "moe_gaid": "g",
@@ -67,8 +68,18 @@ def test_a_device_of_an_unknown_customer_is_not_stored(api: Api) -> None:
     assert [bent["what"] for bent in api.sandbox.bent()] == ["device not stored: there is no such customer"]
 
 
+def test_the_spelling_of_a_sample_is_taken_and_told(john: Api) -> None:
+    assert john.device({"platform": "Android"}).status_code == 200
+    assert john.sandbox.devices()[0]["attributes"]["platform"] == "ANDROID"
+    assert [bent["attribute"] for bent in john.sandbox.bent()] == ["platform"]
+
+
 @pytest.mark.parametrize(
-    ("name", "value"), [("color", "red"), ("model", 5), ("moe_push_opted", "true"), ("app_version", None)]
+    ("name", "value"),
+    [
+        *(("color", "red"), ("model", 5), ("moe_push_opted", "true"), ("app_version", None)),
+        ("moe_push_provisional_opted", True),
+    ],
 )
 def test_an_attribute_that_a_device_does_not_have_is_dropped(john: Api, name: str, value: Any) -> None:
     assert john.device({name: value}).status_code == 200
@@ -112,7 +123,10 @@ def test_a_customer_has_a_thousand_devices_and_no_more(john: Api) -> None:
     [
         ({"type": None}, "MissingAttributeError", "type is expected to be string"),
         ({"customer_id": 5}, "MissingAttributeError", "customer_id is expected to be string"),
-        ({"device_id": ""}, "MissingAttributeError", "device_id is expected to be string"),
+        ({"customer_id": ""}, "MissingAttributeError", "customer_id can not be empty Unicode String"),
+        ({"device_id": ""}, "MissingAttributeError", "device_id can not be empty Unicode String"),
+        ({"device_id": " \t"}, "MissingAttributeError", "device_id can not be empty Unicode String"),
+        ({"device_id": 5}, "MissingAttributeError", "device_id is expected to be string"),
         ({"attributes": []}, "MissingAttributeError", "attributes is expected to be object"),
         ({"attributes": {}}, "MissingAttributeError", "platform is not found in the payload"),
         ({"attributes": {"platform": "iOS"}}, "MissingAttributeError", "push_id is not found in the payload"),
@@ -184,6 +198,32 @@ def test_a_user_is_named_by_the_moengage_id_too(john: Api) -> None:
     assert blocked(john) == {"phone": True}
 
 
+@pytest.mark.parametrize(("kind", "value"), [("email", "j@x.io"), ("u_mb", "123"), ("anything", "else")])
+def test_a_user_is_named_by_any_attribute(john: Api, kind: str, value: str) -> None:
+    john.track({kind: value})
+    john.track({kind: "another"}, customer_id="jane")
+    john.device()
+    john.device(customer_id="jane", device_id="tablet")
+    assert john.opt_out(user_identifier_type=kind, user_identifier_value=value).status_code == 200
+    assert blocked(john) == {"phone": True, "tablet": False}
+    assert john.sandbox.bent() == []
+
+
+def test_all_users_who_share_an_address_are_named_by_it(john: Api) -> None:
+    for customer_id in ("john", "jane"):
+        john.track({"email": "family@x.io"}, customer_id=customer_id)
+        john.device(customer_id=customer_id, device_id=customer_id)
+    john.opt_out(user_identifier_type="email", user_identifier_value="family@x.io")
+    assert blocked(john) == {"john": True, "jane": True}
+
+
+def test_an_address_of_nobody_is_accepted_without_a_word(john: Api) -> None:
+    john.device()
+    assert john.opt_out(user_identifier_type="email", user_identifier_value="j@x.io").status_code == 200
+    assert blocked(john) == {"phone": False}
+    assert [bent["what"] for bent in john.sandbox.bent()] == ["nothing to block: there is no such user"]
+
+
 def test_an_unknown_user_or_device_is_accepted_without_a_word(john: Api) -> None:
     assert john.opt_out(customer_id="nobody").status_code == 200
     assert john.opt_out(device_identifiers=[{"push_id": "nothing"}]).status_code == 200
@@ -210,7 +250,9 @@ def test_a_missing_field_of_an_opt_out_is_a_400(john: Api, missing: str) -> None
 @pytest.mark.parametrize(
     ("changes", "type_", "attribute"),
     [
-        ({"user_identifier_type": "email"}, "ValueError", "user_identifier_type"),
+        ({"user_identifier_type": ""}, "MissingAttributeError", "user_identifier_type"),
+        ({"user_identifier_type": 5}, "MissingAttributeError", "user_identifier_type"),
+        ({"user_identifier_value": ""}, "MissingAttributeError", "user_identifier_value"),
         ({"user_identifier_value": 5}, "MissingAttributeError", "user_identifier_value"),
         ({"action_type": "Block"}, "ValueError", "action_type"),
         ({"reason": 5}, "MissingAttributeError", "reason"),

@@ -13,8 +13,6 @@ from tests.sandbox.conftest import Api
     [
         ({"current_time": 1433837969}, "2015-06-09T08:19:29Z"),
         ({"current_time": "1433837969"}, "2015-06-09T08:19:29Z"),
-        ({"current_time": "1712567385726"}, "2024-04-08T09:09:45Z"),
-        ({"current_time": 1712567385726}, "2024-04-08T09:09:45Z"),
         ({"current_time": "2020-05-31T16:33:35Z"}, "2020-05-31T16:33:35Z"),
         ({"current_time": "2020-05-31T16:33:35.123456789Z"}, "2020-05-31T16:33:35Z"),
         ({"current_time": "2020-05-31T16:33:35+05:30"}, "2020-05-31T11:03:35Z"),
@@ -41,6 +39,30 @@ def test_a_time_in_a_documented_form_is_understood(api: Api, times: dict[str, An
     api.event({"action": "a", **times})
     assert [event["time"] for event in api.sandbox.events()] == [stored]
     assert api.sandbox.bent() == []
+
+
+@pytest.mark.parametrize(
+    ("times", "named"),
+    [
+        ({"current_time": "1712567385726"}, ["current_time"]),
+        ({"current_time": 1712567385726}, ["current_time"]),
+        ({"user_time": "1712567385726"}, ["user_time"]),
+        ({"user_time": "1712567385726", "current_time": "1712567385726"}, ["current_time", "user_time"]),
+        ({"user_time": 1712567385726, "current_time": 1712567385}, ["user_time"]),
+    ],
+)
+def test_milliseconds_are_understood_and_told(api: Api, times: dict[str, Any], named: list[str]) -> None:
+    api.event({"action": "a", **times})
+    assert [event["time"] for event in api.sandbox.events()] == ["2024-04-08T09:09:45Z"]
+    assert [(bent["attribute"], bent["what"]) for bent in api.sandbox.bent()] == [
+        (name, "taken as milliseconds: a time is documented in seconds") for name in named
+    ]
+
+
+def test_a_time_is_told_though_another_is_used(api: Api) -> None:
+    api.event({"action": "a", "user_time": "yesterday", "current_time": 1712567385})
+    assert [event["time"] for event in api.sandbox.events()] == ["2024-04-08T09:09:45Z"]
+    assert [bent["attribute"] for bent in api.sandbox.bent()] == ["user_time"]
 
 
 def test_an_event_without_a_time_happened_when_it_was_received(api: Api) -> None:

@@ -36,6 +36,31 @@ def test_a_user_is_found_by_the_moengage_id(api: Api, kind: str) -> None:
     assert response.json()["data"]["users"][0]["user_attributes"]["customer_id"] == "john"
 
 
+def test_ids_of_every_kind_are_mixed_in_one_call(api: Api) -> None:
+    for name in ("john", "jane", "jim"):
+        api.track(customer_id=name)
+    ids = {name: user["id"] for name, user in api.sandbox.users().items()}
+    unknown = {"identifier_type": "moengage_id", "identifier": "john"}
+    asked = [
+        by_customer_id("john"),
+        {"identifier_type": "id", "identifier": ids["jane"]},
+        {"identifier_type": "moengage_id", "identifier": ids["jim"]},
+        unknown,
+        by_customer_id(ids["john"]),
+    ]
+    found = api.export(asked).json()["data"]
+    assert [user["user_attributes"]["id"] for user in found["users"]] == list(ids.values())
+    assert found["users_not_found"] == [unknown, by_customer_id(ids["john"])]
+
+
+def test_a_200_that_is_none_calls_itself_a_failure(api: Api) -> None:
+    api.sandbox.fault(kind="fail_200", times=1)
+    response = api.export([by_customer_id("john")])
+    assert response.status_code == 200
+    assert response.json()["status"] == "failure"
+    assert "data" not in response.json()
+
+
 def test_only_the_asked_for_fields_come_back_and_the_id(api: Api) -> None:
     api.track({"last_name": "Doe", "points": 5})
     response = api.export([by_customer_id("john")], ["last_name", "nothing"])

@@ -133,6 +133,16 @@ def test_an_update_may_unset_without_setting(api: Api) -> None:
     assert api.stored() == {}
 
 
+@pytest.mark.parametrize("how", ["track", "bulk"])
+def test_an_update_without_attributes_creates_a_bare_user(api: Api, how: str) -> None:
+    body = {"type": "customer", "customer_id": "john"}
+    response = api.post(api.track_path, body) if how == "track" else api.bulk(body)
+    assert response.status_code == 200
+    user = api.sandbox.users()["john"]
+    assert (user["attributes"], user["history"], user["updates"]) == ({}, [{}], 1)
+    assert api.sandbox.bent() == []
+
+
 def test_the_customer_id_is_never_unset(api: Api) -> None:
     api.track({"plan": "gold"}, unset_attributes=[{"type": "prefix", "attr": "customer"}])
     assert set(api.sandbox.users()) == {"john"}

@@ -1,0 +1,314 @@
+"""What has to be known of single database drivers, and is the same for all others."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from threading import Event
+from types import MappingProxyType
+from typing import Any
+
+from airflow_provider_moengage.delivery.conversion import OutOfRange
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a server has to end a statement once it was asked to; then its connection is cut.
+ASKED_SECONDS = 1.0
+#: Seconds for which MariaDB waits for a client that takes no rows: a rate window may be waited for as long. A minute, its
+#: default, is less than that, and it would cut the connection.
+SLOW_READER_SECONDS = 30 * 24 * 60 * 60
+#: PostgreSQL's types of which some values have no place in Python: (oid, oid of its array).
+POSTGRES_TYPES = MappingProxyType(
+    {
+        "date": (1082, 1182),
+        "time": (1083, 1183),
+        "timestamp": (1114, 1115),
+        "timestamptz": (1184, 1185),
+        "interval": (1186, 1187),
+        "timetz": (1266, 1270),
+        "json": (114, 199),
+        "jsonb": (3802, 3807),
+    }
+)
+
+
+def prepare(connection: Any) -> None:
+    """
+    Let a connection hand over plain rows, and :class:`OutOfRange` for a value that Python cannot hold.
+
+    Only this connection is changed: what other code of the process has registered stays as it is.
+    """
+    change = _PREPARE.get(driver_of(connection))
+    if change is None:
+        return
+    try:
+        change(connection)
+    except (ImportError, AttributeError, KeyError):
+        log.debug("The driver of %s is not the one that is known", type(connection).__name__, exc_info=True)
+
+
+def streaming_cursor(connection: Any) -> Any | None:
+    """Return a cursor that does not hold all rows; None where SQLAlchemy knows better how to get one."""
+    driver = driver_of(connection)
+    if driver == "MySQLdb":
+        from MySQLdb.cursors import SSCursor
+
+        return connection.cursor(SSCursor)
+    if driver == "pymysql":
+        from pymysql.cursors import SSCursor
+
+        return connection.cursor(SSCursor)
+    # SQLAlchemy's cursor of this driver holds all rows.
+    return connection.cursor(buffered=False) if driver == "mysql" else None
+
+
+def driver_of(connection: Any) -> str:
+    """Return the top-level module of the driver, where it is one of those known here; "" otherwise."""
+    modules = (kind.__module__.partition(".")[0] for kind in type(connection).__mro__)
+    return next((module for module in modules if module in _PREPARE), "")
+
+
+class Interruption:
+    """
+    A way to end a statement from outside while the thread that runs it hangs.
+
+    Made in the thread that has opened the connection: some drivers tell nothing to another one.
+
+    :param reconnect: opens one more connection to the same server.
+    """
+
+    def __init__(self, connection: Any, reconnect: Callable[[], Any]) -> None:
+        self._connection = connection
+        self._reconnect = reconnect
+        self._number = _mysql_number_of(connection)
+        self._socket = _socket_of(connection)
+
+    def __call__(self, over: Event) -> None:
+        """
+        End the statement, first gently and then not.
+
+        :param over: set once nothing hangs any more.
+        """
+        for end in (self._ask, self._cut):
+            if over.is_set():
+                return
+            try:
+                end()
+            except Exception:
+                log.debug("The statement could not be ended by %s", end.__name__, exc_info=True)
+            over.wait(ASKED_SECONDS)
+
+    def release(self) -> None:
+        """Let go of the connection's socket, which stays open until then."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def _ask(self) -> None:
+        connection = self._connection
+        if self._number is not None:
+            self._kill(self._number)
+        elif hasattr(connection, "cancel_safe"):
+            connection.cancel_safe(timeout=ASKED_SECONDS)
+        elif hasattr(connection, "cancel"):
+            connection.cancel()
+        elif hasattr(connection, "interrupt"):
+            connection.interrupt()
+
+    def _kill(self, number: int) -> None:
+        other = self._reconnect()
+        try:
+            # The connection and not its statement: of that the client would read all rows to its end.
+            other.cursor().execute(f"kill {number:d}")
+        finally:
+            with suppress(Exception):
+                other.close()
+
+    def _cut(self) -> None:
+        if self._socket is not None:
+            self._socket.shutdown(socket.SHUT_RDWR)
+            return
+        module = sys.modules.get(type(self._connection).__module__.partition(".")[0])
+        # PEP 249: from 2 on, threads may share connections. In other drivers closing one under a thread may crash.
+        if getattr(module, "threadsafety", 0) >= 2:
+            self._connection.close()
+
+
+def _mysql_number_of(connection: Any) -> int | None:
+    """Return what MySQL and MariaDB know the connection by; None for any other database."""
+    driver = driver_of(connection)
+    if driver in ("MySQLdb", "pymysql"):
+        return int(connection.thread_id())
+    return int(connection.connection_id) if driver == "mysql" else None
+
+
+def _socket_of(connection: Any) -> socket.socket | None:
+    """Return the connection's socket by a number of its own: the driver's may be another's once it has closed it."""
+    try:
+        return socket.socket(fileno=os.dup(connection.fileno()))
+    except Exception:
+        return None
+
+
+def _prepare_psycopg2(connection: Any) -> None:
+    from psycopg2.extensions import new_array_type, new_type, register_type, string_types
+
+    connection.cursor_factory = None
+    for kind, (oid, array_oid) in POSTGRES_TYPES.items():
+        plain = connection.string_types.get(oid) or string_types.get(oid)
+        if plain is not None:
+            careful = new_type((oid,), kind, _careful_cast(kind, plain))
+            register_type(careful, connection)
+            register_type(new_array_type((array_oid,), f"{kind}[]", careful), connection)
+
+
+def _careful_cast(kind: str, plain: Callable[[str | None, Any], Any]) -> Callable[[str | None, Any], Any]:
+    from psycopg2 import DataError
+
+    is_bent = _BENT_BY_PSYCOPG2.get(kind)
+
+    def cast(text: str | None, cursor: Any) -> Any:
+        if text is None:
+            return None
+        try:
+            return OutOfRange(kind, text) if is_bent is not None and is_bent(text) else plain(text, cursor)
+        except (DataError, ValueError, ArithmeticError):
+            return OutOfRange(kind, text)
+
+    return cast
+
+
+def _is_infinite(text: str) -> bool:
+    return text.endswith("infinity")
+
+
+def _is_24_hours(text: str) -> bool:
+    return text.startswith("24:")
+
+
+#: Of an infinity psycopg2 makes the year 9999 or 1, of 24 hours none.
+_BENT_BY_PSYCOPG2 = MappingProxyType(
+    {
+        "date": _is_infinite,
+        "timestamp": _is_infinite,
+        "timestamptz": _is_infinite,
+        "time": _is_24_hours,
+        "timetz": _is_24_hours,
+    }
+)
+
+
+def _prepare_psycopg(connection: Any) -> None:
+    from psycopg.pq import Format
+    from psycopg.rows import tuple_row
+
+    connection.row_factory = tuple_row
+    adapters = connection.adapters
+    for kind, (oid, _) in POSTGRES_TYPES.items():
+        plain = adapters.get_loader(oid, Format.TEXT)
+        if plain is not None:
+            # Arrays and ranges load their elements by it too.
+            adapters.register_loader(oid, _careful_loader(kind, plain))
+
+
+def _careful_loader(kind: str, plain: Any) -> Any:
+    from psycopg import DataError
+    from psycopg.adapt import Loader
+
+    class CarefulLoader(Loader):  # type: ignore[misc]
+        # Not derived of the plain one: those written in C are called from C, past a method of Python's.
+        def __init__(self, oid: int, context: Any = None) -> None:
+            super().__init__(oid, context)
+            self._load = plain(oid, context).load
+
+        def load(self, data: Any) -> Any:
+            try:
+                return self._load(data)
+            except (DataError, ValueError, ArithmeticError):
+                return OutOfRange(kind, str(bytes(data), "utf-8", "replace"))
+
+    return CarefulLoader
+
+
+def _prepare_mysqlclient(connection: Any) -> None:
+    from MySQLdb.constants import FIELD_TYPE
+    from MySQLdb.cursors import Cursor
+
+    connection.cursorclass = Cursor
+    for kind in ("DATE", "DATETIME", "TIMESTAMP"):
+        number = getattr(FIELD_TYPE, kind)
+        connection.converter[number] = _careful_conversion(kind.lower(), connection.converter[number])
+    _bear_slow_readers(connection)
+
+
+def _careful_conversion(kind: str, plain: Callable[[str], Any]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        # Drivers make a NULL of 0000-00-00, of 2026-00-15 and of 2026-02-31; a NULL itself does not come here.
+        value = plain(text)
+        return OutOfRange(kind, text) if value is None else value
+
+    return convert
+
+
+def _prepare_pymysql(connection: Any) -> None:
+    from pymysql.cursors import Cursor
+
+    connection.cursorclass = Cursor
+    _bear_slow_readers(connection)
+
+
+def _prepare_mysql_connector(connection: Any) -> None:
+    _bear_slow_readers(connection)
+    # None: its C extension converts, and would have to be told to leave every value to Python.
+    if connection.converter is not None:
+        connection.converter_class = _careful_converter(type(connection.converter))
+
+
+def _careful_converter(plain: Any) -> Any:
+    def conversion(kind: str) -> Any:
+        convert = getattr(plain, f"_{kind}_to_python")
+
+        def careful(value: bytes, description: Any = None) -> Any:
+            converted = convert(value, description)
+            return OutOfRange(kind, str(value, "ascii", "replace")) if converted is None else converted
+
+        return staticmethod(careful)
+
+    kinds = ("date", "datetime", "timestamp")
+    return type("CarefulConverter", (plain,), {f"_{kind}_to_python": conversion(kind) for kind in kinds})
+
+
+def _bear_slow_readers(connection: Any) -> None:
+    cursor = connection.cursor()
+    try:
+        cursor.execute(f"set session net_write_timeout = {SLOW_READER_SECONDS:d}")
+    finally:
+        cursor.close()
+
+
+def _prepare_sqlite(connection: Any) -> None:
+    connection.row_factory = None
+    connection.text_factory = _text_or_bytes
+
+
+def _text_or_bytes(value: bytes) -> str | bytes:
+    # SQLite takes any bytes for a text.
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+_PREPARE: Mapping[str, Callable[[Any], None]] = MappingProxyType(
+    {
+        "psycopg2": _prepare_psycopg2,
+        "psycopg": _prepare_psycopg,
+        "MySQLdb": _prepare_mysqlclient,
+        "pymysql": _prepare_pymysql,
+        "mysql": _prepare_mysql_connector,
+        "sqlite3": _prepare_sqlite,
+    }
+)
