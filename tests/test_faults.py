@@ -30,11 +30,9 @@ def short_dags() -> list[list[Scenario]]:
         for first, *_ in islice(dags(seed=7, rows=10), 12)
     ]
     two_runs = [replace(runs[7], run=run, seed=f"7/{run}", state_store=False) for run in range(2)]
-    return [
-        [*two_runs, runs[0], runs[9]],
-        [runs[2], runs[11]],
-        [replace(runs[4], place="s3", state_store=False)],
-    ]
+    # With this seed it is killed after 256 rows, and after 421 more.
+    on_s3 = replace(runs[4], place="s3", state_store=False, seed="7/s3/51")
+    return [[*two_runs, runs[0], runs[9]], [runs[2], runs[11]], [on_s3]]
 
 
 def test_nothing_is_lost_or_touched_and_counts_are_exact_however_often_tasks_are_killed() -> None:
@@ -49,6 +47,7 @@ def test_nothing_is_lost_or_touched_and_counts_are_exact_however_often_tasks_are
     assert [violation for result in done for violation in result.violations] == []
     assert len(done) == len(runs)
     assert sum(result.kills.total() for result in done) >= len(runs)
+    assert [result.kills.total() > 0 for result in done if result.scenario.place == "s3"] == [True]
     # Rows that were given up are not looked for.
     assert all(result.found.rows > 750 for result in done)
     assert set(campaign.shared) == set(PLACES)
