@@ -73,8 +73,7 @@ class FileSource:
         total = hashlib.sha256()
         for file in self._files():
             with _named(file):
-                # Of a link, what it leads to.
-                info = file.fs.info(os.path.realpath(file.path) if is_local(file) else file.path)
+                info = file.fs.info(file.path)
             known_by = next((info[name] for name in KNOWN_BY if info.get(name) is not None), None)
             total.update(f"{file} {info.get('size')} {known_by}\n".encode("utf-8", "backslashreplace"))
         return f"files:{total.hexdigest()}"

@@ -134,7 +134,9 @@ def _without_nanoseconds(kind: Any) -> Any:
         fields = [kind.field(place) for place in range(kind.num_fields)]
         return pyarrow.struct([field.with_type(_without_nanoseconds(field.type)) for field in fields])
     if types.is_map(kind):
-        return pyarrow.map_(_without_nanoseconds(kind.key_type), _without_nanoseconds(kind.item_type))
+        key, item = _without_nanoseconds(kind.key_type), _without_nanoseconds(kind.item_type)
+        same = key.equals(kind.key_type) and item.equals(kind.item_type)
+        return kind if same else pyarrow.map_(key, item)
     if _is_list(kind):
         field = kind.value_field.with_type(_without_nanoseconds(kind.value_type))
         if types.is_fixed_size_list(kind):

@@ -30,7 +30,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
 
     :param users: rows: a list, an upstream task's output, or a template that renders to a list or to JSON. A
         row is flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape (``{"customer_id":
-        "a1", "attributes": {…}}``).
+        "a1", "attributes": {…}}``, or ``{"type": "customer", …}`` where ``attributes`` here names no columns).
     :param id_column: the column that identifies the user.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other
         column.

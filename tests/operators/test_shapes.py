@@ -210,6 +210,20 @@ def test_actions_of_any_sequence_are_actions(track: Tracker, sqlite_warehouse: C
     assert report["reasons"] == {"actions is of type int; it must be a list": 1}
 
 
+def test_a_table_of_events_in_the_apis_own_shape(track: Tracker, sqlite_warehouse: Callable[..., None]):
+    sqlite_warehouse("create table own (type text, customer_id text, device_id text, actions text)")
+    rows = [
+        ("event", "c1", None, '[{"action": "seen"}, {"action": "left"}]'),
+        ("event", "c1", None, None),
+        ("Event", "c1", None, "[]"),
+    ]
+    sqlite_warehouse("insert into own values (?, ?, ?, ?)", rows)
+    sql = {"sql": "select * from own", "sql_conn_id": "warehouse", "max_rejected": 2}
+    assert outcome(track.using(MoEngageTrackEventsOperator)(**sql)) == (1, 2, 0)
+    assert outcome(track.using(MoEngageBulkImportOperator)(**sql)) == (1, 2, 0)
+    assert [event["action"] for event in track.sandbox.events()] == ["seen", "left"] * 2
+
+
 PLATFORMS = [
     *[("ANDROID", written) for written in ("ANDROID", "Android", "android")],
     *[("iOS", written) for written in ("iOS", "IOS", "ios")],
