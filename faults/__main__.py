@@ -1,8 +1,8 @@
 """
 Kills a task again and again, and looks for what is lost.
 
-``python -m faults [--kills N] [--rows N] [--seed N] [--only RUN] [--write]``: each run is one line, and at the end there
-is a table. A violation is printed with what repeats its run, and makes the exit code 1.
+``python -m faults [--kills N] [--rows N] [--seed N] [--only DAG] [--write]``: each run is one line, and at the end there
+is a table. A violation is printed with what repeats its DAG, and makes the exit code 1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from random import SystemRandom
 from faults import results
 from faults.campaign import Campaign
 from faults.run import Result
-from faults.scenarios import scenarios
+from faults.scenarios import dags
 
 
 def main() -> int:
@@ -27,29 +27,33 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as home:
         # Airflow writes its configuration somewhere: not into the caller's own home.
         os.environ.setdefault("AIRFLOW_HOME", home)
-        runs = scenarios(options.seed, options.rows)
+        chosen = dags(options.seed, options.rows)
         if options.only is not None:
-            runs = islice(runs, options.only, options.only + 1)
+            chosen = islice(chosen, options.only, options.only + 1)
         print(f"seed {options.seed}", flush=True)
-        done = Campaign(runs, 1 if options.only is not None else options.kills, _say)()
+        campaign = Campaign(chosen, 1 if options.only is not None else options.kills, _say)
+        done = campaign()
+    others = sum(len(shared.strangers) for shared in campaign.shared.values())
     seconds = time.monotonic() - began
-    print(f"\n{results.table(done)}\n\n{results.sentence(done, seconds)}")
+    print(f"\n{results.table(done)}\n\n{results.sentence(done, others, seconds)}")
     violations = [violation for result in done for violation in result.violations]
     for violation in violations:
         print(f"VIOLATION {violation}", file=sys.stderr)
     if violations:
-        print(f"Repeat a run with: --seed {options.seed} --rows {options.rows} --only RUN", file=sys.stderr)
+        print(f"Repeat a DAG with: --seed {options.seed} --rows {options.rows} --only DAG", file=sys.stderr)
     elif options.write:
-        results.write(done, seconds)
+        results.write(done, others, seconds)
     return int(bool(violations))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults", description=(__doc__ or "").splitlines()[1])
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="kills in all, at least; 200")
-    parser.add_argument("--rows", type=int, default=20_000, metavar="N", help="rows of each run; 20,000")
+    parser.add_argument(
+        "--rows", type=int, default=20_000, metavar="N", help="rows of each run of a DAG; 20,000"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="what is random is drawn from it; a new one")
-    parser.add_argument("--only", type=int, metavar="RUN", help="repeat this one run of the seed")
+    parser.add_argument("--only", type=int, metavar="DAG", help="repeat this one DAG of the seed")
     parser.add_argument("--write", action="store_true", help=f"write the figures into {results.PATH.name}")
     options = parser.parse_args()
     if options.seed is None:
@@ -60,8 +64,9 @@ def _options() -> argparse.Namespace:
 def _say(result: Result) -> None:
     word = f"{len(result.violations)} VIOLATIONS" if result.violations else "kept"
     print(
-        f"{result.scenario}: {result.kills.total()} kills ({result.late} after the report), {result.outages} outages, {result.tries} tries, "
-        f"{result.deferrals} deferrals, {result.seconds:.0f} s: {word}",
+        f"{result.scenario}: {result.kills.total()} kills ({result.late} after the report), "
+        f"{result.outages} outages, {result.tries} tries, {result.deferrals} deferrals, "
+        f"{result.seconds:.0f} s: {word}",
         flush=True,
     )
 

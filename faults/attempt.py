@@ -10,13 +10,17 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from aiobotocore.client import AioBaseClient
 
 from airflow_provider_moengage.api import client
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from faults.rows import planned
-from faults.scenarios import Scenario
+from faults.scenarios import TASK_ID, Scenario
 from faults.state_store import FileStateStore, replace
 
 try:
@@ -24,10 +28,12 @@ try:
 except ImportError:
     from airflow.exceptions import TaskDeferred
 
-# Imported by name at run time; here, it is in memory before the processes are forked.
+# Imported by name at run time; here, they are in memory before the processes are forked.
+import airflow.providers.amazon.aws.fs.s3
 import airflow.providers.sqlite.hooks.sqlite  # noqa: F401
+import s3fs  # noqa: F401
 
-#: Above what a run needs by far; it stays the same, since another number means that the task was cleared.
+#: Above what a run needs by far.
 MAX_TRIES = 200
 #: Repetitions come after milliseconds, so that a run takes seconds.
 FIRST_BACKOFF = 0.01
@@ -36,7 +42,11 @@ BULK_BYTES = 15_000
 #: Seconds: a window of the sandbox is one second long.
 DEFER_THRESHOLD = 0.1
 #: What a process does to files, as Python's audit hooks name it.
-FILE_OPERATIONS = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"})
+FILE_OPERATIONS = frozenset(
+    {"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"}
+)
+#: Those that take a path and then the one that comes of it.
+TWO_PATHS = frozenset({"os.link", "os.rename"})
 
 
 @dataclass(frozen=True)
@@ -44,20 +54,26 @@ class Attempt:
     """
     One try, or what goes on of it after it was deferred.
 
-    :param folder: of the run: its source, staged rows, refused rows, state, reports.
+    :param folder: of the run: its source, state, reports.
+    :param shared: the URL of the folder that all runs share, for staged and refused rows and checkpoints.
     :param connection: the value of the variable that leads to the sandbox.
+    :param lake: the value of the variable that leads to the shared folder's server; None: it needs none.
     :param number: of the process in the run, from 1.
     :param try_number: as Airflow counts it: going on after a deferral is the same try.
+    :param max_tries: as Airflow counts them: clearing a task raises it.
     :param resumes: the method to call in place of ``execute``, and what goes with it.
-    :param killed_before: the file operation before which the process kills itself, from 1; None: none.
+    :param killed_before: the operation on a file before which the process kills itself, from 1; None: none.
     :param after_report: whether operations count from the report on.
     """
 
     scenario: Scenario
     folder: Path
+    shared: str
     connection: str
+    lake: str | None
     number: int
     try_number: int
+    max_tries: int = MAX_TRIES
     resumes: tuple[str, dict[str, Any]] | None = None
     killed_before: int | None = None
     after_report: bool = False
@@ -83,14 +99,11 @@ class Attempt:
         return self.folder / "state.json"
 
     @property
-    def staging(self) -> Path:
-        """Where the operator keeps what it stages."""
-        return self.folder / "staged"
-
-    @property
-    def rejected(self) -> Path:
-        """Where the operator keeps what was refused."""
-        return self.folder / "rejected"
+    def own_paths(self) -> tuple[str, ...]:
+        """What the paths begin with on which the process has something to do."""
+        if self.scenario.place != "local":
+            return (str(self.folder),)
+        return (str(self.folder), f"{url2pathname(urlsplit(self.shared).path)}/{self.scenario.dag_id}")
 
     @property
     def database(self) -> Path:
@@ -108,11 +121,11 @@ class TaskInstance:
 
     report_file: Path
     try_number: int
-    dag_id: str = "campaign"
-    run_id: str = "manual__2026-01-01T00:00:00+00:00"
-    task_id: str = "push"
-    map_index: int = -1
-    max_tries: int = MAX_TRIES
+    dag_id: str
+    run_id: str
+    map_index: int
+    max_tries: int
+    task_id: str = TASK_ID
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Keep the report."""
@@ -129,15 +142,23 @@ def attempt(given: Attempt) -> None:
         del os.environ[name]
     os.environ["AIRFLOW_CONN_MOENGAGE_DEFAULT"] = given.connection
     os.environ["AIRFLOW_CONN_WAREHOUSE"] = json.dumps({"conn_type": "sqlite", "host": str(given.database)})
+    if given.lake is not None:
+        os.environ["AIRFLOW_CONN_LAKE_CONN"] = given.lake
     client.FIRST_BACKOFF = FIRST_BACKOFF
-    ti = TaskInstance(given.report_file, given.try_number)
+    scenario = given.scenario
+    ti = TaskInstance(
+        given.report_file,
+        given.try_number,
+        scenario.dag_id,
+        scenario.run_id,
+        scenario.map_index,
+        given.max_tries,
+    )
     context: dict[str, Any] = {"ti": ti}
-    if given.scenario.state_store:
+    if scenario.state_store:
         context["task_state_store"] = FileStateStore(given.state_file)
     if given.killed_before is not None:
-        _kill_before(
-            given.killed_before, given.folder, given.report_file if given.after_report else given.folder
-        )
+        _kill_before(given)
     method, arguments = given.resumes or ("execute", {})
     outcome: dict[str, Any] = {}
     try:
@@ -159,9 +180,9 @@ def attempt(given: Attempt) -> None:
 def _operator(given: Attempt) -> Any:
     scenario = given.scenario
     parameters: dict[str, Any] = {
-        "task_id": "push",
+        "task_id": TASK_ID,
         "retries": MAX_TRIES,
-        "rejected_path": given.rejected.as_uri(),
+        "rejected_path": given.shared,
         # A share, so that it is the same for a run of any length.
         "max_rejected": 0.9,
         "bulk": scenario.bulk,
@@ -169,7 +190,7 @@ def _operator(given: Attempt) -> Any:
         "defer_threshold": DEFER_THRESHOLD,
     }
     if scenario.source == "sql" or not scenario.state_store:
-        parameters["staging_path"] = given.staging.as_uri()
+        parameters["staging_path"] = given.shared
     if scenario.bulk:
         parameters["max_bytes"] = BULK_BYTES
     if scenario.kind == "events":
@@ -186,22 +207,33 @@ def _operator(given: Attempt) -> Any:
     return operators[scenario.kind](**parameters)
 
 
-def _kill_before(number: int, folder: Path, first: Path) -> None:
+def _kill_before(given: Attempt) -> None:
     """
     Kill this process before it does something to a file of its run for the so-manieth time.
 
-    :param folder: the run's; other files are nobody's business here.
-    :param first: what lies below it, or is it, begins the count.
+    Files of others are nobody's business here; of the calls to S3 each one counts.
     """
-    seen, began = 0, False
+    own, report = given.own_paths, str(given.report_file)
+    seen, began = 0, not given.after_report
 
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen, began
-        if event not in FILE_OPERATIONS or not str(arguments[0]).startswith(str(folder)):
-            return
-        began = began or str(arguments[event == "os.rename"]).startswith(str(first))
+    def count() -> None:
+        nonlocal seen
         seen += began
-        if seen == number:
+        if seen == given.killed_before:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal began
+        # Of what names two files, the second one counts.
+        if event in FILE_OPERATIONS and (path := str(arguments[event in TWO_PATHS])).startswith(own):
+            began = began or path == report
+            count()
+
+    call = AioBaseClient._make_api_call
+
+    async def watched_call(*arguments: Any) -> Any:
+        count()
+        return await call(*arguments)
+
     sys.addaudithook(watch)
+    AioBaseClient._make_api_call = watched_call

@@ -1,70 +1,87 @@
-"""Many runs, two at a time, until there were enough kills."""
+"""The runs of one DAG at a time, all at once, and the next DAG's until there were enough kills."""
 
 from __future__ import annotations
 
 import multiprocessing
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
+from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.sandbox.client import running_sandbox
 from faults.run import WINDOWS, Result, Run
 from faults.scenarios import Scenario
-
-#: Runs at once, each with a sandbox of its own: one sleeps while the other works.
-LANES = 2
+from faults.shared import Shared, shared_folder, strangers_of
 
 
 class Campaign:
     """
-    Takes runs from a list until there were enough kills.
+    Takes DAGs from a list until there were enough kills.
 
-    :param scenarios: the runs, in their order.
+    :param dags: the runs of each, in their order.
     :param kills: so many are enough.
     :param on_result: told of every run that has ended.
     """
 
     def __init__(
-        self, scenarios: Iterator[Scenario], kills: int, on_result: Callable[[Result], None] = lambda _: None
+        self,
+        dags: Iterator[Sequence[Scenario]],
+        kills: int,
+        on_result: Callable[[Result], None] = lambda _: None,
     ) -> None:
-        self._scenarios = scenarios
-        self._kills_left = kills
+        self._dags = dags
+        self._kills = kills
         self._on_result = on_result
-        self._lock = threading.Lock()
-        self._results: list[Result] = []
+        self._sandboxes: list[Sandbox] = []
+        #: By place: the folder that all runs there share.
+        self.shared: dict[str, Shared] = {}
 
-    def __call__(self, lanes: int = LANES) -> list[Result]:
-        """Give what came of each run."""
+    def __call__(self) -> list[Result]:
+        """Return what came of each run."""
         # Processes are forked from one that has imported everything: a try then starts within milliseconds.
         multiprocessing.get_context("forkserver").set_forkserver_preload(["faults.run"])
-        with ThreadPoolExecutor(lanes) as pool:
-            for lane in [pool.submit(self._lane) for _ in range(lanes)]:
-                lane.result()
-        return sorted(self._results, key=lambda result: result.scenario.number)
+        done: list[Result] = []
+        with ExitStack() as stack:
+            while sum(result.kills.total() for result in done) < self._kills:
+                dag = next(self._dags, None)
+                if dag is None:
+                    break
+                done += self._results(dag, stack)
+            for place, shared in self.shared.items():
+                last = next(result for result in reversed(done) if result.scenario.place == place)
+                for what in shared.touched():
+                    last.touched += 1
+                    last.violations.append(f"{last.scenario}: {what}, seen at the end of the campaign")
+        return done
 
-    def _lane(self) -> None:
-        with running_sandbox(**WINDOWS) as sandbox:
-            while (scenario := self._next()) is not None:
-                # Kept where something is wrong, for whoever looks into it.
-                folder = Path(tempfile.mkdtemp(prefix=f"faults-{scenario.number}-"))
-                try:
-                    result = Run(scenario, sandbox, folder)()
-                except BaseException:
-                    # The other lanes end with their run, too: nobody waits for figures that are not complete.
-                    self._kills_left = 0
-                    raise
-                if result.violations:
-                    result.violations.append(f"{scenario}: the folder of this run is {folder}")
-                else:
-                    shutil.rmtree(folder)
-                with self._lock:
-                    self._kills_left -= result.kills.total()
-                    self._results.append(result)
-                    self._on_result(result)
+    def _results(self, dag: Sequence[Scenario], stack: ExitStack) -> list[Result]:
+        """Execute the runs of a DAG at once, each with a sandbox of its own."""
+        while len(self._sandboxes) < len(dag):
+            self._sandboxes.append(stack.enter_context(running_sandbox(**WINDOWS)))
+        place, seed = dag[0].place, dag[0].seed
+        if place not in self.shared:
+            self.shared[place] = stack.enter_context(shared_folder(place, seed))
+        shared = self.shared[place]
+        chance = Random(f"{seed}/strangers")
+        shared.put_strangers(strangers_of(dag, chance), chance)
+        with ThreadPoolExecutor(len(dag)) as pool:
+            runs = [
+                pool.submit(self._result, scenario, sandbox, shared)
+                for scenario, sandbox in zip(dag, self._sandboxes, strict=False)
+            ]
+        return [run.result() for run in runs]
 
-    def _next(self) -> Scenario | None:
-        with self._lock:
-            return next(self._scenarios, None) if self._kills_left > 0 else None
+    def _result(self, scenario: Scenario, sandbox: Sandbox, shared: Shared) -> Result:
+        # Kept where something is wrong, for whoever looks into it.
+        folder = Path(tempfile.mkdtemp(prefix=f"faults-{scenario.number}-{scenario.run}-"))
+        result = Run(scenario, sandbox, folder, shared)()
+        if result.violations:
+            result.violations.append(f"{scenario}: the folder of this run is {folder}")
+        else:
+            shutil.rmtree(folder)
+        self._on_result(result)
+        return result

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from faults.run import Result
-from faults.scenarios import KINDS, SOURCES
+from faults.scenarios import KINDS, PLACES, SOURCES
 from faults.verify import Found
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
 BEGIN, END = "<!-- campaign -->", "<!-- end of campaign -->"
-NAMES = {"list": "a list", "sql": "staged SQL", "file": "files"}
+NAMES = {"list": "a list", "sql": "staged SQL", "file": "files", "local": "local disk", "s3": "S3"}
 MOMENTS = ("rows", "seconds", "file operation", "last operation")
-HEADINGS = ("source", "of", "runs", "kills", "rows", "lost", "applied again", "`unknown`", "twice")
+HEADINGS = (
+    "folder", "source", "of", "runs", "kills", "rows", "lost", "applied again", "`unknown`", "twice", "touched",
+)  # fmt: skip
 
 
 def rows(done: Sequence[Result]) -> list[tuple[str, ...]]:
     """Give a table's rows, the headings first."""
     found: list[tuple[str, ...]] = [HEADINGS]
-    for kind in KINDS:
-        for source in SOURCES:
-            runs = [one for one in done if (one.scenario.source, one.scenario.kind) == (source, kind)]
-            if runs:
-                sum_ = total(runs)
-                twice = f"{sum_.twice:,}" if kind == "events" else ""
-                counted = [len(runs), kills(runs), sum_.rows, sum_.lost, sum_.repeated, sum_.unknown]
-                found.append((NAMES[source], kind, *(f"{number:,}" for number in counted), twice))
+    for place, kind, source in product(PLACES, KINDS, SOURCES):
+        runs = [
+            one
+            for one in done
+            if (one.scenario.place, one.scenario.kind, one.scenario.source) == (place, kind, source)
+        ]
+        if runs:
+            sum_ = total(runs)
+            twice = f"{sum_.twice:,}" if kind == "events" else ""
+            counted = [len(runs), kills(runs), sum_.rows, sum_.lost, sum_.repeated, sum_.unknown]
+            numbers = (f"{number:,}" for number in counted)
+            found.append((NAMES[place], NAMES[source], kind, *numbers, twice, str(touched(runs))))
     return found
 
 
@@ -43,6 +50,11 @@ def kills(done: Sequence[Result]) -> int:
     return sum(result.kills.total() for result in done)
 
 
+def touched(done: Sequence[Result]) -> int:
+    """Count the files of strangers and other runs that were changed or deleted."""
+    return sum(result.touched for result in done)
+
+
 def table(done: Sequence[Result]) -> str:
     """Give a table for the terminal."""
     cells = rows(done)
@@ -53,29 +65,36 @@ def table(done: Sequence[Result]) -> str:
     )
 
 
-def sentence(done: Sequence[Result], seconds: float) -> str:
-    """Say in words what the table does not."""
+def sentence(done: Sequence[Result], others: int, seconds: float) -> str:
+    """
+    Say in words what the table does not.
+
+    :param others: files of strangers in the shared folders.
+    """
     found = total(done)
     moments = [sum(result.kills[what] for result in done) for what in MOMENTS]
     share = found.users_repeated / found.users if found.users else 0.0
     return (
-        f"{len(done)} runs, {sum(result.tries for result in done)} tries, {kills(done)} kills ({moments[0]} after a "
+        f"{len({result.scenario.number for result in done})} DAGs, {len(done)} runs, {sum(result.tries for result in done)} tries, {kills(done)} kills ({moments[0]} after a "
         f"random number of rows, {moments[1]} in the first second, {moments[2]} between two file operations, {moments[3]} "
         f"between the report and the end), "
         f"{sum(result.outages for result in done)} outages of MoEngage, "
-        f"{sum(result.deferrals for result in done)} deferrals, in {seconds / 60:.0f} minutes. {found.lost} rows lost. "
-        f"{found.refused:,} refused rows, each in the parts once. Of {found.users:,} users, {share:.1%} had a row "
+        f"{sum(result.deferrals for result in done)} deferrals, in {seconds / 60:.0f} minutes. "
+        f"{sum(result.cleared for result in done)} times a task had to be cleared that was killed before its first "
+        f"checkpoint. {found.lost} rows lost. "
+        f"{found.refused:,} refused rows, each in the parts once. {touched(done)} of the {others} files that strangers "
+        f"had put into the shared folders, and of the files of other runs, were changed or deleted. Of {found.users:,} users, {share:.1%} had a row "
         f"applied more than once. Of the events, {found.twice:,} are there more than once, with {found.copies:,} copies "
         f"too many, at most {max(0, found.most_copies - 1)} of one event; {found.unknown:,} rows count as `unknown`."
     )
 
 
-def write(done: Sequence[Result], seconds: float) -> None:
+def write(done: Sequence[Result], others: int, seconds: float) -> None:
     """Put the figures into the documentation, between its two marks."""
     cells = rows(done)
     lines = ["| " + " | ".join(row) + " |" for row in (cells[0], ("---",) * len(HEADINGS), *cells[1:])]
     page = PATH.read_text(encoding="utf-8")
     head, _, rest = page.partition(BEGIN)
     _, _, foot = rest.partition(END)
-    text = "\n".join([BEGIN, "", *lines, "", sentence(done, seconds), "", END])
+    text = "\n".join([BEGIN, "", *lines, "", sentence(done, others, seconds), "", END])
     PATH.write_text(head + text + foot, encoding="utf-8")

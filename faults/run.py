@@ -14,10 +14,11 @@ from typing import Any
 
 from airflow_provider_moengage.sandbox import Sandbox
 from faults import verify
-from faults.attempt import Attempt, attempt
+from faults.attempt import MAX_TRIES, Attempt, attempt
 from faults.moments import Moment, moment
 from faults.rows import Planned, planned, write
 from faults.scenarios import Scenario
+from faults.shared import CHECKPOINT, Shared
 
 #: Units of the sandbox's windows, which are a second long: so few that they are waited for.
 WINDOWS: dict[str, Any] = {
@@ -43,6 +44,10 @@ FAULTS: tuple[dict[str, Any], ...] = (
 OUTAGE = {"kind": "status", "status": 503}
 #: Seconds: how often the sandbox is asked how far a try is, and after how long a try counts as hanging.
 LOOK, HANGS = 0.01, 180.0
+#: Seconds between two tries, at most: the time in which another run may touch what the first one left.
+RESTS = 0.5
+#: Tries in a row that end early though MoEngage is in order: calls that fail five times in a row are seldom.
+MOST_IN_VAIN = 10
 #: Violations of one run that are told; where one row is lost, thousands often are.
 MOST_NAMED = 10
 
@@ -56,6 +61,9 @@ class Result:
     :param late: kills after the report, with nothing left to do but to record the end.
     :param outages: tries that MoEngage's outages ended.
     :param deferrals: how often the task gave its slot back.
+    :param cleared: how often somebody had to clear the task, since nobody could tell whether a process that was killed
+        before its first checkpoint had sent events.
+    :param touched: files of strangers or other runs that this one saw changed or deleted.
     :param violations: what should not be.
     """
 
@@ -65,6 +73,8 @@ class Result:
     late: int = 0
     outages: int = 0
     deferrals: int = 0
+    cleared: int = 0
+    touched: int = 0
     found: verify.Found = field(default_factory=verify.Found)
     violations: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -76,16 +86,23 @@ class Run:
 
     :param sandbox: its own; it is emptied first.
     :param folder: its own, and empty.
+    :param shared: where the staged and refused rows of all runs are.
     """
 
-    def __init__(self, scenario: Scenario, sandbox: Sandbox, folder: Path) -> None:
+    def __init__(self, scenario: Scenario, sandbox: Sandbox, folder: Path, shared: Shared) -> None:
         self._scenario = scenario
         self._sandbox = sandbox
         self._folder = folder
+        self._shared = shared
+        self._rests = Random(f"{scenario.seed}/rests")
         self._chance = Random(f"{scenario.seed}/moments")
         self._result = Result(scenario)
         self._plan: Planned = planned(scenario)
         self._report: dict[str, Any] | None = None
+        self._outage = False
+        self._in_vain = 0
+        self._has_checkpoint = False
+        self._max_tries = MAX_TRIES
 
     def __call__(self) -> Result:
         """Let the task be killed until it has had its kills, and then succeed."""
@@ -103,15 +120,19 @@ class Run:
             given = Attempt(
                 self._scenario,
                 self._folder,
+                self._shared.root.url,
                 self._sandbox.connection_json,
+                self._shared.connection,
                 process,
                 self._result.tries,
+                self._max_tries,
                 resumes,
                 end.file_operation,
                 end.after_report,
             )
             outcome = self._attempted(given, end)
             ended, resumes = outcome["ended"], outcome.get("resumes")
+            self._rest(f"after process {process} ({ended})", outcome.get("until", 0.0))
         if not self._result.violations:
             self._judge()
         self._result.seconds = time.monotonic() - began
@@ -124,6 +145,20 @@ class Run:
     def _next_moment(self) -> Moment:
         left = self._scenario.kills - self._result.kills.total()
         return moment(self._scenario, self._chance) if left > 0 else Moment()
+
+    def _rest(self, when: str, until: float) -> None:
+        """Wait for the next try, while nobody may touch the files of this one."""
+        self._shared.root.settle(self._scenario.own_folder)
+        own = self._shared.own(self._scenario)
+        self._has_checkpoint = any(name.endswith(f"/{CHECKPOINT}") for name in own)
+        self._shared.keep(own)
+        time.sleep(max(0.0, until - time.time(), self._rests.uniform(0, RESTS)))
+        for what in self._shared.touched():
+            self._result.touched += 1
+            self._violates(f"{what}, seen {when}")
+        # Those of a run that has succeeded stay as they are.
+        if not when.endswith("(success)"):
+            self._shared.release(own)
 
     def _prepare_sandbox(self) -> None:
         self._sandbox.reset()
@@ -166,14 +201,14 @@ class Run:
     def _accompany(self, process: Any, end: Moment) -> None:
         """Wait for the end of a process; kill it, or begin an outage, when its moment has come."""
         began = time.monotonic()
-        outage = False
+        self._outage = False
         while process.is_alive():
             seconds = time.monotonic() - began
             if end.seconds is not None and seconds >= end.seconds:
                 process.kill()
-            elif end.rows is not None and not outage and self._applied() >= end.rows:
+            elif end.rows is not None and not self._outage and self._applied() >= end.rows:
                 if end.is_outage:
-                    outage = True
+                    self._outage = True
                     self._result.outages += 1
                     self._sandbox.fault(**OUTAGE)
                 else:
@@ -182,7 +217,7 @@ class Run:
                 self._violates(f"a process did not end within {HANGS:.0f} s")
                 process.kill()
             process.join(LOOK)
-        if outage:
+        if self._outage:
             self._sandbox.clear_faults()
             self._put_faults()
 
@@ -211,11 +246,26 @@ class Run:
         if ended == "deferred":
             self._result.deferrals += 1
             self._deferrals += 1
-            time.sleep(max(0.0, outcome["until"] - time.time()))
+        elif ended == "failed" and self._began_nowhere():
+            self._result.cleared += 1
+            self._max_tries = self._result.tries + MAX_TRIES
         elif ended in ("failed", "broke"):
             self._violates(f"{process} ended as {ended}: {outcome['said']}")
         elif self._report is None:
             self._violates(f"{process} ended as {ended} and pushed no report")
+        self._in_vain = self._in_vain + 1 if ended == "retry" and not self._outage else 0
+        if self._in_vain > MOST_IN_VAIN:
+            self._violates(f"{process} and the {MOST_IN_VAIN} before it ended as retry: {outcome['said']}")
+
+    def _began_nowhere(self) -> bool:
+        """
+        Whether the task may fail before it sends anything, as documented.
+
+        So it is with events whose checkpoint is a file that no try had written before it was killed.
+        """
+        scenario = self._scenario
+        is_new = not self._has_checkpoint and self._sandbox.state()["requests"] == 0
+        return is_new and scenario.kind == "events" and not scenario.state_store
 
     def _check_report(self, name: str, report: dict[str, Any], after: dict[str, Any]) -> None:
         """Check that the rows of a report add up, and that what counts by try is of this try."""
@@ -237,9 +287,13 @@ class Run:
     def _judge(self) -> None:
         scenario, found, report = self._scenario, self._result.found, self._report or {}
         found.unknown = report["unknown"]
-        wrong, given_up = verify.rejected(self._plan, self._folder / "rejected", found)
+        files = self._shared.content(scenario)
+        wrong, given_up = verify.rejected(self._plan, files, found)
         wrong += verify.counts(self._plan, report, found.refused)
-        wrong += verify.remains(self._folder / "state.json", self._folder / "staged")
+        wrong += verify.remains(self._folder / "state.json", files)
+        unfinished = self._shared.root.unfinished_uploads(scenario.own_folder)
+        if unfinished:
+            wrong.append(f"the uploads of {', '.join(unfinished)} are unfinished")
         bent = self._sandbox.bent()
         if bent:
             wrong.append(f"the sandbox bent {bent[0]} and {len(bent) - 1} more")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.rows import Planned
+from faults.shared import CHECKPOINT
 from faults.state_store import FileStateStore
 
 #: Of a violation that many rows share, so many are named.
@@ -129,31 +130,31 @@ def _arrived(customer: str, places: Sequence[int], applied: Sequence[Any], found
         yield f"rows of {customer} arrived as {_named(first)}, not as {_named(places)}"
 
 
-def rejected(plan: Planned, folder: Path, found: Found) -> tuple[list[str], frozenset[int]]:
+def rejected(plan: Planned, files: Mapping[str, bytes], found: Found) -> tuple[list[str], frozenset[int]]:
     """
     Give what is wrong with the refused rows, and the places of those that were given up as unknown.
 
     Each refused row stands there once, with its place, its code and itself.
+
+    :param files: those in the task's own folder that are no stranger's.
     """
     wrong: list[str] = []
     codes: dict[int, str] = {}
-    for part in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = part.read_bytes()
-        if not part.name.startswith("part-"):
-            wrong.append(f"{part.name} lies beside the parts")
+    for name, content in files.items():
+        if not name.startswith("part-"):
             continue
         if not content.endswith(b"\n"):
-            wrong.append(f"{part.name} has a torn last line")
+            wrong.append(f"{name} has a torn last line")
         for text in content.splitlines():
             found.refused += 1
             try:
                 line = json.loads(text)
                 place, code, number = line["position"], line["code"], int(line["row"]["number"])
             except (ValueError, KeyError, TypeError):
-                wrong.append(f"{part.name} has a line that is torn: {text[:80]!r}")
+                wrong.append(f"{name} has a line that is torn: {text[:80]!r}")
                 continue
             if place in codes:
-                wrong.append(f"row {place} is refused twice: {codes[place]}, and in {part.name} {code}")
+                wrong.append(f"row {place} is refused twice: {codes[place]}, and in {name} {code}")
             if number != place:
                 wrong.append(f"row {number} is refused as row {place}")
             codes[place] = code
@@ -184,20 +185,23 @@ def counts(plan: Planned, report: Mapping[str, Any], refused: int) -> Iterator[s
         yield "the source counts as not exhausted"
 
 
-def remains(state_file: Path, staging: Path) -> Iterator[str]:
-    """Give what a run left behind that succeeded."""
+def remains(state_file: Path, files: Mapping[str, bytes]) -> Iterator[str]:
+    """
+    Give what a run left behind that succeeded.
+
+    :param files: those in the task's own folder that are no stranger's.
+    """
     # Of events the report stays, so that a try after the end does not send them anew.
     kept = [name for name, value in FileStateStore(state_file).values().items() if "finished" not in value]
     if kept:
         yield f"the state of the task still holds {', '.join(kept)}"
     left = [
-        str(path.relative_to(staging))
-        for path in staging.rglob("*")
-        if path.is_file()
-        and not (path.name == "checkpoint.json" and "finished" in json.loads(path.read_bytes()))
+        name
+        for name, content in files.items()
+        if not name.startswith("part-") and not (name == CHECKPOINT and "finished" in json.loads(content))
     ]
     if left:
-        yield f"below staging_path there still is {_named(sorted(left))}"
+        yield f"in the task's folder there still is {_named(sorted(left))}"
 
 
 def _named(items: Iterable[object]) -> str:

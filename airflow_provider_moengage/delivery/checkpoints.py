@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -92,7 +93,11 @@ class CheckpointFile:
 
     def load(self) -> Any:
         """Give what was saved last; None where nothing was."""
-        content = read_whole(folder_path(self._folder) / CHECKPOINT_FILE)
+        folder = folder_path(self._folder)
+        with suppress(OSError):
+            # What a process left that was killed while it saved.
+            delete_own(folder, CHECKPOINT_FILE.__eq__, kept=(CHECKPOINT_FILE,))
+        content = read_whole(folder / CHECKPOINT_FILE)
         try:
             return None if content is None else json.loads(content)
         except ValueError:

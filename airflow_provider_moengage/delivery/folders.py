@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -123,15 +123,16 @@ def names_in(folder: Any) -> list[str]:
     return [path.name for path in paths if path.parent.name == PurePosixPath(folder.path).name]
 
 
-def delete_own(folder: Any, is_own: Callable[[str], bool]) -> None:
+def delete_own(folder: Any, is_own: Callable[[str], bool], kept: Container[str] = ()) -> None:
     """
     Delete the files of a folder that a task wrote there, and what a killed process left unfinished of them.
 
     :param is_own: whether a name is one that only this task writes.
+    :param kept: names of whole files that stay.
     :raises OSError: one cannot be deleted.
     """
     for name in names_in(folder):
-        if is_own(whole_name(name)):
+        if name not in kept and is_own(whole_name(name)):
             delete_file(folder / name)
 
 

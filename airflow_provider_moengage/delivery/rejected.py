@@ -68,7 +68,7 @@ class RejectedParts:
         make_folder(self._path)
         self.written = dict(kept or {})
         if self._replace:
-            delete_own(self._path, lambda name: name.startswith(self._own) and name not in self.written)
+            delete_own(self._path, lambda name: name.startswith(self._own), kept=self.written)
         for name, lines in self.written.items():
             self._cut(name, lines)
 

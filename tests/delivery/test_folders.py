@@ -337,3 +337,25 @@ def test_a_later_attempt_deletes_what_an_earlier_one_left_and_nothing_else(tmp_p
         ".notes.unfinished",
     }
     assert own_token(folder) in written.name
+
+
+def test_what_a_killed_process_left_of_a_part_that_stays_is_deleted(tmp_path: Path):
+    folder = f"{tmp_path.as_uri()}/dag/run/push"
+    first = RejectedParts(folder, replace=True)
+    first.open()
+    first.add([b"{}\n"])
+    first.flush()
+    own = tmp_path / "dag" / "run" / "push"
+    (written,) = own.iterdir()
+    (own / f".{written.name}.{'0' * 32}.unfinished").write_text("{")
+    RejectedParts(folder, replace=True).open(kept=first.written)
+    assert contents(own) == {written.name: b"{}\n"}
+
+
+def test_what_a_killed_process_left_of_a_checkpoint_is_deleted(tmp_path: Path):
+    place = CheckpointFile(tmp_path.as_uri())
+    place.save({"finished": {}})
+    (tmp_path / f".checkpoint.json.{'0' * 32}.unfinished").write_text("{")
+    (tmp_path / ".checkpoint.json.unfinished").write_text("mine")
+    assert place.load() == {"finished": {}}
+    assert set(contents(tmp_path)) == {"checkpoint.json", ".checkpoint.json.unfinished"}

@@ -1,0 +1,269 @@
+"""The folder that all runs of a campaign share, on a local disk or on S3, and the files in it that are nobody's to touch."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from faults.scenarios import Scenario
+from tests.s3_server import BUCKET, CONN_ID, S3Server, running_s3
+
+#: In a task's own folder: its staged rows and its checkpoint, as documented.
+STAGED = "_staged"
+CHECKPOINT = f"{STAGED}/checkpoint.json"
+#: Seconds after which what a killed process had already sent to S3 is stored.
+SETTLES = 0.1
+#: The share of the places for a stranger's file that have one.
+STRANGERS_SHARE = 0.6
+#: In the shared folder, from the beginning; a name that ends with a slash is an empty folder.
+AT_THE_TOP = ("notes.txt", "part-00000.ndjson", "empty/")
+#: In the folder of a DAG.
+OF_A_DAG = ("keep.csv", "empty/")
+#: In the folder of a run of it.
+OF_A_RUN = ("other.bin", "checkpoint.json")
+#: In a task's own folder: names that a task's own files nearly have, and such names in a folder below.
+OF_A_TASK = (
+    "README.md",
+    "part-of-a-plan.ndjson",
+    "part-0a1b2c3d-00000.ndjson",
+    "chunk-list.ndjson.gz",
+    "manifest.json",
+    ".notes.unfinished",
+    f"{STAGED}/notes.txt",
+    f"{STAGED}/chunk-00000.ndjson.gz",
+    f"{STAGED}/manifest.json.bak",
+    f"{STAGED}/.checkpoint.json.unfinished",
+    "older/manifest.json",
+    "older/part-00000.ndjson",
+    "empty/",
+)
+
+
+class Root(Protocol):
+    """A shared folder. Names in it are relative to it; the name of an empty folder ends with a slash."""
+
+    @property
+    def url(self) -> str:
+        """The folder, as an operator takes it."""
+        ...
+
+    def digests(self, under: str = "") -> dict[str, str]:
+        """Return what tells the content of each file below a folder: name → digest."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        ...
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file, or make an empty folder."""
+        ...
+
+    def settle(self, under: str) -> None:
+        """Return when what a killed process did below a folder has come to its end."""
+        ...
+
+    def unfinished_uploads(self, under: str) -> list[str]:
+        """Return the names of files below a folder whose upload was neither completed nor aborted."""
+        ...
+
+
+class LocalRoot:
+    """A folder on a local disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def url(self) -> str:
+        return self.folder.as_uri()
+
+    def digests(self, under: str = "") -> dict[str, str]:
+        found = {}
+        for path in (self.folder / under).rglob("*"):
+            name = path.relative_to(self.folder).as_posix()
+            try:
+                if not path.is_dir():
+                    found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+                elif not any(path.iterdir()):
+                    found[f"{name}/"] = ""
+            except FileNotFoundError:
+                # A task that runs meanwhile has replaced or deleted it.
+                continue
+        return found
+
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
+    def put(self, name: str, content: bytes) -> None:
+        path = self.folder / name
+        (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            path.write_bytes(content)
+
+    def settle(self, under: str) -> None:
+        # A process that has ended does nothing to a local disk any more.
+        return
+
+    def unfinished_uploads(self, under: str) -> list[str]:
+        return []
+
+
+class S3Root:
+    """
+    A folder in a bucket.
+
+    :param server: its bucket is there.
+    :param prefix: the folder's name.
+    """
+
+    def __init__(self, server: S3Server, prefix: str = "shared") -> None:
+        self.prefix = prefix
+        self.client = server.client
+
+    @property
+    def url(self) -> str:
+        return f"s3://{CONN_ID}@{BUCKET}/{self.prefix}"
+
+    def digests(self, under: str = "") -> dict[str, str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=BUCKET, Prefix=f"{self.prefix}/{under and under.rstrip('/') + '/'}"
+        )
+        entries = [entry for page in pages for entry in page.get("Contents", ())]
+        return {self._name(entry["Key"]): entry["ETag"] for entry in entries}
+
+    def read(self, name: str) -> bytes:
+        content: bytes = self.client.get_object(Bucket=BUCKET, Key=self._key(name))["Body"].read()
+        return content
+
+    def put(self, name: str, content: bytes) -> None:
+        # A key that ends with a slash is what S3's console makes of an empty folder.
+        self.client.put_object(
+            Bucket=BUCKET, Key=self._key(name), Body=b"" if name.endswith("/") else content
+        )
+
+    def settle(self, under: str) -> None:
+        seen = None
+        while (now := self.digests(under)) != seen:
+            seen = now
+            time.sleep(SETTLES)
+
+    def unfinished_uploads(self, under: str) -> list[str]:
+        listed = self.client.list_multipart_uploads(Bucket=BUCKET, Prefix=f"{self._key(under)}/")
+        return [self._name(upload["Key"]) for upload in listed.get("Uploads", ())]
+
+    def _key(self, name: str) -> str:
+        return f"{self.prefix}/{name}"
+
+    def _name(self, key: str) -> str:
+        return key.removeprefix(f"{self.prefix}/")
+
+
+class Shared:
+    """
+    A shared folder, and the files in it that have to stay as they are.
+
+    :param root: the folder.
+    :param connection: the value of the variable that leads to its server; None: it needs none.
+    """
+
+    def __init__(self, root: Root, connection: str | None = None) -> None:
+        self.root = root
+        self.connection = connection
+        #: The names of the files that are no run's.
+        self.strangers: set[str] = set()
+        self._kept: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def put_strangers(self, names: Iterable[str], chance: Random) -> None:
+        """Put files of strangers there, which have to stay."""
+        names = list(names)
+        for name in names:
+            self.root.put(name, chance.randbytes(chance.randrange(1, 2_000)))
+        there = self.root.digests()
+        with self._lock:
+            self.strangers.update(names)
+            self._kept.update((name, there[name]) for name in names)
+
+    def own(self, scenario: Scenario) -> dict[str, str]:
+        """Return the files of a run: name → digest."""
+        folders = (scenario.own_folder, f"{scenario.own_folder}/{STAGED}")
+        return {
+            name: digest
+            for name, digest in self.root.digests(scenario.own_folder).items()
+            if name.rstrip("/").rpartition("/")[0] in folders and name not in self.strangers
+        }
+
+    def content(self, scenario: Scenario) -> dict[str, bytes]:
+        """Return the files of a run: name in its folder → content."""
+        return {
+            name.removeprefix(f"{scenario.own_folder}/"): b"" if name.endswith("/") else self.root.read(name)
+            for name in sorted(self.own(scenario))
+        }
+
+    def keep(self, files: Mapping[str, str]) -> None:
+        """
+        Have files stay as they are from now on.
+
+        :param files: name → digest.
+        """
+        with self._lock:
+            self._kept.update(files)
+
+    def release(self, files: Iterable[str]) -> None:
+        """Let files change again."""
+        with self._lock:
+            for name in files:
+                self._kept.pop(name, None)
+
+    def touched(self) -> list[str]:
+        """Return which files that had to stay did not; each is told once."""
+        with self._lock:
+            there = self.root.digests()
+            wrong = {name for name, digest in self._kept.items() if there.get(name) != digest}
+            for name in wrong:
+                del self._kept[name]
+        return [
+            f"{name}, a {'stranger' if name in self.strangers else 'run'}'s, was "
+            f"{'changed' if name in there else 'deleted'} by another task"
+            for name in sorted(wrong)
+        ]
+
+
+@contextmanager
+def shared_folder(place: str, seed: str) -> Iterator[Shared]:
+    """
+    Make the folder that all runs in a place share, with the files of strangers at its top.
+
+    :param place: ``local`` or ``s3``.
+    :param seed: what the content of the files is drawn from.
+    """
+    chance = Random(f"{seed}/strangers")
+    if place == "s3":
+        with running_s3() as server:
+            shared = Shared(S3Root(server), server.connection_json)
+            shared.put_strangers(AT_THE_TOP, chance)
+            yield shared
+    else:
+        with tempfile.TemporaryDirectory(prefix="faults-shared-", ignore_cleanup_errors=True) as folder:
+            shared = Shared(LocalRoot(Path(folder).resolve()))
+            shared.put_strangers(AT_THE_TOP, chance)
+            yield shared
+
+
+def strangers_of(dag: Iterable[Scenario], chance: Random) -> list[str]:
+    """Draw the files of strangers that lie among those of the runs of a DAG."""
+    names: dict[str, None] = {}
+    for scenario in dag:
+        names.update(dict.fromkeys(f"{scenario.dag_id}/{name}" for name in OF_A_DAG))
+        names.update(dict.fromkeys(f"{scenario.dag_id}/{scenario.run_id}/{name}" for name in OF_A_RUN))
+        names.update(dict.fromkeys(f"{scenario.own_folder}/{name}" for name in OF_A_TASK))
+    # In some DAGs there is none at all: the tasks then make and remove the folders, several at a time.
+    return [name for name in names if chance.random() < STRANGERS_SHARE] if chance.random() < 0.75 else []
