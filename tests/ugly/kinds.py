@@ -8,8 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: What a kind may say in place of a value: the attribute is NULL and left out; the value must not be sent.
-NULL, REJECTED = enum.Enum("Says", "NULL REJECTED")
+
+class Says(enum.Enum):
+    """What a kind may say in place of a value: the attribute is NULL and left out; the value must not be sent."""
+
+    NULL = enum.auto()
+    REJECTED = enum.auto()
+
+
+NULL, REJECTED = Says.NULL, Says.REJECTED
 
 #: In place of a column: the look is a function that breaks the row's good line; more attributes than the columns.
 LINE, MANY = "a line", "many attributes"
