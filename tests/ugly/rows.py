@@ -59,10 +59,10 @@ class Part:
 
     def holds(self, value: Any) -> bool:
         """Whether the encoding has a place for a value."""
-        return (
-            not isinstance(value, str)
-            or value.encode(self.encoding, "replace").decode(self.encoding) == value
-        )
+        try:
+            return not isinstance(value, str) or value.encode(self.encoding, "surrogateescape") is not None
+        except UnicodeEncodeError:
+            return False
 
 
 @dataclass
