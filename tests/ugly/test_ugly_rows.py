@@ -13,7 +13,7 @@ from tests.ugly.media import FILES, LIST, Medium
 from tests.ugly.rows import KINDS, logical_rows
 from tests.ugly.run import MODES, sent, written
 
-FEW, MANY = 400, 5_000
+FEW, MANY = 400, 3_000
 MEDIA = {medium.name: medium for medium in FILES}
 
 
