@@ -164,7 +164,7 @@ class IdentifierMapping:
         self._type_column = identifier_type_column
         wanted = b',"user_fields_to_export":' + to_json(list(fields)) if fields else b""
         self._form = Form({"get_users": 1}, b'{"data":{"identifiers":[', b"]" + wanted + b"}}")
-        self._asked: set[str] = set()
+        self._asked: dict[str, str] = {}
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
@@ -181,10 +181,18 @@ class IdentifierMapping:
         )
         whose = record.identifier if self._type_column is None else f"{kind}={record.identifier}"
         if whose in self._asked:
-            return (b"", whose, self._form)
+            # The first one's text, so that those which repeat it cost no text each.
+            return (b"", self._asked[whose], self._form)
         content = record.to_json()
-        self._asked.add(whose)
+        self._asked[whose] = whose
         return (content, whose, self._form)
+
+    def repeated_row(self, user: str) -> dict[str, str]:
+        """Return a row that asks for a user of :meth:`item` again."""
+        if self._type_column is None:
+            return {self._id_column: user}
+        kind, _, identifier = user.partition("=")
+        return {self._type_column: kind, self._id_column: identifier}
 
     def missing(self, identifier: Mapping[str, Any]) -> Missing:
         """Return what is told of an identifier that MoEngage lists as not found."""

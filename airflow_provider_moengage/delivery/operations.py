@@ -43,6 +43,8 @@ class Operation:
     :param forgives: refusals that count as done, and as ``missing`` in the report.
     :param doubts: tells what is wrong with an answer that says success.
     :param receive: takes each answer, in the task's own thread.
+    :param repeated_row: makes a row of the user of one that asked for what an earlier one had asked for; only that is
+        remembered of it.
     """
 
     endpoint: Endpoint
@@ -50,6 +52,7 @@ class Operation:
     forgives: Callable[[MoEngageError], bool] = never
     doubts: Callable[[Batch, Answer], MoEngageError | None] = no_doubt
     receive: Callable[[Batch, Answer], None] | None = None
+    repeated_row: Callable[[str], object] = str
 
 
 class UsersRead:

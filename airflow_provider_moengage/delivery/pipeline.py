@@ -108,7 +108,7 @@ class Delivery:
         self._client: MoEngageClient | None = None
         self._operation = operation
         self._packer = Packer(operation.endpoint)
-        self._repeated: list[tuple[str, Entry]] = []
+        self._repeated: list[tuple[str, int]] = []
         self._concurrency = concurrency
         self._parts = parts
         self._validate_only = validate_only
@@ -286,7 +286,7 @@ class Delivery:
             self._ledger.pass_over(position)
             return
         if not content:
-            self._repeated.append((user, Entry(position, row)))
+            self._repeated.append((user, position))
             self._ledger.pass_over(position)
         if ready and position >= self._stretch_due:
             self._begin_stretch(position if ready[-1].end <= position else position + 1)
@@ -341,9 +341,10 @@ class Delivery:
     def _settle_repeated(self) -> None:
         """Let rows that ask for what an earlier one asked for share that one's fate."""
         refused, pending = self._sender.refused if self._sender is not None else {}, 0
-        for user, entry in self._repeated:
+        for user, position in self._repeated:
             if user in refused:
-                self._ledger.refuse(entry, refused[user])
+                row = self._operation.repeated_row(user)
+                self._ledger.refuse(Entry(position, row), refused[user])
             else:
                 pending += 1
         self._ledger.accept_repeated(pending)

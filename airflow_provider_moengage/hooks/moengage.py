@@ -224,7 +224,9 @@ class MoEngageHook(BaseHook):
                 return Run(run.report, error)
             return run
 
-        operation = Operation(GET_USERS, doubts=read.doubts, receive=read.receive)
+        operation = Operation(
+            GET_USERS, doubts=read.doubts, receive=read.receive, repeated_row=mapping.repeated_row
+        )
         report = self._deliver("users", users, mapping, operation, options, complete)
         if read.not_found and on_missing == "fail":
             raise MoEngageTaskFailed(

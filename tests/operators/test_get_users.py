@@ -8,7 +8,8 @@ import logging
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngage
 from airflow_provider_moengage.operators.get_users import MoEngageGetUsersOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from tests.operators.conftest import Tracker
-from tests.operators.rows import outcome, users
+from tests.operators.rows import outcome, refused, users
 from tests.postgres import PostgresServer
 
 
@@ -133,6 +134,56 @@ def test_a_repeated_id_shares_the_fate_of_the_first(track: Tracker):
     report = track(users=["user-0", "user-1", "user-1"], max_rejected=2)
     assert report["found"] == 1
     assert outcome(report) == (1, 2, 0)
+
+
+def test_a_repeated_id_that_is_refused_is_kept_as_a_row_that_can_be_sent_again(
+    track: Tracker, tmp_path: Path
+):
+    known(track, 2)
+    track.sandbox.fault(kind="status", status=400, path="/export", customer_id="user-1")
+    rows = [{"uid": user, "note": "whatever"} for user in ("user-0", "user-1", "user-1", "user-1")]
+    folder = tmp_path / "rejected"
+    report = track(users=rows, id_column="uid", max_rejected=3, rejected_path=folder.as_uri())
+    assert outcome(report) == (1, 3, 0)
+    kept = [line["row"] for line in refused(folder)]
+    assert kept == [{"uid": "user-1", "note": "whatever"}, {"uid": "user-1"}, {"uid": "user-1"}]
+    again = track(path=report["rejected_path"], id_column="uid", max_rejected=3)
+    assert outcome(again) == (0, 3, 0)
+
+
+class Row(dict[str, Any]):
+    """A row whose end can be seen."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+class Rows:
+    """Rows that are counted while anybody holds them."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.held: weakref.WeakSet[Row] = weakref.WeakSet()
+        self.most = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def prepare(self, check_columns: Any, halt: Any) -> None:
+        return None
+
+    def rows(self, check_columns: Any, start: int = 0) -> Iterator[Row]:
+        for number in range(start, self.count):
+            row = Row(customer_id=f"user-{number % 2}", note="x" * 100)
+            self.held.add(row)
+            self.most = max(self.most, len(self.held))
+            yield row
+
+
+def test_a_repeated_row_is_not_held_until_the_end(track: Tracker):
+    known(track, 2)
+    rows = Rows(5_000)
+    assert track(users=rows, xcom_limit=5_000)["accepted"] == 5_000
+    assert rows.most < 100
 
 
 def test_more_users_than_xcom_takes_are_refused_before_the_first_call(track: Tracker):
