@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, timezone
+from string import ascii_letters
 from types import MappingProxyType
 
 #: Shorter texts are no date with a day, a month and a year of four digits; longer ones are none alone.
 SHORTEST_DATE, LONGEST_DATE = 8, 80
-SHORTEST_INSTANT = 20
+#: An instant that is not written as documented has a fraction or an offset.
+SHORTEST_OTHER_INSTANT = 21
 #: How the names of months and weekdays begin, and how they may go on.
 MONTHS: Mapping[str, str] = MappingProxyType(
     {
@@ -58,12 +60,14 @@ def is_undocumented_date(text: str) -> bool:
     """
     if len(text) < SHORTEST_DATE:
         return False
-    # The dashes are looked for first: most texts are no dates.
+    # Most texts are no dates, and most of those say so at once.
+    if text[0] in _NEVER_FIRST:
+        return False
     if text[4] == text[7] == "-" and _BEGINS_LIKE_ONE.match(text):
         return not is_documented_date(text)
     return (
-        len(text) <= LONGEST_DATE
-        and _YEAR_SOMEWHERE.search(text) is not None
+        _MAY_BE_ONE.match(text) is not None
+        and len(text) <= LONGEST_DATE
         and any(form.fullmatch(text) for form in _OTHER_FORMS)
     )
 
@@ -74,7 +78,7 @@ def documented_form(text: str) -> str | None:
 
     :return: UTC without the fraction; None where the text is no such instant, or one that does not exist.
     """
-    if len(text) < SHORTEST_INSTANT or text[10] != "T":
+    if text[10:11] != "T":
         return None
     match = _INSTANT.fullmatch(text)
     if match is None:
@@ -128,5 +132,10 @@ def _other_forms() -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(f"{blank}(?:{form}){blank}", re.ASCII | re.IGNORECASE) for form in forms)
 
 
-_YEAR_SOMEWHERE = re.compile(r"[12]\d{3}|0001|9999", re.ASCII)
+_INITIALS = "".join(name[0] for name in (*MONTHS, *WEEKDAYS))
+_NEVER_FIRST = frozenset(ascii_letters) - frozenset(_INITIALS + _INITIALS.upper())
+_MAY_BE_ONE = re.compile(
+    f"[{BLANKS}]*(?=[0-9]|{'|'.join((*MONTHS, *WEEKDAYS))}).*?(?:[12][0-9]{{3}}|0001|9999)",
+    re.ASCII | re.IGNORECASE | re.DOTALL,
+)
 _OTHER_FORMS = _other_forms()

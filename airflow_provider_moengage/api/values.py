@@ -17,6 +17,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from airflow_provider_moengage.api.date_texts import SHORTEST_DATE, is_documented_date, is_undocumented_date
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES, MAX_VALUE_LENGTH, name_fault
+from airflow_provider_moengage.api.quick_values import are_good
 
 MAX_ARRAY_ELEMENTS = 50
 MAX_ARRAY_OBJECTS = 100
@@ -64,8 +65,15 @@ def _check_scalar(name: str, path: str, value: object, as_text: bool) -> None:
     """
     kind = type(value)
     if kind is str:
-        if len(value) >= SHORTEST_DATE:  # type: ignore[arg-type]
-            _check_text(name, path, value, as_text)  # type: ignore[arg-type]
+        size = len(value)  # type: ignore[arg-type]
+        if size > MAX_VALUE_LENGTH:
+            raise MoEngageRecordInvalid(
+                "value_length",
+                f"attribute {name + path!r} has a string over {MAX_VALUE_LENGTH} characters, which MoEngage would cut or "
+                "drop",
+            )
+        if size >= SHORTEST_DATE and not as_text and is_undocumented_date(value):  # type: ignore[arg-type]
+            raise _wrong_date(name, path)
     elif kind is int or kind is float:
         _check_number(name + path, value)  # type: ignore[arg-type]
     elif kind is not bool:
@@ -80,19 +88,13 @@ def _wrong_type(name: str, value: object) -> MoEngageRecordInvalid:
     )
 
 
-def _check_text(name: str, path: str, value: str, as_text: bool) -> None:
-    if len(value) > MAX_VALUE_LENGTH:
-        raise MoEngageRecordInvalid(
-            "value_length",
-            f"attribute {name + path!r} has a string over {MAX_VALUE_LENGTH} characters, which MoEngage would cut or drop",
-        )
-    if not as_text and is_undocumented_date(value):
-        raise MoEngageRecordInvalid(
-            "date_format",
-            f"attribute {name + path!r} has a string that looks like a date but is no valid YYYY-MM-DDTHH:mm:ssZ or "
-            f"YYYY-MM-DD, so MoEngage would store it as text; types={{{name!r}: 'datetime'}} converts YYYY-MM-DD with "
-            "a time, 'datetime:%d/%m/%Y %H:%M' and 'date:%d/%m/%Y' other forms, 'string' lets it pass",
-        )
+def _wrong_date(name: str, path: str) -> MoEngageRecordInvalid:
+    return MoEngageRecordInvalid(
+        "date_format",
+        f"attribute {name + path!r} has a string that looks like a date but is no valid YYYY-MM-DDTHH:mm:ssZ or "
+        f"YYYY-MM-DD, so MoEngage would store it as text; types={{{name!r}: 'datetime'}} converts YYYY-MM-DD with "
+        "a time, 'datetime:%d/%m/%Y %H:%M' and 'date:%d/%m/%Y' other forms, 'string' lets it pass",
+    )
 
 
 def _check_number(name: str, value: float) -> None:
@@ -262,8 +264,11 @@ def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> No
     if operators:
         attributes = {name: value for name, value in attributes.items() if name not in ARRAY_OPERATORS}
         _check_array_operators(attributes, operators)
+    # One look at all values is cheaper than one at each.
+    good = are_good(attributes)
     for name, value in attributes.items():
-        check_attribute(name, value, texts)
+        if not good or name in _SHAPES or name_fault(name):
+            check_attribute(name, value, texts)
 
 
 def check_attribute(name: str, value: object, texts: frozenset[str]) -> None:
@@ -282,12 +287,18 @@ def check_attribute(name: str, value: object, texts: frozenset[str]) -> None:
     if name in _SHAPES:
         _SHAPES[name](value)
         return
+    if type(value) not in _NESTED:
+        _check_scalar(name, "", value, name in texts)
+        return
     check_value(name, value, as_text=name in texts)
     if name in STANDARD_NAMES and _holds_objects(value):
         raise MoEngageRecordInvalid(
             "standard_attribute",
             f"attribute {name!r} is a standard one, under which MoEngage takes no objects; give it another name",
         )
+
+
+_NESTED = frozenset({list, dict})
 
 
 def _holds_objects(value: object) -> bool:

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from airflow_provider_moengage.api.date_texts import SHORTEST_OTHER_INSTANT
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.names import name_fault
 from airflow_provider_moengage.api.quick_values import are_good
@@ -168,7 +169,13 @@ class Columns:
         attributes = self._picked(plan, row, kept_out)
         nulls = []
         for attribute, value in list(attributes.items()):
-            convert = self._types.get(attribute, attribute_value)
+            convert = self._types.get(attribute)
+            if convert is None:
+                kind = type(value)
+                if kind is int or kind is bool or (kind is str and len(value) < SHORTEST_OTHER_INSTANT):
+                    # It is JSON as it stands, as nearly all values are.
+                    continue
+                convert = attribute_value
             try:
                 converted = convert(attribute, value, self.zone)
             except MoEngageRecordInvalid as error:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timezone, tzinfo
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-from airflow_provider_moengage.api.date_texts import documented_form
+from airflow_provider_moengage.api.date_texts import SHORTEST_OTHER_INSTANT, documented_form
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.foreign import InexactFloat, python_value
 from airflow_provider_moengage.delivery.foreign import OutOfRange as OutOfRange
@@ -23,7 +23,8 @@ from airflow_provider_moengage.delivery.foreign import OutOfRange as OutOfRange
 #: Integers from this on are not exact as binary floating point, so a float cannot stand for an id.
 MAX_EXACT_FLOAT = 2**53
 
-Converted = TypeVar("Converted")
+#: What a conversion raises that is no fault of a value's own code.
+OWN_ERRORS = (MoEngageRecordInvalid, RecursionError, MemoryError)
 
 
 def json_value(name: str, value: object, zone: tzinfo | None) -> Any:
@@ -38,7 +39,12 @@ def json_value(name: str, value: object, zone: tzinfo | None) -> Any:
     """
     if value is None or type(value) in (str, int, bool):
         return value
-    return guarded(name, value, lambda: _converted(name, value, zone, _same))
+    try:
+        return _converted(name, value, zone, _same)
+    except OWN_ERRORS:
+        raise
+    except Exception as error:
+        raise unconvertible(name, value, error) from None
 
 
 def attribute_value(name: str, value: object, zone: tzinfo | None) -> Any:
@@ -52,25 +58,21 @@ def attribute_value(name: str, value: object, zone: tzinfo | None) -> Any:
         return _instant(value)  # type: ignore[arg-type]
     if value is None or kind is int or kind is bool:
         return value
-    return guarded(name, value, lambda: _converted(name, value, zone, _instant))
-
-
-def guarded(name: str, value: object, convert: Callable[[], Converted]) -> Converted:
-    """
-    Return what a conversion returns.
-
-    :raises MoEngageRecordInvalid: it says so itself, or the value's own code raised an error, whichever.
-    """
     try:
-        return convert()
-    except (MoEngageRecordInvalid, RecursionError, MemoryError):
+        return _converted(name, value, zone, _instant)
+    except OWN_ERRORS:
         raise
     except Exception as error:
-        raise MoEngageRecordInvalid(
-            "value_type",
-            f"attribute {name!r} has a value of type {type(value).__name__} that cannot be converted: it raises "
-            f"{type(error).__name__}",
-        ) from None
+        raise unconvertible(name, value, error) from None
+
+
+def unconvertible(name: str, value: object, error: Exception) -> MoEngageRecordInvalid:
+    """Return the rejection of a value whose own code raised an error, whichever."""
+    return MoEngageRecordInvalid(
+        "value_type",
+        f"attribute {name!r} has a value of type {type(value).__name__} that cannot be converted: it raises "
+        f"{type(error).__name__}",
+    )
 
 
 def _same(text: str) -> str:
@@ -78,7 +80,8 @@ def _same(text: str) -> str:
 
 
 def _instant(text: str) -> str:
-    return documented_form(text) or text
+    # Shorter ones are written as documented, or are none.
+    return text if len(text) < SHORTEST_OTHER_INSTANT else documented_form(text) or text
 
 
 def _converted(name: str, value: object, zone: tzinfo | None, text: Callable[[str], str]) -> Any:
@@ -87,9 +90,17 @@ def _converted(name: str, value: object, zone: tzinfo | None, text: Callable[[st
 
     :param text: what becomes of texts.
     """
+    kind = type(value)
+    # What nearly all values are goes first.
+    if kind is Decimal:
+        return decimal_number(name, value)  # type: ignore[arg-type]
+    if kind is datetime:
+        return utc_text(name, value, zone)  # type: ignore[arg-type]
     value = python_value(value)
-    if is_null(value) or isinstance(value, bool):
-        return None if is_null(value) else bool(value)
+    if is_null(value):
+        return None
+    if isinstance(value, bool):
+        return value
     if isinstance(value, str):
         return text(plain_text(value))
     if isinstance(value, float):
@@ -148,6 +159,8 @@ def plain_datetime(value: datetime) -> datetime:
 def utc_text(name: str, value: datetime, zone: tzinfo | None) -> str:
     """Write a datetime as ``YYYY-MM-DDTHH:mm:ssZ``, the form MoEngage recognises."""
     value = plain_datetime(value)
+    if value.tzinfo is timezone.utc:
+        return value.isoformat(timespec="seconds")[:19] + "Z"
     if value.tzinfo is None or value.utcoffset() is None:
         if zone is None:
             raise MoEngageRecordInvalid(
@@ -161,7 +174,7 @@ def utc_text(name: str, value: datetime, zone: tzinfo | None) -> str:
         raise MoEngageRecordInvalid(
             "datetime_range", f"attribute {name!r} has a datetime out of range"
         ) from None
-    return value.replace(tzinfo=None, microsecond=0).isoformat() + "Z"
+    return value.isoformat(timespec="seconds")[:19] + "Z"
 
 
 def decimal_number(name: str, value: Decimal) -> int | float | None:
@@ -210,7 +223,7 @@ def customer_id_text(value: object) -> str | None:
         return value
     try:
         text, found = _id_text(python_value(value))
-    except (MoEngageRecordInvalid, RecursionError, MemoryError):
+    except OWN_ERRORS:
         raise
     except Exception:
         found = False

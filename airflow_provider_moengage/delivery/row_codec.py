@@ -63,7 +63,9 @@ def _written_datetime(value: datetime) -> Any:
 
 
 def _datetime(written: Any) -> datetime:
-    text, fold = (written, 0) if isinstance(written, str) else written
+    if isinstance(written, str):
+        return datetime.fromisoformat(written)
+    text, fold = written
     return datetime.fromisoformat(text).replace(fold=fold)
 
 
@@ -93,6 +95,9 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
 )
 
 
+_NAMES: Mapping[type, str] = MappingProxyType({codec.kind: name for name, codec in CODECS.items()})
+
+
 def encoded(value: object) -> Any:
     """Return any value as JSON that :func:`decoded` gives back, or as a stand-in where it has no such form."""
     return _encoded(value, exact=True, level=0)
@@ -117,7 +122,7 @@ def decoded(written: Any) -> Any:
         return [decoded(element) for element in written]
     if not isinstance(written, dict):
         return written
-    if written.keys() != {TYPE, VALUE}:
+    if len(written) != 2 or TYPE not in written or VALUE not in written:
         return {key: decoded(value) for key, value in written.items()}
     try:
         return _READERS[written[TYPE]](written[VALUE])
@@ -130,6 +135,9 @@ def _encoded(value: object, *, exact: bool, level: int) -> Any:
     if value is None or type(value) is bool:
         return value
     try:
+        name = _NAMES.get(type(value)) if exact else None
+        if name is not None:
+            return _tagged(name, CODECS[name].write(value))
         return _of_python(python_value(value), exact, level)
     except Exception:
         # Its own code raised: whoever reads it back can only name its type.

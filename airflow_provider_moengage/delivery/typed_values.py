@@ -23,13 +23,14 @@ from airflow_provider_moengage.api.date_texts import is_documented_date
 from airflow_provider_moengage.api.epoch import MAX_DIGITS, is_calendar_number, number_of, whole_seconds
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.conversion import (
+    OWN_ERRORS,
     attribute_value,
     decimal_number,
-    guarded,
     is_null,
     json_value,
     plain_datetime,
     plain_text,
+    unconvertible,
     utc_text,
 )
 from airflow_provider_moengage.delivery.foreign import python_value
@@ -154,6 +155,8 @@ def _as_date(name: str, value: object, zone: tzinfo | None) -> Any:
 
 def _moment(kind: str, name: str, value: object, zone: tzinfo | None) -> datetime | None:
     """Return the moment that a value stands for, midnight for a date; None for NULL."""
+    if isinstance(value, str) and (match := _DATETIME.fullmatch(value.strip())):
+        return _parsed(name, value, match)
     if is_null(value):
         return None
     if isinstance(value, datetime):
@@ -163,9 +166,11 @@ def _moment(kind: str, name: str, value: object, zone: tzinfo | None) -> datetim
     number = number_of(value)
     if number is not None:
         return _of_epoch(kind, name, value, number, zone)
-    if isinstance(value, str):
-        return _parse_datetime(name, value)
-    if json_value(name, value, zone) is None:
+    if isinstance(value, str) and value.strip():
+        raise _not_a(
+            "datetime", name, value, f"{_DATE_FORMS}; 'datetime:%d/%m/%Y %H:%M' converts other forms"
+        )
+    if isinstance(value, str) or json_value(name, value, zone) is None:
         return None
     raise _not_a(kind, name, value, _DATE_FORMS)
 
@@ -183,15 +188,7 @@ def _of_epoch(kind: str, name: str, value: object, number: float | Decimal, zone
         raise _not_a(kind, name, value, f"{_DATE_FORMS}; a year from 1 to 9999") from None
 
 
-def _parse_datetime(name: str, value: str) -> datetime | None:
-    text = value.strip()
-    if not text:
-        return None
-    match = _DATETIME.fullmatch(text)
-    if match is None:
-        raise _not_a(
-            "datetime", name, value, f"{_DATE_FORMS}; 'datetime:%d/%m/%Y %H:%M' converts other forms"
-        )
+def _parsed(name: str, value: str, match: re.Match[str]) -> datetime:
     day, minutes, seconds, offset = match.groups()
     if offset in ("Z", "UTC"):
         offset = "+00:00"
@@ -252,9 +249,10 @@ def _of_each(convert: Converter) -> Converter:
     """Convert each element of an array."""
 
     def converted(name: str, value: object, zone: tzinfo | None) -> Any:
-        value = python_value(value)
-        if isinstance(value, (list, tuple)):
-            return [converted(name, element, zone) for element in value]
+        if type(value) is not str:
+            value = python_value(value)
+            if isinstance(value, (list, tuple)):
+                return [converted(name, element, zone) for element in value]
         return convert(name, value, zone)
 
     return _guarded(converted)
@@ -265,7 +263,15 @@ def _of_one(convert: Converter) -> Converter:
 
 
 def _guarded(convert: Converter) -> Converter:
-    return lambda name, value, zone: guarded(name, value, lambda: convert(name, value, zone))
+    def converted(name: str, value: object, zone: tzinfo | None) -> Any:
+        try:
+            return convert(name, value, zone)
+        except OWN_ERRORS:
+            raise
+        except Exception as error:
+            raise unconvertible(name, value, error) from None
+
+    return converted
 
 
 #: How a value becomes what ``types`` says, by the words that ``types`` takes.
