@@ -268,9 +268,8 @@ class Delivery:
         try:
             item = self._item(row)
             content, user, form = item
-            if self._watch.dropped:
-                dropped, self._watch.dropped = self._watch.dropped, []
-                self._ledger.drop(position, dropped)
+            if dropped := self._watch.dropped:
+                self._watch.dropped = []
             doubtful = position < self._doubt_until and position in self._ledger.doubt
             if doubtful and not self._operation.repeatable:
                 self._ledger.may_have_been_sent(position, form.events or 1)
@@ -283,6 +282,8 @@ class Delivery:
         if self._validate_only:
             log.debug("Row %d would be sent as %s", position, content or "what an earlier row is")
             self._ledger.found_valid()
+            if dropped:
+                self._ledger.drop(position, dropped)
             self._ledger.pass_over(position)
             return
         if not content:
@@ -290,6 +291,9 @@ class Delivery:
             self._ledger.pass_over(position)
         if ready and position >= self._stretch_due:
             self._begin_stretch(position if ready[-1].end <= position else position + 1)
+        # Where a stretch began with this row, it is that one's.
+        if dropped:
+            self._ledger.drop(position, dropped)
         if doubtful:
             self._ledger.may_have_been_sent(position, form.events or 1)
         for batch in ready:

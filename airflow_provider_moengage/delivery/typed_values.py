@@ -133,7 +133,9 @@ def _as_boolean(name: str, value: object, zone: tzinfo | None) -> Any:
         plain = json_value(name, value, zone)
         if plain is None:
             return None
-        word = str(plain).lower() if isinstance(plain, (bool, int, float)) else ""
+        if isinstance(plain, (bool, int, float)) and plain in (0, 1):
+            return bool(plain)
+        word = plain.lower() if isinstance(plain, str) else ""
     whole = _ONE_OR_ZERO.fullmatch(word)
     word = whole[1] if whole else word
     if word in TRUE_WORDS:
