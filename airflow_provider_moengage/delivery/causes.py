@@ -60,7 +60,6 @@ def said_of(cause: Exception) -> str:
 
 def said_by_database(cause: Exception) -> str:
     """Give what a database's error tells, without what it may quote."""
-    # SQLAlchemy has the driver's own error inside.
     error = _of_driver(cause)
     state, number = _state_of(error), _mysql_number(error)
     name = f"{type(error).__module__}.{type(error).__name__}"
@@ -164,4 +163,4 @@ def _mysql_number(error: Exception) -> int | None:
     if type(error).__module__.partition(".")[0] not in MYSQL_DRIVERS:
         return None
     number = getattr(error, "errno", None) or (error.args[0] if error.args else None)
-    return number if isinstance(number, int) else None
+    return number if isinstance(number, int) and number > 0 else None
