@@ -21,6 +21,8 @@ NAMES ?=
 
 # Nothing here may download an interpreter, report usage or show Airflow's own examples.
 export UV_PYTHON_DOWNLOADS := never
+# As pip does: a company's proxy has its authority in the system's store alone.
+export UV_SYSTEM_CERTS ?= true
 export AIRFLOW__CORE__LOAD_EXAMPLES := False
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := False
 export SCARF_ANALYTICS := false
@@ -89,15 +91,17 @@ standalone: .venv/.made ## Deferral, killed workers and a cleared task under a r
 
 # Compiled for every platform and every supported Python at once, so that one file serves them all.
 # mysqlclient has to be compiled against the client library of MariaDB or MySQL, so it has a file of its own.
-COMPILE := pip compile --quiet --universal --python-version 3.10 --upgrade --custom-compile-command "make lock" --no-emit-package mysqlclient
+COMPILE := pip compile --quiet --universal --python-version 3.10 --upgrade --custom-compile-command "make lock"
+WITHOUT_MYSQLCLIENT := --no-emit-package mysqlclient
 
 lock: $(UV) ## Refresh the pins in requirements/ from the .in files
 	$(UV) $(COMPILE) requirements/tools.in --output-file requirements/tools.txt
 	$(UV) $(COMPILE) requirements/docs.in --output-file requirements/docs.txt
-	$(UV) $(COMPILE) requirements/airflow-3.3.in --output-file requirements/airflow-3.3.txt
+	$(UV) $(COMPILE) requirements/mysqlclient.in --output-file requirements/mysqlclient.txt
+	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) requirements/airflow-3.3.in --output-file requirements/airflow-3.3.txt
 	# The rivals meet the very versions that the tests run with.
-	$(UV) $(COMPILE) --constraint requirements/airflow-3.3.txt requirements/bench.in --output-file requirements/bench.txt
-	$(UV) $(COMPILE) requirements/airflow-2.11.in --output-file requirements/airflow-2.11.txt
+	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) --constraint requirements/airflow-3.3.txt requirements/bench.in --output-file requirements/bench.txt
+	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) requirements/airflow-2.11.in --output-file requirements/airflow-2.11.txt
 
 clean: ## Remove environments, builds, caches and the demo's state
 	rm -rf .venv .venv-2.11 .venv-bench .venv-docs .venv-tools build dist site demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -109,17 +113,28 @@ $(UV): requirements/tools.txt
 	PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .venv-tools --requirement $<
 	touch $@
 
+# Adds mysqlclient to the environment $(1), after it was synchronised, where its build finds what it needs; the tests that
+# need it are skipped elsewhere. Not isolated: so the pinned setuptools builds it.
+define ADD_MYSQLCLIENT
+{ command -v cc && { pkg-config --exists libmariadb || pkg-config --exists mysqlclient; } \
+	&& $(UV) pip install --quiet --python $(1) --no-deps --no-build-isolation --requirement requirements/mysqlclient.txt; } \
+	>/dev/null || echo "mysqlclient is not in $(1): it is built with a C compiler, Python's headers, pkg-config and the client" \
+	"library of MariaDB or MySQL (on Debian: gcc python3-dev pkg-config libmariadb-dev). Tests that need it are skipped." >&2
+endef
+
 # pyproject.toml is a prerequisite because the entry points are written when the project is installed. Bytecode is
 # compiled at once: many short processes follow, and some machines forbid them to write it.
-.venv/.made: requirements/airflow-3.3.txt pyproject.toml $(UV)
+.venv/.made: requirements/airflow-3.3.txt requirements/mysqlclient.txt pyproject.toml $(UV)
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv
 	$(UV) pip sync --quiet --compile-bytecode --python .venv requirements/airflow-3.3.txt
+	$(call ADD_MYSQLCLIENT,.venv)
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv-2.11/.made: requirements/airflow-2.11.txt pyproject.toml $(UV)
+.venv-2.11/.made: requirements/airflow-2.11.txt requirements/mysqlclient.txt pyproject.toml $(UV)
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON_2_11)" .venv-2.11
 	$(UV) pip sync --quiet --compile-bytecode --python .venv-2.11 requirements/airflow-2.11.txt
+	$(call ADD_MYSQLCLIENT,.venv-2.11)
 	$(UV) pip install --quiet --python .venv-2.11 --no-deps --no-build-isolation --editable .
 	touch $@
 

@@ -60,7 +60,6 @@ def said_of(cause: Exception) -> str:
 
 def said_by_database(cause: Exception) -> str:
     """Give what a database's error tells, without what it may quote."""
-    # SQLAlchemy has the driver's own error inside.
     error = _of_driver(cause)
     state, number = _state_of(error), _mysql_number(error)
     name = f"{type(error).__module__}.{type(error).__name__}"
@@ -110,15 +109,20 @@ def unreadable_value(
     :param description: the cursor's.
     """
     log.debug("The value could not be read", exc_info=cause)
-    columns = _columns_of_dates(driver, description) or [column[0] for column in description]
-    named = ", ".join(repr(column) for column in columns[:MAX_NAMED_COLUMNS])
+    columns = [column[0] for column in description]
+    likely = _columns_of_dates(driver, description)
     return MoEngageUnreadableValue(
         f"The database's driver {driver} cannot hand over a value ({type(cause).__name__}) of "
-        + (f"column {named}" if len(columns) == 1 else f"one of the columns {named}")
-        + (" and more" if len(columns) > MAX_NAMED_COLUMNS else "")
-        + ", such as an infinite date or a year after 9999: Python has none. Cast the column to text in sql; "
+        + (f"column {columns[0]!r}" if len(columns) == 1 else f"one of the columns {_listed(columns)}")
+        + (f" (most likely {_listed(likely)})" if likely else "")
+        + ": Python has none for it, such as for an infinite date or a year after 9999. Cast the column to text in sql; "
         "types={attribute: 'datetime'} then converts it, and refuses the rows alone that hold such a value"
     )
+
+
+def _listed(columns: Sequence[str]) -> str:
+    named = ", ".join(repr(column) for column in columns[:MAX_NAMED_COLUMNS])
+    return named + (" and more" if len(columns) > MAX_NAMED_COLUMNS else "")
 
 
 def _columns_of_dates(driver: str, description: Sequence[Sequence[Any]]) -> list[str]:
@@ -159,4 +163,4 @@ def _mysql_number(error: Exception) -> int | None:
     if type(error).__module__.partition(".")[0] not in MYSQL_DRIVERS:
         return None
     number = getattr(error, "errno", None) or (error.args[0] if error.args else None)
-    return number if isinstance(number, int) else None
+    return number if isinstance(number, int) and number > 0 else None

@@ -176,8 +176,10 @@ class _Query:
             connection = connection.execution_options(
                 stream_results=True, max_row_buffer=FETCH_ROWS, no_parameters=self._parameters is None
             )
+            # One set of parameters in a list: of a tuple whose first value is a list SQLAlchemy 1.4 makes several sets.
+            given = None if self._parameters is None else [self._parameters]
             with self._executing():
-                result = connection.exec_driver_sql(self._sql, self._parameters)
+                result = connection.exec_driver_sql(self._sql, given)
             if not result.returns_rows:
                 return
             with _closing(result):

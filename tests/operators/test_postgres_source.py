@@ -6,11 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from airflow_provider_moengage.delivery.causes import unreadable_value
+from airflow_provider_moengage.delivery.conversion import OutOfRange
+from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from tests.leaks import watch
 from tests.operators.conftest import Tracker
@@ -56,6 +62,11 @@ def warehouse(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) 
             """,
             None,
             {"ann": {"noon": ":noon 100%", "box": {"a": 1}, "rest": 2}},
+        ),
+        (
+            "select customer_id from customers where customer_id = any(%s)",
+            [["ann", "ben"]],
+            {"ann": {}, "ben": {}},
         ),
         ("select 'cid' as customer_id;", None, {"cid": {}}),
         (
@@ -112,6 +123,114 @@ def test_types_that_moengage_has_no_place_for_are_refused(
     report = track(sql=query, max_rejected=1, rejected_path=str(tmp_path), **SOURCE)
     assert outcome(report) == (0, 1, 0)
     assert [line["code"] for line in refused(tmp_path)] == [code]
+
+
+OUT_OF_RANGE = [
+    "date 'infinity'", "date '-infinity'", "date '0044-03-15 BC'", "date '10000-01-01'", "date '294276-12-31'",
+    "timestamp 'infinity'", "timestamp '-infinity'", "timestamp '0044-03-15 BC'", "timestamp '10000-01-01'",
+    "timestamptz 'infinity'", "timestamptz '-infinity'", "timestamptz '0044-03-15 10:00 BC'",
+    "timestamptz '12026-01-31 10:00:00.5+05:30'", "array[date '2026-01-31', date 'infinity']",
+    "array[timestamp '-infinity', null]", "array[timestamptz '0044-03-15 BC']", "array[array[date 'infinity']]",
+    "daterange('2026-01-31', 'infinity')", "tstzrange('0044-03-15 BC', null)", "tsrange(null, '10000-01-01')",
+    "time '24:00'", "timetz '24:00+01'", "interval '100000000 years'", "array[interval '100000000 years']",
+    "('{\"a\": 1' || repeat('0', 5000) || '}')::json", "('[1' || repeat('0', 5000) || ']')::jsonb",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("staged", [False, True], ids=["streamed", "staged"])
+def test_a_value_that_python_cannot_hold_costs_its_row_alone(track: Tracker, tmp_path: Path, staged: bool):
+    # Every row but the first and the last has one such value, in a column of its own.
+    columns = (f"case n when {n} then {value} end as value_{n}" for n, value in enumerate(OUT_OF_RANGE, 1))
+    last = len(OUT_OF_RANGE) + 1
+    report = track(
+        sql=f"select 'user-' || n as customer_id, n, {', '.join(columns)} from generate_series(0, {last}) n",
+        timezone="UTC",
+        max_rejected=len(OUT_OF_RANGE),
+        rejected_path=str(tmp_path / "rejected"),
+        staging_path=str(tmp_path / "staged") if staged else None,
+        **SOURCE,
+    )
+    lines = refused(tmp_path / "rejected")
+    assert [line["position"] for line in lines] == list(range(1, last))
+    assert [line["position"] for line in lines if f"'value_{line['position']}'" not in line["reason"]] == []
+    assert outcome(report) == (2, len(OUT_OF_RANGE), 0)
+    assert track.attributes() == {"user-0": {"n": 0}, f"user-{last}": {"n": last}}
+
+
+def test_values_at_the_edges_of_what_python_holds_arrive(track: Tracker):
+    track(
+        sql="select 'ann' as customer_id, date '0001-01-01' as first, date '9999-12-31' as last, "
+        "timestamptz '9999-12-31 23:59:59+00' as moment, timestamp '0001-01-01 00:00:00' as naive, "
+        "array[date '2026-01-31', date '2026-02-28'] as days",
+        timezone="UTC",
+        **SOURCE,
+    )
+    assert track.attributes() == {
+        "ann": {
+            "first": "0001-01-01", "last": "9999-12-31", "moment": "9999-12-31T23:59:59Z",
+            "naive": "0001-01-01T00:00:00Z", "days": ["2026-01-31", "2026-02-28"],
+        }
+    }  # fmt: skip
+
+
+#: Years of PostgreSQL's: from 4713 BC to 294276 (5874897 of a date). Python has 1 to 9999.
+YEARS = st.one_of(
+    st.integers(1, 9_999).map("{:04d}-{{}}".format),
+    st.integers(10_000, 294_000).map("{}-{{}}".format),
+    st.integers(1, 4_700).map("{:04d}-{{}} BC".format),
+)
+DAYS = st.builds("{:02d}-{:02d} {:02d}:00".format, st.integers(1, 12), st.integers(1, 28), st.integers(0, 23))
+MOMENTS = st.builds(lambda year, day: year.format(day), YEARS, DAYS)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moments=st.lists(MOMENTS | st.none() | st.sampled_from(["infinity", "-infinity"]), min_size=1))
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz"])
+def test_any_moment_is_read_or_out_of_range(kind: str, moments: list[str | None]):
+    source = SqlSource("warehouse", f"select m::{kind} as moment from unnest(%s::text[]) m", [moments])
+    read = [row["moment"] for row in source.rows(lambda columns: None)]
+    assert len(read) == len(moments)
+    for moment, value in zip(moments, read, strict=True):
+        if moment is None:
+            assert value is None
+        elif "infinity" in moment or "BC" in moment or len(moment.split("-")[0]) > 4:
+            assert isinstance(value, OutOfRange)
+            assert value.kind == kind
+        else:
+            assert value.isoformat().startswith(moment[:10])
+
+
+def test_columns_that_hold_dates_are_named_where_the_driver_tells_them(postgres_server: PostgresServer):
+    psycopg = pytest.importorskip("psycopg")
+    with psycopg.connect(postgres_server.uri) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select 'ann' as customer_id, now() as moment, timestamp '2026-01-31' as seen, 1.5 as n"
+        )
+        error = unreadable_value(ValueError("year 10000 is out of range"), "psycopg", cursor.description)
+    assert "most likely 'moment', 'seen'" in str(error)
+    assert "10000" not in str(error)
+
+
+def test_other_code_of_the_process_reads_dates_as_before(track: Tracker, postgres_server: PostgresServer):
+    track(sql="select 'ann' as customer_id, date '2026-01-31' as day", **SOURCE)
+    with psycopg2.connect(postgres_server.uri) as connection, connection.cursor() as cursor:
+        cursor.execute("select date 'infinity', timestamp '2026-01-31 10:00'")
+        assert cursor.fetchall() == [(date(9999, 12, 31), datetime(2026, 1, 31, 10, 0))]
+    connection.close()
+
+
+@pytest.mark.parametrize("cursor", ["dictcursor", "namedtuplecursor", "realdictcursor"])
+def test_a_connection_with_another_kind_of_cursor(
+    track: Tracker, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, cursor: str
+):
+    from airflow.providers.postgres.hooks import postgres
+
+    if cursor == "realdictcursor" and getattr(postgres, "USE_PSYCOPG3", False):
+        pytest.skip("the hook has no such cursor with psycopg 3")
+    connection = {**json.loads(postgres_server.connection_json), "extra": {"cursor": cursor}}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(connection))
+    track(sql="select * from customers", **SOURCE)
+    assert track.attributes() == {"ann": {"plan": "gold"}, "ben": {"plan": "free"}}
 
 
 def test_a_timestamp_without_a_zone_takes_the_one_given(track: Tracker):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_moengage.api.errors import MoEngageUnreadableValue
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from tests.leaks import PERSON
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, refused
 
@@ -192,14 +197,130 @@ def test_a_type_for_an_attribute_that_is_not_there_is_said_before_the_first_row(
     assert track.requests == 0
 
 
-def test_a_hook_without_an_engine_is_read_with_its_own_cursor(
-    track: Tracker, customers: Warehouse, monkeypatch: pytest.MonkeyPatch
-):
+HOOK = "airflow.providers.sqlite.hooks.sqlite.SqliteHook"
+
+
+@pytest.fixture(params=["engine", "no engine", "another driver's engine"])
+def any_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read with the hook's engine, and with the hook's cursor where it has none that would do."""
+
     def no_engine(hook: Any, engine_kwargs: Any = None) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr("airflow.providers.sqlite.hooks.sqlite.SqliteHook.get_sqlalchemy_engine", no_engine)
-    found = track(sql="select customer_id, plan from customers", **SOURCE)
-    bound = track(sql="select customer_id from customers where plan = ?", parameters=["gold"], **SOURCE)
-    assert (found["accepted"], found["rejected"]) == (len(track.attributes()), 0)
-    assert 0 < bound["accepted"] < found["accepted"]
+    def another(hook: Any, engine_kwargs: Any = None) -> Any:
+        from sqlalchemy import create_engine
+
+        return create_engine("postgresql+psycopg2://", **engine_kwargs)
+
+    if request.param != "engine":
+        monkeypatch.setattr(
+            f"{HOOK}.get_sqlalchemy_engine", no_engine if request.param == "no engine" else another
+        )
+
+
+def connecting(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
+    """Have the hook's connections changed."""
+    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+    connect = SqliteHook.get_conn
+    monkeypatch.setattr(f"{HOOK}.get_conn", lambda hook: change(connect(hook)))
+
+
+@pytest.mark.usefixtures("any_way")
+def test_rows_are_read_with_an_engine_and_without(track: Tracker, customers: Warehouse):
+    assert outcome(track(sql="select customer_id, plan from customers", **SOURCE)) == (3, 0, 0)
+    assert outcome(
+        track(sql="select customer_id from customers where plan = ?", parameters=["gold"], **SOURCE)
+    ) == (1, 0, 0)
+    assert outcome(track(sql="select * from customers where 1 = 0", **SOURCE)) == (0, 0, 0)
+    error = track.fails(MoEngageTaskFailed, sql="update customers set plan = 'free'", **SOURCE)
+    assert "sql returns no rows" in str(error)
+
+
+@pytest.mark.usefixtures("any_way")
+def test_a_hook_whose_rows_are_dicts(track: Tracker, customers: Warehouse, monkeypatch: pytest.MonkeyPatch):
+    def with_dicts(connection: Any) -> Any:
+        connection.row_factory = lambda cursor, row: {
+            column[0]: value for column, value in zip(cursor.description, row, strict=True)
+        }
+        return connection
+
+    connecting(monkeypatch, with_dicts)
+    track(sql="select customer_id, plan from customers where plan is not null", **SOURCE)
+    assert track.attributes() == {"ann": {"plan": "gold"}, "cid": {"plan": "free"}}
+
+
+class Gone:
+    """A connection that cannot be closed, as the server has already done so."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def close(self) -> None:
+        self.connection.close()
+        raise sqlite3.OperationalError("server has gone away")
+
+
+@pytest.mark.usefixtures("any_way")
+def test_a_connection_that_fails_to_close_fails_nothing(
+    track: Tracker,
+    customers: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    connecting(monkeypatch, Gone)
+    with caplog.at_level(logging.INFO):
+        assert outcome(track(sql="select customer_id from customers", **SOURCE)) == (3, 0, 0)
+    assert "gone away" not in caplog.text
+
+
+@pytest.mark.usefixtures("any_way")
+def test_a_text_that_is_none_costs_its_row_alone(track: Tracker, customers: Warehouse, tmp_path: Path):
+    report = track(
+        sql="select customer_id, case customer_id when 'ben' then cast(x'52656ee9' as text) else plan end as plan "
+        "from customers",
+        max_rejected=1,
+        rejected_path=str(tmp_path / "rejected"),
+        **SOURCE,
+    )
+    assert outcome(report) == (2, 1, 0)
+    (line,) = refused(tmp_path / "rejected")
+    assert line["position"] == 1
+    assert "'plan'" in line["reason"]
+
+
+@pytest.fixture
+def picky_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a driver that raises where Python has no place for a date, and cannot be told otherwise."""
+    monkeypatch.setitem(sqlite3.converters, "DAY", lambda text: date.fromisoformat(text.decode()))
+    connecting(monkeypatch, _reopened)
+
+
+def _reopened(plain: Any) -> Any:
+    (_, _, path) = plain.execute("pragma database_list").fetchone()
+    plain.close()
+    return sqlite3.connect(path, detect_types=sqlite3.PARSE_COLNAMES)
+
+
+@pytest.mark.usefixtures("any_way", "picky_driver")
+@pytest.mark.parametrize("staged", [False, True], ids=["streamed", "staged"])
+def test_a_value_that_the_driver_does_not_hand_over_names_columns_and_remedy_and_is_not_retried(
+    track: Tracker, customers: Warehouse, tmp_path: Path, staged: bool
+):
+    customers(f"insert into customers values ('dan', '{PERSON}', 1, null)")
+    error = track.fails(
+        MoEngageTaskFailed,
+        sql="""select customer_id, case customer_id when 'dan' then plan else '2026-01-31' end as "born [day]" """
+        "from customers",
+        attributes={"born": "born"},
+        staging_path=str(tmp_path) if staged else None,
+        **SOURCE,
+    )
+    assert isinstance(error.__cause__, MoEngageUnreadableValue)
+    for said in ("ValueError", "'born'", "'customer_id'", "Cast the column to text"):
+        assert said in str(error)
+    assert PERSON not in str(error)
+    assert track.ti.xcoms["report"]["source_exhausted"] is False
