@@ -130,11 +130,10 @@ def expected(
     """What becomes of a flat row, by the record's own rules alone."""
     customer_id = customer_id_text(row.get("customer_id"))
     converted = {name: value for name, value in row.items() if name != "customer_id"}
-    for name, kind in types.items():
-        if name in converted:
-            converted[name] = CONVERTERS[kind](name, converted[name], ZONE)
     attributes = {
-        name: value if name in types else attribute_value(name, value, ZONE)
+        name: CONVERTERS[types[name]](name, value, ZONE)
+        if name in types
+        else attribute_value(name, value, ZONE)
         for name, value in converted.items()
     }
     null = [name for name, value in attributes.items() if value is None]
