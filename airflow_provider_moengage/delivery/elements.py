@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import tzinfo
 from typing import Any, ClassVar
 
 from pydantic_core import from_json
@@ -54,7 +53,6 @@ class DeviceMapping:
     remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     bulk: bool = False
-    zone: tzinfo | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
@@ -108,7 +106,6 @@ class OptOutMapping:
     remembers: ClassVar[bool] = False
     action: str | None = None
     id_column: str = "customer_id"
-    zone: tzinfo | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
@@ -157,11 +154,6 @@ class ElementMapping:
     def __post_init__(self) -> None:
         for name in ("users", "events", "devices"):
             object.__setattr__(self, name, replace(getattr(self, name), bulk=True))
-
-    @property
-    def zone(self) -> tzinfo | None:
-        """The zone of datetimes that carry none."""
-        return self.users.zone
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from typing import Any, ClassVar, Literal, Protocol
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
@@ -30,11 +29,6 @@ class RowMapping(Protocol):
 
     #: Whether a row may become something else after other rows: a later try has to look at those too.
     remembers: ClassVar[bool]
-
-    @property
-    def zone(self) -> tzinfo | None:
-        """The zone of datetimes that carry none."""
-        ...
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """
@@ -116,11 +110,6 @@ class UserMapping:
         object.__setattr__(self, "_kept_out", (self.id_column, *array_columns))
         object.__setattr__(self, "_has_more", bool(array_columns or self.identifiers))
         object.__setattr__(self, "_form", BULK_USER if self.bulk else USER)
-
-    @property
-    def zone(self) -> tzinfo | None:
-        """The zone of datetimes that carry none."""
-        return self._columns.zone
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`RowMapping`."""
