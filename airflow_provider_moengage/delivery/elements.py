@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import tzinfo
 from typing import Any, ClassVar
 
 from pydantic_core import from_json
@@ -65,7 +64,6 @@ class DeviceMapping:
     remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     bulk: bool = False
-    zone: tzinfo | None = field(init=False, default=None)
     _flat_terms: Terms = field(init=False, repr=False, compare=False)
     _own_terms: Terms = field(init=False, repr=False, compare=False)
 
@@ -139,7 +137,6 @@ class OptOutMapping:
     remembers: ClassVar[bool] = False
     action: str | None = None
     id_column: str = "customer_id"
-    zone: tzinfo | None = field(init=False, default=None)
     _id_terms: Terms = field(init=False, repr=False, compare=False)
     _other_terms: Terms = field(init=False, repr=False, compare=False)
 
@@ -199,11 +196,6 @@ class ElementMapping:
     def __post_init__(self) -> None:
         for name in ("users", "events", "devices"):
             object.__setattr__(self, name, replace(getattr(self, name), bulk=True))
-
-    @property
-    def zone(self) -> tzinfo | None:
-        """The zone of datetimes that carry none."""
-        return self.users.zone
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from numbers import Real
@@ -116,11 +116,6 @@ class EventMapping:
         object.__setattr__(self, "_own_terms", Terms(columns.texts, identifiers, whose))
         object.__setattr__(self, "_kept_out", kept_out)
 
-    @property
-    def zone(self) -> tzinfo | None:
-        """The zone of datetimes that carry none."""
-        return self._columns.zone
-
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
         if {"type", "actions"}.issubset(columns) and self.action_column not in columns:
@@ -222,7 +217,7 @@ class EventMapping:
             if value is None:
                 raise MoEngageRecordInvalid("event_time", f"{column!r} is a number that is no time")
             return value
-        moment = CONVERTERS["datetime"](column, value, self.zone)
+        moment = CONVERTERS["datetime"](column, value, self._columns.zone)
         if moment is None:
             raise MoEngageRecordInvalid("event_time", f"{column!r} is empty")
         return moment
@@ -263,7 +258,7 @@ class EventMapping:
             if name in action
         }
         if "current_time" in action:
-            plain["current_time"] = json_value("current_time", action["current_time"], self.zone)
+            plain["current_time"] = json_value("current_time", action["current_time"], self._columns.zone)
         if "user_time" in action:
             local = python_value(action["user_time"])
             # The user's own clock: no zone makes it another one.

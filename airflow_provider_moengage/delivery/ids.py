@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import tzinfo
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pydantic_core import to_json
@@ -71,7 +70,6 @@ class UnsetMapping:
     id_column: str = "customer_id"
     update_existing_only: bool = False
     bulk: bool = False
-    zone: tzinfo | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
@@ -134,7 +132,6 @@ class IdentifierMapping:
     """
 
     remembers: ClassVar[bool] = False
-    zone: tzinfo | None = None
 
     def __init__(
         self,
@@ -222,7 +219,6 @@ class PairMapping:
     """
 
     remembers: ClassVar[bool] = True
-    zone: tzinfo | None = None
 
     def __init__(self) -> None:
         self._merged: set[str] = set()
@@ -277,7 +273,6 @@ class DeletionMapping:
     remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     identity_type: Literal["customer_id", "moengage_id"] = "customer_id"
-    zone: tzinfo | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)

@@ -8,6 +8,7 @@ A value that JSON has no type for is written with its own, ``{"$type": "bytes", 
 from __future__ import annotations
 
 import math
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
@@ -33,6 +34,9 @@ from airflow_provider_moengage.delivery.foreign import (
 )
 from airflow_provider_moengage.delivery.typed_values import ADDRESSES
 
+#: Halves of characters, which UTF-8 cannot carry, and what marks them.
+_ESCAPED = re.compile(r"[\\\ud800-\udfff]")
+_ESCAPE = re.compile(r"\\(\\|u[0-9a-f]{4})")
 TYPE, VALUE = "$type", "$value"
 #: More digits than a JSON number may have; other programs read no longer ones.
 MAX_PLAIN_BITS = 1_024
@@ -206,8 +210,17 @@ def _text(value: str) -> Any:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return _tagged("str", _base64(value.encode("utf-8", "surrogatepass")))
+        # Readable all the same: most of it is text, and people repair it.
+        return _tagged("str", _ESCAPED.sub(_escape, value))
     return value
+
+
+def _escape(found: re.Match[str]) -> str:
+    return "\\\\" if found[0] == "\\" else f"\\u{ord(found[0]):04x}"
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return "\\" if found[1] == "\\" else chr(int(found[1][1:], 16))
 
 
 def _integer(value: int) -> Any:
@@ -232,7 +245,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
         **{name: codec.read for name, codec in CODECS.items()},
         "dict": lambda written: {decoded(key): decoded(inner) for key, inner in written},
-        "str": lambda written: _bytes(written).decode("utf-8", "surrogatepass"),
+        "str": lambda written: _ESCAPE.sub(_unescape, written),
         "int": lambda written: int(written, 16),
         "float": float,
         "unsupported": unsupported,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from functools import partial
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -50,11 +49,6 @@ class RowMapping(Protocol):
 
     #: Whether a row may become something else after other rows: a later try has to look at those too.
     remembers: ClassVar[bool]
-
-    @property
-    def zone(self) -> tzinfo | None:
-        """The zone of datetimes that carry none."""
-        ...
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """
@@ -144,11 +138,6 @@ class UserMapping:
         object.__setattr__(self, "_kept_out", (self.id_column, *array_columns))
         object.__setattr__(self, "_has_more", bool(array_columns or self.identifiers))
         object.__setattr__(self, "_form", BULK_USER if self.bulk else USER)
-
-    @property
-    def zone(self) -> tzinfo | None:
-        """The zone of datetimes that carry none."""
-        return self._columns.zone
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`RowMapping`."""
@@ -275,7 +264,7 @@ class UserMapping:
             raise MoEngageRecordInvalid(
                 "platforms", "the row has 'platforms' beside 'attributes' and inside; send one of them"
             )
-        attributes["platforms"] = json_value("platforms", platforms, self.zone)
+        attributes["platforms"] = json_value("platforms", platforms, self._columns.zone)
 
     def _identified_by(self, attributes: Mapping[str, Any]) -> str:
         """Tell whose rows must keep their order, where there is no id."""
