@@ -110,6 +110,12 @@ def _other_forms() -> tuple[re.Pattern[str], ...]:
         for sign, years in ((r"\.", year), ("-", year), ("/", any_year))
         for parts in ((years, month, day), (day, month, years), (month, day, years))
     ]
+    # How a database writes that there is no date.
+    numbers += [
+        sign.join(parts)
+        for sign in (r"\.", "-", "/")
+        for parts in (("00", "00", "0000"), ("0000", "00", "00"))
+    ]
     names = [
         rf"{ordinal}(?:\.?{between}|{blanks}of{blanks}){name}{between},?{blank}{year}",
         f"{name}{apart}{ordinal}{apart}{year}",
@@ -135,7 +141,7 @@ def _other_forms() -> tuple[re.Pattern[str], ...]:
 _INITIALS = "".join(name[0] for name in (*MONTHS, *WEEKDAYS))
 _NEVER_FIRST = frozenset(ascii_letters) - frozenset(_INITIALS + _INITIALS.upper())
 _MAY_BE_ONE = re.compile(
-    f"[{BLANKS}]*(?=[0-9]|{'|'.join((*MONTHS, *WEEKDAYS))}).*?(?:[12][0-9]{{3}}|0001|9999)",
+    f"[{BLANKS}]*(?=[0-9]|{'|'.join((*MONTHS, *WEEKDAYS))}).*?(?:[12][0-9]{{3}}|000[01]|9999)",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
 _OTHER_FORMS = _other_forms()

@@ -93,7 +93,7 @@ class ColumnNames:
             self.warn()
 
     def warn(self) -> None:
-        """Say in the log how many names were stripped, once."""
+        """Log how many names were stripped, once."""
         if self._stripped and not self._warned:
             self._warned = True
             log.warning(

@@ -199,7 +199,7 @@ class Named:
         return self._source.prepare(self._checking(check_columns), halt)
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
-        """Give the rows."""
+        """Return the rows."""
         rows: Any = self._source.rows(self._checking(check_columns), start)
         try:
             yield from self._names.rows(rows)

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests_mock
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.get_users import MoEngageGetUsersOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from tests.operators.conftest import Tracker
+from tests.operators.hostile import answer, connect, serving
 from tests.operators.rows import outcome, refused, users
 from tests.postgres import PostgresServer
 
@@ -330,11 +330,10 @@ def test_validating_leaves_what_was_written_before_alone(track: Tracker, tmp_pat
 
 
 def test_an_answer_that_leaves_users_out_is_an_error(track: Tracker, monkeypatch: pytest.MonkeyPatch):
-    answers = requests_mock.Adapter()
-    answers.register_uri("POST", requests_mock.ANY, json={"status": "success", "data": {"users": []}})
-    monkeypatch.setattr("airflow_provider_moengage.api.client.BoundedAdapter", lambda _: answers)
-    track.using(MoEngageGetUsersOperator)
-    report = track.report(MoEngageIncompleteRun, users=ids(2))
+    with serving(lambda body: answer(b'{"status": "success", "data": {"users": []}}')) as server:
+        connect(monkeypatch, server.port)
+        track.using(MoEngageGetUsersOperator)
+        report = track.report(MoEngageIncompleteRun, users=ids(2))
     assert report["accepted"] == 0
     assert report["unsent"] == 2
 
