@@ -127,14 +127,14 @@ endef
 .venv/.made: requirements/airflow-3.3.txt requirements/mysqlclient.txt pyproject.toml $(UV)
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv
 	$(UV) pip sync --quiet --compile-bytecode --python .venv requirements/airflow-3.3.txt
-	$(call ADD_MYSQLCLIENT,.venv)
+	@$(call ADD_MYSQLCLIENT,.venv)
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv-2.11/.made: requirements/airflow-2.11.txt requirements/mysqlclient.txt pyproject.toml $(UV)
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON_2_11)" .venv-2.11
 	$(UV) pip sync --quiet --compile-bytecode --python .venv-2.11 requirements/airflow-2.11.txt
-	$(call ADD_MYSQLCLIENT,.venv-2.11)
+	@$(call ADD_MYSQLCLIENT,.venv-2.11)
 	$(UV) pip install --quiet --python .venv-2.11 --no-deps --no-build-isolation --editable .
 	touch $@
 
