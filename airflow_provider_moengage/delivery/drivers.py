@@ -222,13 +222,19 @@ def _careful_loader(kind: str, plain: Any) -> Any:
         # Not derived of the plain one: those written in C are called from C, past a method of Python's.
         def __init__(self, oid: int, context: Any = None) -> None:
             super().__init__(oid, context)
-            self._load = plain(oid, context).load
+            load_plain = plain(oid, context).load
+
+            def load(data: Any) -> Any:
+                try:
+                    return load_plain(data)
+                except (DataError, ValueError, ArithmeticError):
+                    return OutOfRange(kind, str(bytes(data), "utf-8", "replace"))
+
+            # A function and no method: it runs for every value of the column.
+            self.load = load
 
         def load(self, data: Any) -> Any:
-            try:
-                return self._load(data)
-            except (DataError, ValueError, ArithmeticError):
-                return OutOfRange(kind, str(bytes(data), "utf-8", "replace"))
+            raise NotImplementedError
 
     return CarefulLoader
 
