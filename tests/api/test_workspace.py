@@ -4,7 +4,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
@@ -191,6 +191,7 @@ def test_a_host_that_hides_another_one_is_none(host):
         workspace(host=host)
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"(127|localhost)[.a-z0-9-]{0,20}", fullmatch=True))
 def test_plain_http_goes_to_addresses_that_mean_this_machine(host):
     try:

@@ -104,8 +104,15 @@ def expected(value: Any) -> Any:
     raise AssertionError(type(value))
 
 
+def stripped(name: str) -> str:
+    """A column's name without what cannot be seen at its ends."""
+    blank = [one.isspace() or one in "\u180e\u200b\u200c\u200d\u2060\ufeff" for one in name]
+    seen = [place for place, is_blank in enumerate(blank) if not is_blank]
+    return name[seen[0] : seen[-1] + 1] if seen else ""
+
+
 def stored_of(row: dict[str, Any], kept_out: tuple[str, ...]) -> dict[str, Any]:
-    attributes = {name: expected(value) for name, value in row.items() if name not in kept_out}
+    attributes = {stripped(name): expected(value) for name, value in row.items() if name not in kept_out}
     return {name: value for name, value in attributes.items() if value is not None}
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.delivery.canonical import canonical, text_of_row
@@ -96,6 +96,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, JSON)
 def test_different_values_have_different_texts(one: Any, other: Any):
     same = repr(one) == repr(other)
@@ -104,6 +105,7 @@ def test_different_values_have_different_texts(one: Any, other: Any):
         assert one == other
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=4), JSON, max_size=5))
 def test_a_row_of_plain_values_is_known_by_its_repr(row: dict[str, Any]):
     assert text_of_row(row) in (repr(row), canonical(row))
