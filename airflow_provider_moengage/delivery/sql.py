@@ -18,8 +18,9 @@ from airflow_provider_moengage.delivery.causes import (
     unreadable_value,
 )
 from airflow_provider_moengage.delivery.column_names import ColumnNames
-from airflow_provider_moengage.delivery.drivers import Interruption, prepare, streaming_cursor
+from airflow_provider_moengage.delivery.drivers import prepare, streaming_cursor
 from airflow_provider_moengage.delivery.fetching import Fetcher
+from airflow_provider_moengage.delivery.interruption import Interruption
 from airflow_provider_moengage.delivery.sources import CheckColumns
 
 log = logging.getLogger(__name__)
