@@ -128,7 +128,8 @@ def _converted(name: str, value: object, zone: tzinfo | None, text: Callable[[st
     if isinstance(value, OutOfRange):
         raise MoEngageRecordInvalid(
             "value_range",
-            f"attribute {name!r} has a {value.kind} that is infinite or whose year is not from 1 to 9999",
+            f"attribute {name!r} has a {value.kind} that Python cannot hold, such as an infinity or a year that is not from 1 "
+            "to 9999",
         )
     raise MoEngageRecordInvalid(
         "value_type",
