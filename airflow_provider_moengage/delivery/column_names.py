@@ -103,21 +103,28 @@ class ColumnNames:
             )
 
     def _looked_at(self, row: Mapping[Any, Any]) -> object:
+        try:
+            return row if self._is_clean_own_shape(row) else self._named(row)
+        except _Collision as collision:
+            return Unreadable(dict(row), "column_twice", self._said_of(collision.names, "the row has"))
+        except Exception:
+            # A mapping of a library's own may raise anything: what it is worth is seen where it is converted.
+            return row
+
+    def _is_clean_own_shape(self, row: Mapping[Any, Any]) -> bool:
         attributes, actions = row.get("attributes"), row.get("actions")
-        if (
+        return (
             type(attributes) is dict
             and actions is None
             and self._clean_fields.issuperset(row)
             and self._clean.issuperset(attributes)
-        ):
-            return row
-        try:
-            renamed = self._dict(row, API_FIELDS)
-            if isinstance(renamed.get("attributes"), Mapping) or isinstance(renamed.get("actions"), list):
-                return self._own_shape(renamed)
-            return self._dict(row)
-        except _Collision as collision:
-            return Unreadable(dict(row), "column_twice", self._said_of(collision.names, "the row has"))
+        )
+
+    def _named(self, row: Mapping[Any, Any]) -> dict[Any, Any]:
+        renamed = self._dict(row, API_FIELDS)
+        if isinstance(renamed.get("attributes"), Mapping) or isinstance(renamed.get("actions"), list):
+            return self._own_shape(renamed)
+        return self._dict(row)
 
     def _own_shape(self, row: dict[Any, Any]) -> dict[Any, Any]:
         fields = dict(row)

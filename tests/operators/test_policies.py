@@ -203,7 +203,8 @@ def test_rows_in_the_apis_own_shape(track: Tracker):
         {"attributes": {"": 1}},
         {"attributes": {"text": "\ud800"}},
         {"attributes": {"huge": Decimal("1e400")}},
-        {"attributes": {"boxes": [{"a": 1}]}},
+        {"attributes": {"boxes": [{"a": 1}, 2]}},
+        {"attributes": {"boxes": [{"a$": 1}]}},
     ],
 )
 def test_records_that_moengage_would_refuse_or_bend_are_refused_alone(track: Tracker, change: dict[str, Any]):

@@ -38,7 +38,7 @@ UNFIT: tuple[tuple[dict[str, Any], str], ...] = (
     ({"box": {f"k{number}": number for number in range(101)}}, "object_keys"),
     ({"photo": b"jpeg"}, "value_type"),
     ({"seen": datetime(2026, 1, 1)}, "naive_datetime"),
-    ({"platforms": [{"platform": "android", "active": True}]}, "platforms"),
+    ({"platforms": [{"platform": "symbian", "active": True}]}, "platforms"),
     ({"moe_geo_location": {"lat": 91, "lon": 0}}, "moe_geo_location"),
 )
 
