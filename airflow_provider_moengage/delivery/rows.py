@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import check_customer_id
+from airflow_provider_moengage.api.names import BLOCKED_CUSTOMER_IDS, MAX_VALUE_LENGTH, check_customer_id
 from airflow_provider_moengage.api.platforms import users_platforms
 from airflow_provider_moengage.api.reasons import in_column
 from airflow_provider_moengage.api.records import Terms, UnsetRule, User, check_user_id, user_json
@@ -175,7 +175,9 @@ class UserMapping:
         attributes = self._columns.good_values(values, kept_out)
         if attributes is None or fields or not customer_id or self._has_more:
             return self._item_of(customer_id or None, values, kept_out, fields, watch)
-        check_customer_id(customer_id, self._called)
+        # What check_customer_id knows better; nearly all ids need no call of it.
+        if not 1 < len(customer_id) <= MAX_VALUE_LENGTH or customer_id.casefold() in BLOCKED_CUSTOMER_IDS:
+            check_customer_id(customer_id, self._called)
         if watch.learns_types or len(attributes) > MAX_USER_ATTRIBUTES:
             watch.look_at(customer_id, attributes)
         else:

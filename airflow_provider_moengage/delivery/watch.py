@@ -43,13 +43,14 @@ class Watch:
 
     def count(self, user: str) -> None:
         """Count a row of a user."""
-        if self._warned_of_many:
+        latest = self._latest
+        if user not in latest:
+            if len(latest) >= LATEST_USERS:
+                latest.clear()
+            latest[user] = 1
             return
-        if len(self._latest) >= LATEST_USERS:
-            self._latest.clear()
-        rows = self._latest.get(user, 0) + 1
-        self._latest[user] = rows
-        if rows >= MANY_ROWS_OF_A_USER:
+        latest[user] = rows = latest[user] + 1
+        if rows >= MANY_ROWS_OF_A_USER and not self._warned_of_many:
             self._warned_of_many = True
             self._latest.clear()
             log.warning(
