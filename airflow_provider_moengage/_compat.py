@@ -2,67 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    # Airflow types these unevenly from version to version; here is what this package uses of them.
-    import logging
-    from collections.abc import Callable, MutableMapping, Sequence
-    from datetime import datetime, timedelta
-
-    Context = MutableMapping[str, Any]
-
-    class BaseHook:
-        log: logging.Logger
-
-        def __init__(self, logger_name: str | None = None) -> None: ...
-        @classmethod
-        def get_connection(cls, conn_id: str) -> Any: ...
-
-    class BaseOperator:
-        task_id: str
-        log: logging.Logger
-        template_fields: Sequence[str]
-        template_ext: Sequence[str]
-        template_fields_renderers: dict[str, str]
-        retries: int | None
-
-        def __init__(self, **kwargs: Any) -> None: ...
-        def defer(self, *, trigger: Any, method_name: str) -> NoReturn: ...
-        def on_kill(self) -> None: ...
-
-    class AirflowException(Exception): ...
-
-    class AirflowFailException(AirflowException): ...
-
-    class AirflowNotFoundException(AirflowException): ...
-
-    class AirflowSkipException(AirflowException): ...
-
-    class DateTimeTrigger:
-        def __init__(self, moment: datetime) -> None: ...
-
-    class conf:
-        @staticmethod
-        def get(section: str, key: str, *, fallback: str | None = None) -> str | None: ...
-        @staticmethod
-        def getboolean(section: str, key: str, *, fallback: bool = False) -> bool: ...
-
-    class RetryDecision:
-        @classmethod
-        def default(cls) -> RetryDecision: ...
-        @classmethod
-        def fail(cls, reason: str | None = None) -> RetryDecision: ...
-        @classmethod
-        def retry(cls, delay: timedelta | None = None, reason: str | None = None) -> RetryDecision: ...
-
-    class RetryPolicy: ...
-
-    class Stats:
-        @staticmethod
-        def incr(stat: str, count: int = 1, *, tags: dict[str, str] | None = None) -> None: ...
-
-    mask_secret: Callable[[str], None]
+    # What people chain, map and catch is checked against Airflow 3's own classes.
+    from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+    from airflow.sdk import BaseHook, BaseOperator, Context
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSkipException,
+    )
+    from airflow.sdk.log import mask_secret
+    from airflow.sdk.observability.stats import Stats
 else:
     try:
         from airflow.sdk.bases.hook import BaseHook
@@ -120,7 +75,7 @@ def object_storage_path(url: str) -> Any:
     try:
         from airflow.sdk import ObjectStoragePath
     except ImportError:
-        from airflow.io.path import ObjectStoragePath
+        from airflow.io.path import ObjectStoragePath  # type: ignore[no-redef]
     return ObjectStoragePath(url)
 
 

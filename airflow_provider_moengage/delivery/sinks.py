@@ -175,7 +175,8 @@ class TableSink:
     def __init__(self, conn_id: str, table: str, columns: Sequence[str]) -> None:
         from airflow_provider_moengage._compat import BaseHook
 
-        self._hook = BaseHook.get_connection(conn_id).get_hook()
+        connection: Any = BaseHook.get_connection(conn_id)
+        self._hook = connection.get_hook()
         # Where an insert fails, Airflow's database hooks log the rows, as an error.
         self._hook._log = _AtDebug(log)
         self._table = table

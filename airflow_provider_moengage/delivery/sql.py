@@ -104,7 +104,7 @@ class SqlSource:
     def _hook(self) -> Any:
         from airflow_provider_moengage._compat import AirflowException, BaseHook
 
-        connection = BaseHook.get_connection(self._conn_id)
+        connection: Any = BaseHook.get_connection(self._conn_id)
         try:
             hook = connection.get_hook(hook_params=self._hook_params)
         except AirflowException as error:
