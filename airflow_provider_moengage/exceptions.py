@@ -10,11 +10,9 @@ What ends a task, on Airflow's classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from airflow_provider_moengage._compat import AirflowException, AirflowFailException
 from airflow_provider_moengage.api.errors import MoEngageError
+from airflow_provider_moengage.delivery.report import Report
 
 
 class MoEngageTaskFailed(MoEngageError, AirflowFailException):
@@ -25,7 +23,7 @@ class MoEngageTaskFailed(MoEngageError, AirflowFailException):
     :param report: the run's counts, where there was a run.
     """
 
-    def __init__(self, text: str, *, report: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, text: str, *, report: Report | None = None) -> None:
         super().__init__(text)
         self.report = report
 
@@ -38,6 +36,6 @@ class MoEngageIncompleteRun(MoEngageError, AirflowException):
     :param retry_after: seconds until a retry makes sense, where what ended the run says so.
     """
 
-    def __init__(self, text: str, *, report: Mapping[str, Any], retry_after: float | None = None) -> None:
+    def __init__(self, text: str, *, report: Report, retry_after: float | None = None) -> None:
         super().__init__(text, retry_after=retry_after)
         self.report = report

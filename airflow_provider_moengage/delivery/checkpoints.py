@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from airflow_provider_moengage.api.errors import MoEngageStorageError
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
@@ -18,6 +17,7 @@ from airflow_provider_moengage.delivery.folders import (
     read_whole,
     write_whole,
 )
+from airflow_provider_moengage.delivery.report import Report
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +219,7 @@ class Checkpoints:
                 f"The checkpoint cannot be written to {self._place} ({type(error).__name__}: {error})"
             ) from error
 
-    def finish(self, report: Mapping[str, Any]) -> None:
+    def finish(self, report: Report) -> None:
         """
         Keep the report alone, in place of the checkpoint: a later try has nothing to send.
 
@@ -233,13 +233,13 @@ class Checkpoints:
         except Exception as error:
             log.warning("The end cannot be written to %s: %s", self._place, type(error).__name__)
 
-    def finished(self) -> dict[str, Any] | None:
+    def finished(self) -> Report | None:
         """Give the report of an earlier try that has sent everything; None: there is none, or it cannot be read."""
         try:
             saved = self._place.load() if self._place is not None else None
             if saved is not None and all(saved[name] == value for name, value in self._bound().items()):
-                report: dict[str, Any] | None = saved.get("finished")
-                return report and {**report, **OF_ANOTHER_TRY}
+                report: Report | None = saved.get("finished")
+                return cast(Report, {**report, **OF_ANOTHER_TRY}) if report else None
         except Exception:
             # Whoever loads the checkpoint will meet it again, and say so.
             log.debug("The end of an earlier try cannot be read", exc_info=True)

@@ -16,6 +16,7 @@ from airflow_provider_moengage.delivery.batches import Batch, Entry
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.ranges import Ranges
 from airflow_provider_moengage.delivery.rejected import line_of
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.row_codec import readable
 from airflow_provider_moengage.delivery.stretches import Dropped, Stretch, Tally
 
@@ -226,7 +227,7 @@ class Ledger:
             self._lines = []
             return self._checkpoint(self.read, tally, Ranges(done), Ranges(doubt)), lines
 
-    def report(self, throttled_seconds: float, rejected_path: str | None = None) -> dict[str, Any]:
+    def report(self, throttled_seconds: float, rejected_path: str | None = None) -> Report:
         """
         Sum up as JSON: rows over all tries, requests and times of this one.
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from airflow_provider_moengage.api.client import MoEngageClient
 from airflow_provider_moengage.api.errors import (
@@ -31,6 +30,7 @@ from airflow_provider_moengage.delivery.ledger import Ledger
 from airflow_provider_moengage.delivery.operations import Operation
 from airflow_provider_moengage.delivery.progress import Observe, Progress, ProgressReporter
 from airflow_provider_moengage.delivery.rejected import RejectedParts
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.rows import RowMapping
 from airflow_provider_moengage.delivery.sender import Sender, unknown
 from airflow_provider_moengage.delivery.sources import Source
@@ -57,7 +57,7 @@ class Run:
         reached its end.
     """
 
-    report: dict[str, Any]
+    report: Report
     stopped_by: BaseException | None
 
 

@@ -41,6 +41,7 @@ from airflow_provider_moengage.delivery.ids import (
 from airflow_provider_moengage.delivery.operations import Operation, UsersRead, is_not_found, never
 from airflow_provider_moengage.delivery.pipeline import Delivery, Run
 from airflow_provider_moengage.delivery.rejected import RejectedParts
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.rows import RowMapping, UserMapping
 from airflow_provider_moengage.delivery.sinks import Sink
 from airflow_provider_moengage.delivery.sources import Guarded
@@ -145,7 +146,7 @@ class MoEngageHook(BaseHook):
         mapping: UserMapping | None = None,
         max_bytes: int = BULK_IMPORT.max_bytes,
         **options: Unpack[DeliveryOptions],
-    ) -> dict[str, Any]:
+    ) -> Report:
         """
         Create and update users, one Track User call each, or many in a call of Bulk Import.
 
@@ -173,7 +174,7 @@ class MoEngageHook(BaseHook):
         mapping: UnsetMapping,
         max_bytes: int = BULK_IMPORT.max_bytes,
         **options: Unpack[DeliveryOptions],
-    ) -> dict[str, Any]:
+    ) -> Report:
         """
         Unset attributes of users; parameters, result and errors as :meth:`track_users`.
 
@@ -192,7 +193,7 @@ class MoEngageHook(BaseHook):
         on_missing: Literal["ignore", "fail"] = "ignore",
         on_missing_ids: Callable[[list[Missing]], None] | None = None,
         **options: Unpack[DeliveryOptions],
-    ) -> dict[str, Any]:
+    ) -> Report:
         """
         Read users back, twenty a call.
 
@@ -211,7 +212,7 @@ class MoEngageHook(BaseHook):
 
         def complete(run: Run) -> Run:
             """Make the users visible once all are there, and before anybody is told so."""
-            run.report.update(found=read.found, not_found=len(read.not_found))
+            run.report["found"], run.report["not_found"] = read.found, len(read.not_found)
             if run.stopped_by is not None or checked.validate_only:
                 sink.discard()
                 return run
@@ -244,7 +245,7 @@ class MoEngageHook(BaseHook):
         on_unknown: Literal["resend", "reject"] = "resend",
         max_bytes: int = BULK_IMPORT.max_bytes,
         **options: Unpack[DeliveryOptions],
-    ) -> dict[str, Any]:
+    ) -> Report:
         """
         Send events; rows of one user that stand together share a call, unless they go to Bulk Import with those of
         others. Parameters, result and errors as :meth:`track_users`.
@@ -263,13 +264,13 @@ class MoEngageHook(BaseHook):
 
     def track_devices(
         self, devices: object, *, mapping: DeviceMapping | None = None, **options: Unpack[DeliveryOptions]
-    ) -> dict[str, Any]:
+    ) -> Report:
         """Create and update devices, one call each; parameters, result and errors as :meth:`track_users`."""
         return self._deliver("devices", devices, mapping or DeviceMapping(), Operation(TRACK_DEVICE), options)
 
     def opt_out_devices(
         self, devices: object, *, mapping: OptOutMapping | None = None, **options: Unpack[DeliveryOptions]
-    ) -> dict[str, Any]:
+    ) -> Report:
         """Block and unblock devices, one call each; parameters, result and errors as :meth:`track_users`."""
         return self._deliver(
             "devices", devices, mapping or OptOutMapping(), Operation(OPT_OUT_DEVICES), options
@@ -282,7 +283,7 @@ class MoEngageHook(BaseHook):
         mapping: ElementMapping | None = None,
         max_bytes: int = BULK_IMPORT.max_bytes,
         **options: Unpack[DeliveryOptions],
-    ) -> dict[str, Any]:
+    ) -> Report:
         """
         Send users, events and devices, mixed, in calls of up to 100,000 bytes; result and errors as
         :meth:`track_users`.
@@ -293,7 +294,7 @@ class MoEngageHook(BaseHook):
         operation = Operation(single_or_bulk(BULK_IMPORT, True, max_bytes))
         return self._deliver("elements", elements, mapping or ElementMapping(), operation, options)
 
-    def merge_users(self, pairs: object, **options: Unpack[DeliveryOptions]) -> dict[str, Any]:
+    def merge_users(self, pairs: object, **options: Unpack[DeliveryOptions]) -> Report:
         """
         Merge users, fifty pairs a call; it cannot be undone. Result and errors as :meth:`track_users`.
 
@@ -309,7 +310,7 @@ class MoEngageHook(BaseHook):
         on_missing: Literal["ignore", "fail"] = "ignore",
         max_users: int = 1_000,
         **options: Unpack[DeliveryOptions],
-    ) -> dict[str, Any]:
+    ) -> Report:
         """
         Delete users for good, one a call; MoEngage does so within a day.
 
@@ -340,7 +341,7 @@ class MoEngageHook(BaseHook):
         complete: Callable[[Run], Run] | None = None,
         *,
         missing: bool = False,
-    ) -> dict[str, Any]:
+    ) -> Report:
         checked = CheckedOptions.of(options)
         folder, validate_only = checked.rejected_path, checked.validate_only
         run = Delivery(

@@ -16,6 +16,7 @@ from airflow_provider_moengage.delivery.checkpoints import Checkpoints
 from airflow_provider_moengage.delivery.column_names import ColumnNames
 from airflow_provider_moengage.delivery.ending import Ending
 from airflow_provider_moengage.delivery.files import FileSource
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.rows import check_switch
 from airflow_provider_moengage.delivery.sources import Guarded, Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.sql import SqlSource
@@ -50,7 +51,7 @@ class DeliveryOptions(TypedDict, total=False):
     rejected_path: str | None
     replace_rejected: bool
     validate_only: bool
-    on_report: Callable[[dict[str, Any]], None] | None
+    on_report: Callable[[Report], None] | None
     checkpoints: Checkpoints | None
     patience: float | None
     ending: Ending | None
@@ -69,7 +70,7 @@ class CheckedOptions:
     rejected_path: str | None = None
     replace_rejected: bool = False
     validate_only: bool = False
-    on_report: Callable[[dict[str, Any]], None] | None = None
+    on_report: Callable[[Report], None] | None = None
     checkpoints: Checkpoints | None = None
     patience: float | None = None
     ending: Ending | None = None

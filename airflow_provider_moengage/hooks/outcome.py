@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from airflow_provider_moengage.api.endpoints import MAX_BODY_BYTES
 from airflow_provider_moengage.api.errors import (
@@ -17,6 +16,7 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.delivery.causes import said_of, shown_with
 from airflow_provider_moengage.delivery.pipeline import Run
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 
 MAX_CONCURRENCY = 256
@@ -89,7 +89,7 @@ def check_max_users(value: object) -> None:
         raise MoEngageParameterError(f"max_users is {value!r}; use a whole number from 1")
 
 
-def conclude(run: Run, max_rejected: float) -> dict[str, Any]:
+def conclude(run: Run, max_rejected: float) -> Report:
     """
     Turn how a run ended into a report or into what Airflow understands.
 

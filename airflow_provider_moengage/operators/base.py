@@ -21,6 +21,7 @@ from airflow_provider_moengage.delivery.ending import Ending
 from airflow_provider_moengage.delivery.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.files import FileSource
 from airflow_provider_moengage.delivery.folders import task_folder
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.sources import Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
@@ -226,7 +227,7 @@ class MoEngageSendOperator(BaseOperator):
             raise MoEngageParameterError(f"validate_only is {validate_only!r}; use True or False")
         self._check_durability()
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Report:
         """
         Deliver the rows; a retry goes on where the try before it ended.
 
@@ -235,7 +236,7 @@ class MoEngageSendOperator(BaseOperator):
         """
         return self._run(context)
 
-    def resume(self, context: Context, event: object = None) -> dict[str, Any]:
+    def resume(self, context: Context, event: object = None) -> Report:
         """Go on after a deferral: the rate window has reset. Result and errors as :meth:`execute`."""
         return self._run(context, deferred=True)
 
@@ -244,7 +245,7 @@ class MoEngageSendOperator(BaseOperator):
         if self._ending is not None:
             self._ending.order()
 
-    def _run(self, context: Context, *, deferred: bool = False) -> dict[str, Any]:
+    def _run(self, context: Context, *, deferred: bool = False) -> Report:
         self._ending = ending = Ending()
         try:
             durability = self._durability(context, deferred=deferred)
@@ -252,10 +253,10 @@ class MoEngageSendOperator(BaseOperator):
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from error
         ended = False
-        last: dict[str, Any] = {}
+        published: list[Report] = []
 
-        def publish(report: dict[str, Any]) -> None:
-            last.update(report)
+        def publish(report: Report) -> None:
+            published.append(report)
             self._publish(report, context)
 
         finished = durability.finished()
@@ -286,7 +287,7 @@ class MoEngageSendOperator(BaseOperator):
         except MoEngageWindowSpent as spent:
             if ending.ordered:
                 raise MoEngageIncompleteRun(
-                    "The task was told to end when it was to be deferred", report=last
+                    "The task was told to end when it was to be deferred", report=published[-1]
                 ) from spent
             ended = True
             self._defer(spent.retry_after or 0.0)
@@ -299,7 +300,7 @@ class MoEngageSendOperator(BaseOperator):
         return report
 
     @abstractmethod
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
         """Hand the rows to the hook's method for this operation."""
 
     def _check_durability(self) -> None:
@@ -390,13 +391,13 @@ class MoEngageSendOperator(BaseOperator):
         ti = context.get("ti")
         return str(self.rejected_path) if ti is None else task_folder(str(self.rejected_path), ti)
 
-    def _publish(self, report: dict[str, Any], context: Context) -> None:
+    def _publish(self, report: Report, context: Context) -> None:
         self.log.info("Report: %s", report)
         ti = context.get("ti")
         if ti is not None:
             ti.xcom_push(key="report", value=report)
 
-    def _end_empty(self, report: dict[str, Any]) -> None:
+    def _end_empty(self, report: Report) -> None:
         if self.on_empty == "skip":
             raise AirflowSkipException("The source has no rows")
         if self.on_empty == "fail":

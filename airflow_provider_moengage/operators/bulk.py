@@ -8,6 +8,7 @@ from typing import Any, Literal
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.elements import ElementMapping
 from airflow_provider_moengage.delivery.events import EventMapping
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
@@ -74,7 +75,7 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
         check_on_restart(on_restart)
         self._mapping()
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
         return hook.bulk_import(source, mapping=self._mapping(), max_bytes=self.max_bytes, **delivery)
 
     def _mapping(self) -> ElementMapping:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from airflow_provider_moengage.delivery.elements import DeviceMapping, OptOutMapping
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.base import MoEngageSendOperator, RowsParameter, template_fields
@@ -30,7 +31,7 @@ class MoEngageTrackDevicesOperator(MoEngageSendOperator):
         self.id_column = id_column
         DeviceMapping(id_column)
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
         return hook.track_devices(source, mapping=DeviceMapping(self.id_column), **delivery)
 
 
@@ -62,5 +63,5 @@ class MoEngageOptOutDevicesOperator(MoEngageSendOperator):
         self.id_column = id_column
         OptOutMapping(action, id_column)
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
         return hook.opt_out_devices(source, mapping=OptOutMapping(self.action, self.id_column), **delivery)

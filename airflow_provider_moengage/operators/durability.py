@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -22,6 +22,7 @@ from airflow_provider_moengage.delivery.checkpoints import (
     StateStore,
 )
 from airflow_provider_moengage.delivery.folders import delete_empty_staging_folders, staging_folder
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.delivery.staging import StagedRows
@@ -118,13 +119,13 @@ class Durability:
         )
         return False
 
-    def finished(self) -> dict[str, Any] | None:
+    def finished(self) -> Report | None:
         """Give the report of an earlier try that has sent everything, and died before Airflow came to know."""
         if self.checkpoints is None or not self.checkpoints.resumable or not self.wanted.sends_events:
             return None
         return self.checkpoints.finished()
 
-    def forget(self, report: Mapping[str, Any]) -> None:
+    def forget(self, report: Report) -> None:
         """Delete what is kept: the task is done. Of events the report stays, so that none is sent anew."""
         if self.checkpoints is not None and self.checkpoints.resumable:
             if self.wanted.sends_events and report["read"]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.events import EventMapping
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.outcome import ON_UNKNOWN, check_max_bytes, check_one_of
@@ -90,7 +91,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         check_on_restart(on_restart)
         self._mapping()
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
         return hook.track_events(
             source,
             mapping=self._mapping(),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from airflow_provider_moengage._compat import Context
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.ids import IdentifierMapping, Missing
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.sinks import FileSink, ListSink, Sink, TableSink, write_ids
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
@@ -102,7 +103,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
             raise MoEngageParameterError("fields is missing; with output_table= it names the table's columns")
         self._mapping()
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Report:
         """
         Read the users.
 
@@ -116,7 +117,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
             return {**report, "users": self._sink.users, "users_not_found": self._not_found}
         return report
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
         return hook.get_users(
             source,
             sink=self._sink,

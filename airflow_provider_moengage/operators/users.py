@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.ids import DeletionMapping, UnsetMapping
+from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
@@ -90,7 +91,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         check_max_bytes(max_bytes)
         self._mapping()
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
         return hook.track_users(source, mapping=self._mapping(), max_bytes=self.max_bytes, **delivery)
 
     def _mapping(self) -> UserMapping:
@@ -151,7 +152,7 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
         check_max_bytes(max_bytes)
         self._mapping()
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
         return hook.unset_attributes(source, mapping=self._mapping(), max_bytes=self.max_bytes, **delivery)
 
     def _mapping(self) -> UnsetMapping:
@@ -177,7 +178,7 @@ class MoEngageMergeUsersOperator(MoEngageSendOperator):
         self.pairs = pairs
         super().__init__(**kwargs)
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
         return hook.merge_users(source, **delivery)
 
 
@@ -217,7 +218,7 @@ class MoEngageDeleteUsersOperator(MoEngageSendOperator):
         check_max_users(max_users)
         DeletionMapping(id_column, identity_type)
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> dict[str, Any]:
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
         return hook.delete_users(
             source,
             mapping=DeletionMapping(self.id_column, self.identity_type),
