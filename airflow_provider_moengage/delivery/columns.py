@@ -16,7 +16,7 @@ from airflow_provider_moengage.api.values import ARRAY_OPERATORS, are_plain
 from airflow_provider_moengage.delivery.column_names import spelling_hint
 from airflow_provider_moengage.delivery.conversion import attribute_value
 from airflow_provider_moengage.delivery.stretches import Dropped
-from airflow_provider_moengage.delivery.typed_values import Converter, converter_of
+from airflow_provider_moengage.delivery.typed_values import AttributeType, Converter, DateFormat, converter_of
 
 NameFault = Callable[[object], "tuple[str, str] | None"]
 #: Sets of columns that are remembered: rows of NDJSON can have as many as there are rows.
@@ -86,7 +86,7 @@ class Columns:
     """
 
     attributes: Mapping[str, str] | Sequence[str] | None = None
-    types: Mapping[str, str] | None = None
+    types: Mapping[str, AttributeType | DateFormat] | None = None
     timezone: str | None = None
     name_fault: NameFault = name_fault
     parameter: str = "attributes"

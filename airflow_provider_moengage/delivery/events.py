@@ -38,7 +38,7 @@ from airflow_provider_moengage.delivery.rows import (
     own_fields,
     own_id,
 )
-from airflow_provider_moengage.delivery.typed_values import CONVERTERS
+from airflow_provider_moengage.delivery.typed_values import CONVERTERS, AttributeType, DateFormat
 from airflow_provider_moengage.delivery.watch import Watch
 
 #: What a row in the API's own shape may hold; one row may hold several actions.
@@ -82,7 +82,7 @@ class EventMapping:
     action_column: str = "action"
     time_column: str | None = "event_time"
     attributes: Mapping[str, str] | Sequence[str] | None = None
-    types: Mapping[str, str] | None = None
+    types: Mapping[str, AttributeType | DateFormat] | None = None
     timezone: str | None = None
     update_existing_only: bool = False
     identifiers: Sequence[str] = ()

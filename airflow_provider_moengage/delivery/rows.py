@@ -25,6 +25,7 @@ from airflow_provider_moengage.delivery.column_names import check_spelling
 from airflow_provider_moengage.delivery.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.conversion import json_value
 from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
+from airflow_provider_moengage.delivery.typed_values import AttributeType, DateFormat
 from airflow_provider_moengage.delivery.watch import MAX_USER_ATTRIBUTES, Watch
 
 NULL_POLICIES = ("skip", "unset", "send")
@@ -97,7 +98,7 @@ class UserMapping:
     remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     attributes: Mapping[str, str] | Sequence[str] | None = None
-    types: Mapping[str, str] | None = None
+    types: Mapping[str, AttributeType | DateFormat] | None = None
     timezone: str | None = None
     nulls: Literal["skip", "unset", "send"] = "skip"
     update_existing_only: bool = False

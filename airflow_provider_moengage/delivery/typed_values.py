@@ -15,7 +15,7 @@ from ipaddress import (
     IPv6Network,
 )
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, NewType
 
 from pydantic_core import from_json
 
@@ -35,6 +35,11 @@ from airflow_provider_moengage.delivery.conversion import (
 )
 from airflow_provider_moengage.delivery.foreign import python_value
 
+#: What ``types`` says of an attribute.
+AttributeType = Literal["string", "number", "boolean", "datetime", "date", "json"]
+#: The same with a format of ``strptime``, such as ``DateFormat("datetime:%d/%m/%Y %H:%M")``. A plain text does the same;
+#: a type checker cannot tell it from a misspelled type.
+DateFormat = NewType("DateFormat", str)
 TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1"})
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "0"})
 #: Python does not write integers of thousands of digits, and MoEngage takes no text of as many.

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta, timezone
 from math import inf
 from typing import Any, Literal, NoReturn
 
+from typing_extensions import Unpack
+
 from airflow_provider_moengage._compat import (
     AirflowSkipException,
     BaseOperator,
@@ -34,6 +36,7 @@ from airflow_provider_moengage.hooks.outcome import (
     check_one_of,
 )
 from airflow_provider_moengage.operators.durability import Durability, Wanted, durability_of, fingerprint_of
+from airflow_provider_moengage.operators.task_arguments import TaskArguments
 
 #: Seconds: a shorter wait is not worth a deferral, which costs the start of a new process.
 DEFAULT_DEFER_THRESHOLD = 15.0
@@ -47,7 +50,7 @@ OF_SOURCES = {
 
 def template_fields(rows_parameter: str, *more: str) -> tuple[str, ...]:
     """
-    Give what is templated in an operator that sends.
+    Return the templated fields of an operator that sends.
 
     :param rows_parameter: the parameter that takes rows.
     :param more: what is templated in this operator alone.
@@ -134,30 +137,33 @@ class MoEngageSendOperator(BaseOperator):
     """
     Reads rows from exactly one source, sends them, and accounts for every one.
 
-    :param moengage_conn_id: the MoEngage connection.
-    :param sql: one statement that returns rows; templated, ``.sql`` files are read as templates.
-    :param sql_conn_id: the database's connection, any whose hook is a ``DbApiHook``.
-    :param parameters: bound to the statement by the driver; templated.
-    :param sql_hook_params: passed to the database hook's constructor.
-    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL: NDJSON, JSON, CSV, each also with
-        ``.gz``, Parquet.
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
+        streamed. Templated.
+    :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
+    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param sql_hook_params: arguments of the database hook's constructor.
+    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
+        NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
     :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
     :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
     :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
-    :param fold_columns: ``lower`` or ``upper``: the case of all names of columns; None: as the source has them.
-    :param concurrency: requests in flight at most.
-    :param max_rejected: rows that may be refused before the task fails: an int is a count, a float below 1 a
-        share.
-    :param rejected_path: a folder for refused rows, which ``path=`` takes again once they are repaired.
-    :param project_code: the project of a Portfolio workspace, in place of the connection's; templated.
-    :param on_empty: what no rows at all mean: ``success`` with a warning, ``skip`` or ``fail``.
-    :param validate_only: do everything but sending; the report then counts the good rows as ``valid``.
-    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are copied
-        there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
-    :param durable: let a retry go on where the try before it ended, wherever that can be.
-    :param deferrable: give the worker's slot back while a rate window is waited for; None: ``[operators]
+    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
+    :param moengage_conn_id: the MoEngage connection. Templated.
+    :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
+    :param concurrency: requests in flight at most, from 1 to 256.
+    :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
+        share of the rows read.
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
+        they are repaired. Templated.
+    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
+    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
+    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
+    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
         default_deferrable``.
     :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     :return: the report, which is also pushed under the XCom key ``report`` however the task ends.
     """
 
@@ -173,7 +179,6 @@ class MoEngageSendOperator(BaseOperator):
     def __init__(
         self,
         *,
-        moengage_conn_id: str = MoEngageHook.default_conn_name,
         sql: str | None = None,
         sql_conn_id: str | None = None,
         parameters: Sequence[Any] | Mapping[str, Any] | None = None,
@@ -183,17 +188,18 @@ class MoEngageSendOperator(BaseOperator):
         delimiter: str | None = None,
         null_values: Sequence[str] | None = None,
         fold_columns: Literal["lower", "upper"] | None = None,
+        moengage_conn_id: str = MoEngageHook.default_conn_name,
+        project_code: str | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         max_rejected: float = 0,
         rejected_path: str | None = None,
-        project_code: str | None = None,
         on_empty: Literal["success", "skip", "fail"] = "success",
         validate_only: bool = False,
         staging_path: str | None = None,
         durable: bool = True,
         deferrable: bool | None = None,
         defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
-        **kwargs: Any,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.moengage_conn_id = moengage_conn_id

@@ -5,33 +5,58 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from typing_extensions import Unpack
+
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.elements import ElementMapping
 from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.sources import Source
+from airflow_provider_moengage.delivery.typed_values import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.hooks.outcome import check_max_bytes
 from airflow_provider_moengage.operators.base import (
+    DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
     RowsParameter,
     check_on_restart,
     template_fields,
 )
+from airflow_provider_moengage.operators.task_arguments import TaskArguments
 
 
 class MoEngageBulkImportOperator(MoEngageSendOperator):
     """
     Sends users, events and devices, mixed freely, in calls of up to 100,000 bytes.
 
-    A call that MoEngage refuses is halved until the bad element stands alone. It costs users, events and devices each
+    A call that MoEngage rejects is halved until the bad element stands alone. It costs users, events and devices each
     in a window of their own.
 
+    Example::
+
+        MoEngageBulkImportOperator(
+            task_id="import_all",
+            path="s3://lake_conn@lake/moengage/elements/*.ndjson.gz",
+            rejected_path="s3://lake_conn@lake/moengage/rejected",
+        )
+
     :param elements: rows in the API's own shape, told apart by ``type``: ``customer``, ``event`` or ``device``.
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
+        streamed. Templated.
+    :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
+    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param sql_hook_params: arguments of the database hook's constructor.
+    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
+        NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
+    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
+    :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
+    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
-        ``date:`` and a form of ``strptime``.
-    :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
+        ``date:`` and a format of ``strptime``.
+    :param timezone: IANA name of the zone of datetimes that carry none; without it they are rejected.
     :param identifiers: the active identifiers of an Identity Resolution workspace.
     :param add_to_arrays: array attribute of customers → the attribute of a row that holds what is added to it.
     :param remove_from_arrays: the same for what is removed.
@@ -40,6 +65,22 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
     :param on_restart: what a retry does with events where it cannot go on where the try before it ended, and does not know
         which of them that one sent: ``fail`` before the first of them, or ``resend`` all.
     :param max_bytes: the largest body of one call: MoEngage's OpenAPI document says 100 KB, its general text 128 KB.
+    :param moengage_conn_id: the MoEngage connection. Templated.
+    :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
+    :param concurrency: requests in flight at most, from 1 to 256.
+    :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
+        share of the rows read.
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
+        they are repaired. Templated.
+    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
+    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
+    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
+    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+        default_deferrable``.
+    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
     rows_parameter = "elements"
@@ -51,7 +92,16 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
         self,
         *,
         elements: Any = None,
-        types: Mapping[str, str] | None = None,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        sql_hook_params: Mapping[str, Any] | None = None,
+        path: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        null_values: Sequence[str] | None = None,
+        fold_columns: Literal["lower", "upper"] | None = None,
+        types: Mapping[str, AttributeType | DateFormat] | None = None,
         timezone: str | None = None,
         identifiers: Sequence[str] = (),
         add_to_arrays: Mapping[str, str] | None = None,
@@ -59,10 +109,43 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
         on_bad_attribute: Literal["reject", "drop"] = "reject",
         on_restart: Literal["fail", "resend"] = "fail",
         max_bytes: int = BULK_IMPORT.max_bytes,
-        **kwargs: Any,
+        moengage_conn_id: str = MoEngageHook.default_conn_name,
+        project_code: str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_rejected: float = 0,
+        rejected_path: str | None = None,
+        on_empty: Literal["success", "skip", "fail"] = "success",
+        validate_only: bool = False,
+        staging_path: str | None = None,
+        durable: bool = True,
+        deferrable: bool | None = None,
+        defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         self.elements = elements
-        super().__init__(**kwargs)
+        super().__init__(
+            sql=sql,
+            sql_conn_id=sql_conn_id,
+            parameters=parameters,
+            sql_hook_params=sql_hook_params,
+            path=path,
+            encoding=encoding,
+            delimiter=delimiter,
+            null_values=null_values,
+            fold_columns=fold_columns,
+            moengage_conn_id=moengage_conn_id,
+            project_code=project_code,
+            concurrency=concurrency,
+            max_rejected=max_rejected,
+            rejected_path=rejected_path,
+            on_empty=on_empty,
+            validate_only=validate_only,
+            staging_path=staging_path,
+            durable=durable,
+            deferrable=deferrable,
+            defer_threshold=defer_threshold,
+            **kwargs,
+        )
         self.types = types
         self.timezone = timezone
         self.identifiers = identifiers

@@ -2,32 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+
+from typing_extensions import Unpack
 
 from airflow_provider_moengage.delivery.elements import DeviceMapping, OptOutMapping
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.operators.base import MoEngageSendOperator, RowsParameter, template_fields
+from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.operators.base import (
+    DEFAULT_DEFER_THRESHOLD,
+    MoEngageSendOperator,
+    RowsParameter,
+    template_fields,
+)
+from airflow_provider_moengage.operators.task_arguments import TaskArguments
 
 
 class MoEngageTrackDevicesOperator(MoEngageSendOperator):
     """
     Creates and updates devices of users who exist, one call each.
 
+    Example::
+
+        MoEngageTrackDevicesOperator(
+            task_id="push_devices",
+            sql="select customer_id, device_id, platform, push_id from devices",
+            sql_conn_id="warehouse",
+        )
+
     :param devices: rows, flat (``{"customer_id": "a1", "device_id": "d1", "platform": "iOS", "push_id": "p1"}``) or in
         the API's own shape, with these beside the ids under ``attributes``.
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
+        streamed. Templated.
+    :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
+    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param sql_hook_params: arguments of the database hook's constructor.
+    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
+        NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
+    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
+    :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
+    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
     :param id_column: the column that identifies the user.
+    :param moengage_conn_id: the MoEngage connection. Templated.
+    :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
+    :param concurrency: requests in flight at most, from 1 to 256.
+    :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
+        share of the rows read.
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
+        they are repaired. Templated.
+    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
+    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
+    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
+    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+        default_deferrable``.
+    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
     rows_parameter = "devices"
     devices = RowsParameter()
     template_fields: Sequence[str] = template_fields("devices")
 
-    def __init__(self, *, devices: Any = None, id_column: str = "customer_id", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        devices: Any = None,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        sql_hook_params: Mapping[str, Any] | None = None,
+        path: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        null_values: Sequence[str] | None = None,
+        fold_columns: Literal["lower", "upper"] | None = None,
+        id_column: str = "customer_id",
+        moengage_conn_id: str = MoEngageHook.default_conn_name,
+        project_code: str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_rejected: float = 0,
+        rejected_path: str | None = None,
+        on_empty: Literal["success", "skip", "fail"] = "success",
+        validate_only: bool = False,
+        staging_path: str | None = None,
+        durable: bool = True,
+        deferrable: bool | None = None,
+        defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
+        **kwargs: Unpack[TaskArguments],
+    ) -> None:
         self.devices = devices
-        super().__init__(**kwargs)
+        super().__init__(
+            sql=sql,
+            sql_conn_id=sql_conn_id,
+            parameters=parameters,
+            sql_hook_params=sql_hook_params,
+            path=path,
+            encoding=encoding,
+            delimiter=delimiter,
+            null_values=null_values,
+            fold_columns=fold_columns,
+            moengage_conn_id=moengage_conn_id,
+            project_code=project_code,
+            concurrency=concurrency,
+            max_rejected=max_rejected,
+            rejected_path=rejected_path,
+            on_empty=on_empty,
+            validate_only=validate_only,
+            staging_path=staging_path,
+            durable=durable,
+            deferrable=deferrable,
+            defer_threshold=defer_threshold,
+            **kwargs,
+        )
         self.id_column = id_column
         DeviceMapping(id_column)
 
@@ -39,10 +131,46 @@ class MoEngageOptOutDevicesOperator(MoEngageSendOperator):
     """
     Blocks or unblocks push messages to users' devices, one call each.
 
+    Example::
+
+        MoEngageOptOutDevicesOperator(
+            task_id="block_push",
+            sql="select customer_id, reason from push_opt_outs",
+            sql_conn_id="warehouse",
+            action="block",
+        )
+
     :param devices: rows with ``customer_id``, or ``user_identifier_type`` and ``user_identifier_value``, and where
         wanted ``action_type``, ``reason``, ``client_reference_id`` and ``device_identifiers``.
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
+        streamed. Templated.
+    :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
+    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param sql_hook_params: arguments of the database hook's constructor.
+    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
+        NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
+    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
+    :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
+    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
     :param action: ``block`` or ``unblock``, for rows that do not say it themselves under ``action_type``.
     :param id_column: the column that identifies the user.
+    :param moengage_conn_id: the MoEngage connection. Templated.
+    :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
+    :param concurrency: requests in flight at most, from 1 to 256.
+    :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
+        share of the rows read.
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
+        they are repaired. Templated.
+    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
+    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
+    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
+    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+        default_deferrable``.
+    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
     rows_parameter = "devices"
@@ -53,12 +181,54 @@ class MoEngageOptOutDevicesOperator(MoEngageSendOperator):
         self,
         *,
         devices: Any = None,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        sql_hook_params: Mapping[str, Any] | None = None,
+        path: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        null_values: Sequence[str] | None = None,
+        fold_columns: Literal["lower", "upper"] | None = None,
         action: Literal["block", "unblock"] | None = None,
         id_column: str = "customer_id",
-        **kwargs: Any,
+        moengage_conn_id: str = MoEngageHook.default_conn_name,
+        project_code: str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_rejected: float = 0,
+        rejected_path: str | None = None,
+        on_empty: Literal["success", "skip", "fail"] = "success",
+        validate_only: bool = False,
+        staging_path: str | None = None,
+        durable: bool = True,
+        deferrable: bool | None = None,
+        defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         self.devices = devices
-        super().__init__(**kwargs)
+        super().__init__(
+            sql=sql,
+            sql_conn_id=sql_conn_id,
+            parameters=parameters,
+            sql_hook_params=sql_hook_params,
+            path=path,
+            encoding=encoding,
+            delimiter=delimiter,
+            null_values=null_values,
+            fold_columns=fold_columns,
+            moengage_conn_id=moengage_conn_id,
+            project_code=project_code,
+            concurrency=concurrency,
+            max_rejected=max_rejected,
+            rejected_path=rejected_path,
+            on_empty=on_empty,
+            validate_only=validate_only,
+            staging_path=staging_path,
+            durable=durable,
+            deferrable=deferrable,
+            defer_threshold=defer_threshold,
+            **kwargs,
+        )
         self.action = action
         self.id_column = id_column
         OptOutMapping(action, id_column)

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from typing_extensions import Unpack
+
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.sources import Source
+from airflow_provider_moengage.delivery.typed_values import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.hooks.outcome import ON_UNKNOWN, check_max_bytes, check_one_of
 from airflow_provider_moengage.operators.base import (
+    DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
     RowsParameter,
     check_on_restart,
     template_fields,
 )
+from airflow_provider_moengage.operators.task_arguments import TaskArguments
 
 
 class MoEngageTrackEventsOperator(MoEngageSendOperator):
@@ -25,26 +31,63 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
 
     An event cannot be changed or deleted, and one that is sent twice is there twice.
 
+    Example::
+
+        MoEngageTrackEventsOperator(
+            task_id="push_orders",
+            sql="select customer_id, 'Order placed' as action, placed_at, total from orders",
+            sql_conn_id="warehouse",
+            time_column="placed_at",
+            timezone="UTC",
+        )
+
     :param events: rows, flat (``{"customer_id": "a1", "action": "Order placed", "event_time": …, "total": 12.5}``) or
         in the API's own shape (``{"customer_id": "a1", "actions": [{"action": …, "attributes": {…}}]}``).
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
+        streamed. Templated.
+    :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
+    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param sql_hook_params: arguments of the database hook's constructor.
+    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
+        NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
+    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
+    :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
+    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
     :param id_column: the column that identifies the user.
     :param action_column: the column that holds the event's name.
     :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds (milli-, micro- or
         nanoseconds) since the epoch; None: MoEngage takes the time of receipt.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
-        ``date:`` and a form of ``strptime``. ``time_column`` may be named too.
-    :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
+        ``date:`` and a format of ``strptime``. ``time_column`` may be named too.
+    :param timezone: IANA name of the zone of datetimes that carry none; without it they are rejected.
     :param update_existing_only: do not create users that MoEngage does not know.
     :param identifiers: the active identifiers of an Identity Resolution workspace: their columns are sent with the
         id, or in its place where a row has none.
-    :param on_unknown: what becomes of events whose request got no answer: ``resend`` or ``reject``.
+    :param on_unknown: what happens to events whose request got no response: ``resend`` them, or ``reject`` their rows.
     :param on_restart: what a retry does that cannot go on where the try before it ended, and does not know which events
         that one sent: ``fail`` without sending, or ``resend`` all of them.
     :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute, send the row
         without it, and count it in the report's ``dropped``. Ids are never dropped.
     :param bulk: pack the events of many users into calls of Bulk Import.
     :param max_bytes: the largest body of one such call.
+    :param moengage_conn_id: the MoEngage connection. Templated.
+    :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
+    :param concurrency: requests in flight at most, from 1 to 256.
+    :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
+        share of the rows read.
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
+        they are repaired. Templated.
+    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
+    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
+    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
+    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+        default_deferrable``.
+    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
     rows_parameter = "events"
@@ -56,11 +99,20 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         self,
         *,
         events: Any = None,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        sql_hook_params: Mapping[str, Any] | None = None,
+        path: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        null_values: Sequence[str] | None = None,
+        fold_columns: Literal["lower", "upper"] | None = None,
         id_column: str = "customer_id",
         action_column: str = "action",
         time_column: str | None = "event_time",
         attributes: Mapping[str, str] | Sequence[str] | None = None,
-        types: Mapping[str, str] | None = None,
+        types: Mapping[str, AttributeType | DateFormat] | None = None,
         timezone: str | None = None,
         update_existing_only: bool = False,
         identifiers: Sequence[str] = (),
@@ -69,10 +121,43 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         on_restart: Literal["fail", "resend"] = "fail",
         bulk: bool = False,
         max_bytes: int = BULK_IMPORT.max_bytes,
-        **kwargs: Any,
+        moengage_conn_id: str = MoEngageHook.default_conn_name,
+        project_code: str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_rejected: float = 0,
+        rejected_path: str | None = None,
+        on_empty: Literal["success", "skip", "fail"] = "success",
+        validate_only: bool = False,
+        staging_path: str | None = None,
+        durable: bool = True,
+        deferrable: bool | None = None,
+        defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
+        **kwargs: Unpack[TaskArguments],
     ) -> None:
         self.events = events
-        super().__init__(**kwargs)
+        super().__init__(
+            sql=sql,
+            sql_conn_id=sql_conn_id,
+            parameters=parameters,
+            sql_hook_params=sql_hook_params,
+            path=path,
+            encoding=encoding,
+            delimiter=delimiter,
+            null_values=null_values,
+            fold_columns=fold_columns,
+            moengage_conn_id=moengage_conn_id,
+            project_code=project_code,
+            concurrency=concurrency,
+            max_rejected=max_rejected,
+            rejected_path=rejected_path,
+            on_empty=on_empty,
+            validate_only=validate_only,
+            staging_path=staging_path,
+            durable=durable,
+            deferrable=deferrable,
+            defer_threshold=defer_threshold,
+            **kwargs,
+        )
         self.id_column = id_column
         self.action_column = action_column
         self.time_column = time_column

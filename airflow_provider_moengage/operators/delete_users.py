@@ -1,0 +1,147 @@
+"""The operator that deletes users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from typing_extensions import Unpack
+
+from airflow_provider_moengage.delivery.ids import DeletionMapping
+from airflow_provider_moengage.delivery.report import Report
+from airflow_provider_moengage.delivery.sources import Source
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.hooks.outcome import check_max_users
+from airflow_provider_moengage.operators.base import (
+    DEFAULT_DEFER_THRESHOLD,
+    MoEngageSendOperator,
+    RowsParameter,
+    check_on_missing,
+    template_fields,
+)
+from airflow_provider_moengage.operators.task_arguments import TaskArguments
+
+
+class MoEngageDeleteUsersOperator(MoEngageSendOperator):
+    """
+    Deletes users for good, one a call; MoEngage does so within a day.
+
+    Example::
+
+        MoEngageDeleteUsersOperator(
+            task_id="forget",
+            sql="select customer_id from erasure_requests",
+            sql_conn_id="warehouse",
+            max_users=200,
+        )
+
+    :param users: rows, or bare ids; up to ``max_users`` of them are held in memory.
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
+        streamed. Templated.
+    :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
+    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param sql_hook_params: arguments of the database hook's constructor.
+    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
+        NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
+    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
+    :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
+    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
+    :param id_column: the column that identifies the user.
+    :param identity_type: ``customer_id`` or ``moengage_id``.
+    :param on_missing: ``ignore`` counts users that MoEngage does not know as accepted, and as ``missing`` in the
+        report; ``fail`` rejects them.
+    :param max_users: more users than that fail the task before the first one is deleted.
+    :param moengage_conn_id: the MoEngage connection. Templated.
+    :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
+    :param concurrency: requests in flight at most, from 1 to 256.
+    :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
+        share of the rows read.
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
+        they are repaired. Templated.
+    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
+    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
+    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
+    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+        default_deferrable``.
+    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
+    """
+
+    rows_parameter = "users"
+    users = RowsParameter()
+    template_fields: Sequence[str] = template_fields("users")
+
+    def __init__(
+        self,
+        *,
+        users: Any = None,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        sql_hook_params: Mapping[str, Any] | None = None,
+        path: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        null_values: Sequence[str] | None = None,
+        fold_columns: Literal["lower", "upper"] | None = None,
+        id_column: str = "customer_id",
+        identity_type: Literal["customer_id", "moengage_id"] = "customer_id",
+        on_missing: Literal["ignore", "fail"] = "ignore",
+        max_users: int = 1_000,
+        moengage_conn_id: str = MoEngageHook.default_conn_name,
+        project_code: str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_rejected: float = 0,
+        rejected_path: str | None = None,
+        on_empty: Literal["success", "skip", "fail"] = "success",
+        validate_only: bool = False,
+        staging_path: str | None = None,
+        durable: bool = True,
+        deferrable: bool | None = None,
+        defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
+        **kwargs: Unpack[TaskArguments],
+    ) -> None:
+        self.users = users
+        super().__init__(
+            sql=sql,
+            sql_conn_id=sql_conn_id,
+            parameters=parameters,
+            sql_hook_params=sql_hook_params,
+            path=path,
+            encoding=encoding,
+            delimiter=delimiter,
+            null_values=null_values,
+            fold_columns=fold_columns,
+            moengage_conn_id=moengage_conn_id,
+            project_code=project_code,
+            concurrency=concurrency,
+            max_rejected=max_rejected,
+            rejected_path=rejected_path,
+            on_empty=on_empty,
+            validate_only=validate_only,
+            staging_path=staging_path,
+            durable=durable,
+            deferrable=deferrable,
+            defer_threshold=defer_threshold,
+            **kwargs,
+        )
+        self.id_column = id_column
+        self.identity_type = identity_type
+        self.on_missing = on_missing
+        self.max_users = max_users
+        check_on_missing(on_missing)
+        check_max_users(max_users)
+        DeletionMapping(id_column, identity_type)
+
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
+        return hook.delete_users(
+            source,
+            mapping=DeletionMapping(self.id_column, self.identity_type),
+            on_missing=self.on_missing,
+            max_users=self.max_users,
+            **delivery,
+        )

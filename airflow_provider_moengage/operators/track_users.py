@@ -1,0 +1,194 @@
+"""The operator that creates and updates users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from typing_extensions import Unpack
+
+from airflow_provider_moengage.api.endpoints import BULK_IMPORT
+from airflow_provider_moengage.delivery.report import Report
+from airflow_provider_moengage.delivery.rows import UserMapping
+from airflow_provider_moengage.delivery.sources import Source
+from airflow_provider_moengage.delivery.typed_values import AttributeType, DateFormat
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.hooks.outcome import check_max_bytes
+from airflow_provider_moengage.operators.base import (
+    DEFAULT_DEFER_THRESHOLD,
+    MoEngageSendOperator,
+    RowsParameter,
+    template_fields,
+)
+from airflow_provider_moengage.operators.task_arguments import TaskArguments
+
+
+class MoEngageTrackUsersOperator(MoEngageSendOperator):
+    """
+    Creates and updates users, one Track User call each or many in a call of Bulk Import, in the source's order for
+    every user.
+
+    Attributes that a row does not name stay as they are at MoEngage.
+
+    Example::
+
+        MoEngageTrackUsersOperator(
+            task_id="push_customers",
+            sql="select customer_id, plan_name, last_order_at from customers",
+            sql_conn_id="warehouse",
+            attributes={"plan": "plan_name", "last_order": "last_order_at"},
+            types={"last_order": "datetime"},
+            timezone="Asia/Kolkata",
+            max_rejected=0.01,
+            rejected_path="s3://lake_conn@lake/moengage/rejected",
+        )
+
+    :param users: rows: a list, an upstream task's output, or a template that renders to a list or to JSON. A
+        row is flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape (``{"customer_id":
+        "a1", "attributes": {…}}``, or ``{"type": "customer", …}`` where ``attributes`` here names no columns).
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
+        streamed. Templated.
+    :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
+    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param sql_hook_params: arguments of the database hook's constructor.
+    :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
+        NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
+    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
+    :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
+    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
+    :param id_column: the column that identifies the user.
+    :param attributes: attribute → column, or the columns to send under their own names; None: every other
+        column.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or
+        ``datetime:`` or ``date:`` and a format of ``strptime``: how a text becomes a value.
+    :param timezone: IANA name of the zone of datetimes that carry none; without it they are rejected.
+    :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (MoEngage must
+        have enabled that early-access feature), ``send`` sends it.
+    :param update_existing_only: do not create users that MoEngage does not know.
+    :param identifiers: the active identifiers of an Identity Resolution workspace, such as ``moe_mobile``: a row
+        that holds one of them needs no id.
+    :param add_to_arrays: array attribute → the column that holds what is added to it.
+    :param remove_from_arrays: array attribute → the column that holds what is removed from it.
+    :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute, send the row
+        without it, and count it in the report's ``dropped``. Ids are never dropped.
+    :param bulk: pack the users into calls of Bulk Import, in place of one call each.
+    :param max_bytes: the largest body of one such call: MoEngage's OpenAPI document says 100 KB, its general text
+        128 KB.
+    :param moengage_conn_id: the MoEngage connection. Templated.
+    :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
+    :param concurrency: requests in flight at most, from 1 to 256.
+    :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
+        share of the rows read.
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
+        they are repaired. Templated.
+    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
+    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
+    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
+    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+        default_deferrable``.
+    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
+    """
+
+    rows_parameter = "users"
+    users = RowsParameter()
+    template_fields: Sequence[str] = template_fields("users")
+
+    def __init__(
+        self,
+        *,
+        users: Any = None,
+        sql: str | None = None,
+        sql_conn_id: str | None = None,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        sql_hook_params: Mapping[str, Any] | None = None,
+        path: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+        null_values: Sequence[str] | None = None,
+        fold_columns: Literal["lower", "upper"] | None = None,
+        id_column: str = "customer_id",
+        attributes: Mapping[str, str] | Sequence[str] | None = None,
+        types: Mapping[str, AttributeType | DateFormat] | None = None,
+        timezone: str | None = None,
+        nulls: Literal["skip", "unset", "send"] = "skip",
+        update_existing_only: bool = False,
+        identifiers: Sequence[str] = (),
+        add_to_arrays: Mapping[str, str] | None = None,
+        remove_from_arrays: Mapping[str, str] | None = None,
+        on_bad_attribute: Literal["reject", "drop"] = "reject",
+        bulk: bool = False,
+        max_bytes: int = BULK_IMPORT.max_bytes,
+        moengage_conn_id: str = MoEngageHook.default_conn_name,
+        project_code: str | None = None,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        max_rejected: float = 0,
+        rejected_path: str | None = None,
+        on_empty: Literal["success", "skip", "fail"] = "success",
+        validate_only: bool = False,
+        staging_path: str | None = None,
+        durable: bool = True,
+        deferrable: bool | None = None,
+        defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
+        **kwargs: Unpack[TaskArguments],
+    ) -> None:
+        self.users = users
+        super().__init__(
+            sql=sql,
+            sql_conn_id=sql_conn_id,
+            parameters=parameters,
+            sql_hook_params=sql_hook_params,
+            path=path,
+            encoding=encoding,
+            delimiter=delimiter,
+            null_values=null_values,
+            fold_columns=fold_columns,
+            moengage_conn_id=moengage_conn_id,
+            project_code=project_code,
+            concurrency=concurrency,
+            max_rejected=max_rejected,
+            rejected_path=rejected_path,
+            on_empty=on_empty,
+            validate_only=validate_only,
+            staging_path=staging_path,
+            durable=durable,
+            deferrable=deferrable,
+            defer_threshold=defer_threshold,
+            **kwargs,
+        )
+        self.id_column = id_column
+        self.attributes = attributes
+        self.types = types
+        self.timezone = timezone
+        self.nulls = nulls
+        self.update_existing_only = update_existing_only
+        self.identifiers = identifiers
+        self.add_to_arrays = add_to_arrays
+        self.remove_from_arrays = remove_from_arrays
+        self.on_bad_attribute = on_bad_attribute
+        self.bulk = bulk
+        self.max_bytes = max_bytes
+        check_max_bytes(max_bytes)
+        self._mapping()
+
+    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
+        return hook.track_users(source, mapping=self._mapping(), max_bytes=self.max_bytes, **delivery)
+
+    def _mapping(self) -> UserMapping:
+        return UserMapping(
+            id_column=self.id_column,
+            attributes=self.attributes,
+            types=self.types,
+            timezone=self.timezone,
+            nulls=self.nulls,
+            update_existing_only=self.update_existing_only,
+            identifiers=self.identifiers,
+            add_to_arrays=self.add_to_arrays,
+            remove_from_arrays=self.remove_from_arrays,
+            on_bad_attribute=self.on_bad_attribute,
+            bulk=self.bulk,
+        )
