@@ -6,9 +6,12 @@ import inspect
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import mkdocs_version
+from airflow_provider_moengage import __version__
 from airflow_provider_moengage.api.endpoints import QUOTAS
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
@@ -40,6 +43,11 @@ def limits_of(page: Path) -> dict[str, str]:
         (operator,) = re.findall(r"(MoEngage\w+Operator)`", name)
         found[operator] = limit
     return found
+
+
+def test_the_title_of_the_site_has_the_version_of_the_package():
+    config = SimpleNamespace(site_name="provider")
+    assert mkdocs_version.on_config(config).site_name == f"provider {__version__}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
