@@ -33,7 +33,7 @@ from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperat
             "2018-01-01", type="string", format="date", description="First day of the orders to send"
         ),
         "until": Param(
-            "2026-01-01", type="string", format="date", description="Day after the last one to send"
+            "2026-01-01", type="string", format="date", description="Day after the last orders to send"
         ),
         "rejected_path": Param(
             "file:///tmp/moengage/rejected",
