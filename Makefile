@@ -1,4 +1,4 @@
-# Each target sets up what it needs: Python, pip and make are enough on a fresh machine.
+# Each target sets up what it needs: Python, make and one of pip, uv and venv are enough on a fresh machine.
 # The pins in requirements/ decide what is installed; an environment is made again when they change.
 
 SHELL := bash
@@ -107,10 +107,14 @@ clean: ## Remove environments, builds, caches and the demo's state
 	rm -rf .venv .venv-2.11 .venv-bench .venv-docs .venv-tools build dist site demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# --target works where a distribution ships Python without venv or marks it as externally managed.
+# --target works where a distribution ships Python without venv or marks it as externally managed. A uv venv has no pip:
+# there a uv on PATH installs it, or a venv with a pip of its own.
 $(UV): requirements/tools.txt
 	rm -rf .venv-tools
-	PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .venv-tools --requirement $<
+	export PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1; \
+	if "$(PYTHON)" -c 'import pip' 2>/dev/null; then "$(PYTHON)" -m pip install --quiet --target .venv-tools --requirement $<; \
+	elif command -v uv >/dev/null; then uv pip install --quiet --python "$(PYTHON)" --target .venv-tools --requirement $<; \
+	else "$(PYTHON)" -m venv .venv-tools && .venv-tools/bin/python -m pip install --quiet --requirement $<; fi
 	touch $@
 
 # Adds mysqlclient to the environment $(1), after it was synchronised, where its build finds what it needs; the tests that

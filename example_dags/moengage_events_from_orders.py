@@ -1,8 +1,9 @@
 """
-Send an event for every order of a span of time, in the order in which each customer placed them.
+Send one event for each order of a range of days, in the order in which each customer placed them.
 
-MoEngage has no way to change, delete or recognise an event: one that is sent twice is there twice. So each run sends
-a span that no other run sends, and the task is not retried by itself; look at its report, and trigger what is missing.
+MoEngage cannot change or delete an event, and does not recognise one that it already has: an event that is sent twice
+is stored twice. So each run sends a range that no other run sends, and the task has no retries. If a run fails, look at
+its report and trigger the DAG for the range that is missing.
 
 Needs the connections ``moengage_default`` and ``warehouse``.
 """
@@ -24,11 +25,21 @@ from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperat
     schedule=None,
     start_date=datetime(2026, 1, 1),
     catchup=False,
+    description="Send one event to MoEngage for each order of a range of days",
+    doc_md=__doc__,
     # A scheduled DAG would take its data interval: {{ data_interval_start }} and {{ data_interval_end }}.
     params={
-        "since": Param("2018-01-01", type="string", format="date"),
-        "until": Param("2026-01-01", type="string", format="date"),
-        "rejected_path": "file:///tmp/moengage/rejected",
+        "since": Param(
+            "2018-01-01", type="string", format="date", description="First day of the orders to send"
+        ),
+        "until": Param(
+            "2026-01-01", type="string", format="date", description="Day after the last orders to send"
+        ),
+        "rejected_path": Param(
+            "file:///tmp/moengage/rejected",
+            type="string",
+            description="Folder for rejected rows, local or in a bucket: s3://lake_conn@lake/moengage/rejected",
+        ),
     },
     tags=["example", "moengage"],
 )

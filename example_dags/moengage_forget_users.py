@@ -1,11 +1,13 @@
 """
 Delete users who asked to be forgotten, from a list in a file.
 
-A deletion cannot be taken back, so the list has a guard: more users than it allows, and not one of them is deleted.
-MoEngage deletes a user within a day; until then it can still be read.
+A deletion cannot be undone, so the number of users is limited: if the list is longer than ``max_users``, nobody is
+deleted. MoEngage deletes a user within a day; until then the user can still be read.
 
 The path is a file, a folder or a glob, local or in object storage (``s3://lake_conn@lake/forget/*.csv``). Trigger the
-DAG with another path to read something else. Needs the connection ``moengage_default``.
+DAG with another path to read another list.
+
+Needs the connection ``moengage_default``.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from datetime import datetime
 from pathlib import Path
 
 try:
-    from airflow.sdk import dag
+    from airflow.sdk import Param, dag
 except ImportError:  # Airflow 2.11
     from airflow.decorators import dag
+    from airflow.models.param import Param
 
 from airflow_provider_moengage.operators.users import MoEngageDeleteUsersOperator
 
@@ -27,18 +30,31 @@ SAMPLE = Path(__file__).resolve().parent / "data" / "forget_users.csv"
     schedule=None,
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    params={"path": SAMPLE.as_uri(), "rejected_path": "file:///tmp/moengage/rejected"},
+    description="Delete users from MoEngage who asked to be forgotten",
+    doc_md=__doc__,
+    params={
+        "path": Param(
+            SAMPLE.as_uri(),
+            type="string",
+            description="File, folder or glob with the ids to delete: s3://lake_conn@lake/forget/*.csv",
+        ),
+        "rejected_path": Param(
+            "file:///tmp/moengage/rejected",
+            type="string",
+            description="Folder for rejected rows, local or in a bucket: s3://lake_conn@lake/moengage/rejected",
+        ),
+    },
     tags=["example", "moengage"],
 )
 def moengage_forget_users():
     MoEngageDeleteUsersOperator(
         task_id="delete_users",
         path="{{ params.path }}",
-        # The guard: a list as long as this is read by a person first, who then raises it.
+        # A longer list fails before the first deletion: somebody checks it, and then raises the limit.
         max_users=100,
-        # Who is gone already, because an earlier run deleted them, is as wanted: counted under missing.
+        # Users whom an earlier run has deleted already are counted as missing, and do not fail the task.
         on_missing="ignore",
-        # Whoever could not be deleted is kept below with the reason: somebody owes them an answer.
+        # Users who could not be deleted are kept here with the reason, so that somebody can follow up.
         rejected_path="{{ params.rejected_path }}",
     )
 

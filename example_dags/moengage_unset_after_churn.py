@@ -1,10 +1,11 @@
 """
-Unset what no longer holds of customers who are gone, so that no campaign goes on addressing them by it.
+Unset attributes of customers who have stopped ordering, so that no campaign goes on using them.
 
-Who is gone is a query over the orders: here everyone whose last order lies before a day. The other attributes stay.
+The query selects the customers: here, those whose last order is before a given day. All other attributes stay as they
+are.
 
-Needs the connections ``moengage_default`` and ``warehouse``, and a MoEngage workspace that has the early-access
-feature of unsetting attributes.
+Needs the connections ``moengage_default`` and ``warehouse``, and a MoEngage workspace in which the early-access feature
+of unsetting attributes is enabled.
 """
 
 from __future__ import annotations
@@ -24,8 +25,17 @@ from airflow_provider_moengage.operators.users import MoEngageUnsetAttributesOpe
     schedule="@weekly",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    # A date and nothing else: it stands in the text of the query.
-    params={"last_order_before": Param("2019-06-01", type="string", format="date")},
+    description="Unset attributes at MoEngage of customers who have stopped ordering",
+    doc_md=__doc__,
+    # Nothing but a date is accepted: it becomes part of the query's text.
+    params={
+        "last_order_before": Param(
+            "2019-06-01",
+            type="string",
+            format="date",
+            description="Customers whose last order is before this day are taken",
+        ),
+    },
     tags=["example", "moengage"],
 )
 def moengage_unset_after_churn():
@@ -35,7 +45,7 @@ def moengage_unset_after_churn():
         sql_conn_id="warehouse",
         # Names, and rules: every attribute that begins with "offer_" goes too.
         unset=["favourite_product", {"type": "prefix", "attr": "offer_"}],
-        # A customer MoEngage has never heard of is not created just to have nothing.
+        # Customers whom MoEngage does not know are not created.
         update_existing_only=True,
     )
 

@@ -1,8 +1,8 @@
 """
-Update MoEngage users from files: CSV, NDJSON (either also with .gz) or Parquet.
+Update MoEngage users from files: CSV, TSV, JSON, NDJSON (each also with .gz) or Parquet.
 
 The path is a file, a folder or a glob, local or in object storage, with the storage's connection in the URL
-(``s3://lake_conn@lake/customers/*.csv.gz``). Trigger the DAG with another path to read something else.
+(``s3://lake_conn@lake/customers/*.csv.gz``). Trigger the DAG with another path to read other files.
 
 Needs the connection ``moengage_default``.
 """
@@ -13,9 +13,10 @@ from datetime import datetime
 from pathlib import Path
 
 try:
-    from airflow.sdk import dag
+    from airflow.sdk import Param, dag
 except ImportError:  # Airflow 2.11
     from airflow.decorators import dag
+    from airflow.models.param import Param
 
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
@@ -26,7 +27,15 @@ SAMPLE = Path(__file__).resolve().parent / "data" / "customers.csv"
     schedule=None,
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    params={"path": SAMPLE.as_uri()},
+    description="Update MoEngage users from files",
+    doc_md=__doc__,
+    params={
+        "path": Param(
+            SAMPLE.as_uri(),
+            type="string",
+            description="File, folder or glob to read: s3://lake_conn@lake/customers/*.csv.gz",
+        ),
+    },
     tags=["example", "moengage"],
 )
 def moengage_users_from_file():
@@ -34,7 +43,7 @@ def moengage_users_from_file():
         task_id="push_customers",
         path="{{ params.path }}",
         id_column="customer_no",
-        # `status` is a name that MoEngage reserves, so the attribute gets another one.
+        # MoEngage reserves the name `status`, so the attribute has another one.
         attributes={
             "email": "email",
             "account_status": "status",
@@ -42,7 +51,7 @@ def moengage_users_from_file():
             "newsletter": "newsletter",
             "member_since": "member_since",
         },
-        # A CSV holds nothing but text: say what is more than that. What is not named stays a string.
+        # A CSV holds only text: these are converted, all others stay strings.
         types={"points": "number", "newsletter": "boolean", "member_since": "date"},
     )
 

@@ -1,8 +1,9 @@
 """
-Update MoEngage users from a query: what the warehouse knows of each customer becomes attributes.
+Update MoEngage users from a query: its columns become attributes of each customer.
+
+The rows are streamed: a million of them take no more memory than a thousand.
 
 Needs the connections ``moengage_default`` and ``warehouse`` (any database that Airflow has a SQL hook for).
-The rows are streamed: a million of them take no more memory than a thousand.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from datetime import datetime
 
 try:
-    from airflow.sdk import dag
+    from airflow.sdk import Param, dag
 except ImportError:  # Airflow 2.11
     from airflow.decorators import dag
+    from airflow.models.param import Param
 
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
@@ -21,8 +23,15 @@ from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    # A bucket serves as well, with its connection in the URL: s3://lake_conn@lake/moengage/rejected
-    params={"rejected_path": "file:///tmp/moengage/rejected"},
+    description="Update MoEngage users from a SQL query",
+    doc_md=__doc__,
+    params={
+        "rejected_path": Param(
+            "file:///tmp/moengage/rejected",
+            type="string",
+            description="Folder for rejected rows, local or in a bucket: s3://lake_conn@lake/moengage/rejected",
+        ),
+    },
     tags=["example", "moengage"],
 )
 def moengage_users_from_sql():
@@ -44,7 +53,7 @@ def moengage_users_from_sql():
         timezone="America/New_York",
         # A customer without orders keeps what MoEngage knows: a NULL is left out of the update.
         nulls="skip",
-        # Up to 1 % of the rows may be refused; they are kept below, each with its reason. More fail the task.
+        # Up to 1 % of the rows may be rejected; they are kept here, each with its reason. More fail the task.
         max_rejected=0.01,
         rejected_path="{{ params.rejected_path }}",
     )

@@ -1,8 +1,8 @@
 """
-Update MoEngage users from what an upstream task returns.
+Update MoEngage users from the rows that an upstream task returns.
 
-The upstream task holds the logic that is yours: here it returns rows as they are, in yours it may call an API
-or a model. The rows travel through XCom, so this suits thousands of them; for millions, read SQL or files.
+Put your own logic into the upstream task, such as a call of an API or of a model; here it returns rows that are written
+in the code. The rows are passed through XCom, which suits thousands of them. For millions, read SQL or files.
 
 Needs the connection ``moengage_default``.
 """
@@ -19,7 +19,14 @@ except ImportError:  # Airflow 2.11
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
 
-@dag(schedule="@daily", start_date=datetime(2026, 1, 1), catchup=False, tags=["example", "moengage"])
+@dag(
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    description="Update MoEngage users from the rows of an upstream task",
+    doc_md=__doc__,
+    tags=["example", "moengage"],
+)
 def moengage_users_from_task():
     @task
     def customers_with_a_new_plan() -> list[dict]:

@@ -1,8 +1,8 @@
 """
-Update MoEngage users in shards: several tasks send a part of the customers each, and the last one sums up.
+Update MoEngage users in shards: several tasks send a part of the customers each, and the last task adds up the reports.
 
-One task fills MoEngage's rate window by itself in most cases, and more tasks do not widen it: see docs/scaling.md. What
-shards bring besides is that a failed one repeats its own part only.
+In most cases one task uses up MoEngage's rate limit by itself, and more tasks do not raise it. Shards also limit what a
+failure costs: a shard that fails repeats only its own part.
 
 Needs the connections ``moengage_default`` and ``warehouse``.
 """
@@ -12,9 +12,10 @@ from __future__ import annotations
 from datetime import datetime
 
 try:
-    from airflow.sdk import dag, task
+    from airflow.sdk import Param, dag, task
 except ImportError:  # Airflow 2.11
     from airflow.decorators import dag, task
+    from airflow.models.param import Param
 
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
@@ -30,7 +31,15 @@ SHARD = f"case lower(substr(id, length(id), 1)) {DIGITS} else 0 end"
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    params={"rejected_path": "file:///tmp/moengage/rejected"},
+    description="Update MoEngage users with several tasks, each for a part of the customers",
+    doc_md=__doc__,
+    params={
+        "rejected_path": Param(
+            "file:///tmp/moengage/rejected",
+            type="string",
+            description="Folder for rejected rows, local or in a bucket: s3://lake_conn@lake/moengage/rejected",
+        ),
+    },
     tags=["example", "moengage"],
 )
 def moengage_users_in_shards():
@@ -41,6 +50,8 @@ def moengage_users_in_shards():
         # Of each shard; every shard has a folder of its own below the path.
         max_rejected=0.01,
         rejected_path="{{ params.rejected_path }}",
+        # The grid shows this in place of the map index.
+        map_index_template="shard {{ ti.map_index }}",
         # Shards at a time. A pool would limit these tasks together with others; neither limits requests a minute.
         max_active_tis_per_dag=4,
     ).expand(

@@ -1,9 +1,11 @@
 """
-Update MoEngage users for hours, and lose nothing on the way: what dies goes on where it was.
+Update millions of MoEngage users over several hours, in a task that continues after an interruption.
 
-Needs the connections ``moengage_default`` and ``warehouse``, and a folder that all workers reach. Two million users at
-10,000 a minute take over three hours: the warehouse is read in minutes, the worker's slot is free while the rate
-window is spent, and whatever ends a try, the next one goes on.
+Two million users at 10,000 a minute take more than three hours. The query's rows are first copied to a folder, which
+takes minutes; the worker's slot is free while the task waits for the rate limit; and a retry continues where the
+previous try ended, whatever ended it.
+
+Needs the connections ``moengage_default`` and ``warehouse``, and a folder that all workers can reach.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 try:
-    from airflow.sdk import dag
+    from airflow.sdk import Param, dag
 except ImportError:  # Airflow 2.11
     from airflow.decorators import dag
+    from airflow.models.param import Param
 
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
@@ -22,10 +25,21 @@ from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    # Folders on a disk serve where there is one machine; with more, a bucket: s3://lake_conn@lake/moengage/staged
+    description="Update millions of MoEngage users, and continue after an interruption",
+    doc_md=__doc__,
+    # Local folders will do on one machine only.
     params={
-        "staging_path": "file:///tmp/moengage/staged",
-        "rejected_path": "file:///tmp/moengage/rejected",
+        "staging_path": Param(
+            "file:///tmp/moengage/staged",
+            type="string",
+            description="Folder for the copy of the query's rows, which all workers can reach: "
+            "s3://lake_conn@lake/moengage/staged",
+        ),
+        "rejected_path": Param(
+            "file:///tmp/moengage/rejected",
+            type="string",
+            description="Folder for rejected rows, local or in a bucket: s3://lake_conn@lake/moengage/rejected",
+        ),
     },
     tags=["example", "moengage"],
 )
@@ -43,8 +57,8 @@ def moengage_users_nightly():
         staging_path="{{ params.staging_path }}",
         # A wait of more than 15 seconds gives the slot back; nothing is sent from the triggerer.
         deferrable=True,
-        # A try that dies costs minutes: it goes on at the last checkpoint. From Airflow 3.3 on,
-        # retry_policy=moengage_retry_policy() lets it come back just when the window resets.
+        # A retry continues at the last checkpoint. From Airflow 3.3 on, retry_policy=moengage_retry_policy()
+        # starts it when the rate window resets.
         retries=5,
         retry_delay=timedelta(minutes=2),
         max_rejected=0.01,

@@ -1,10 +1,10 @@
 """
-Read users back from MoEngage into a table of the warehouse: what campaigns and support have changed there.
+Read users from MoEngage into a table of the warehouse, with what campaigns and support have changed there.
 
-Users are inserted in portions, and a run that fails and is retried inserts some of them again. So they go to a staging
-table, which replaces the table that people read once it is complete.
+Users are inserted in portions, and a run that fails and is retried inserts some of them again. So they are loaded into a
+staging table first. Once it is complete, its distinct rows replace those of the table that people read.
 
-Needs the connections ``moengage_default`` and ``warehouse``, and a MoEngage workspace with Get User enabled.
+Needs the connections ``moengage_default`` and ``warehouse``, and a MoEngage workspace in which Get User is enabled.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ FIELDS = ["customer_id", "name", "orders", "lifetime_value", "last_order"]
 COLUMNS = "customer_id text, name text, orders integer, lifetime_value numeric, last_order text"
 
 
-@dag(schedule="@daily", start_date=datetime(2026, 1, 1), catchup=False, tags=["example", "moengage"])
+@dag(
+    schedule="@daily",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    description="Read users from MoEngage into a table of the warehouse",
+    doc_md=__doc__,
+    tags=["example", "moengage"],
+)
 def moengage_users_to_warehouse():
     empty = SQLExecuteQueryOperator(
         task_id="empty_staging",
@@ -38,7 +45,7 @@ def moengage_users_to_warehouse():
     )
     read = MoEngageGetUsersOperator(
         task_id="read_users",
-        # MoEngage lists nobody: one has to ask for each user by id.
+        # MoEngage has no call that lists all users: each is read by id.
         sql="select id as customer_id from customers order by id",
         sql_conn_id="warehouse",
         fields=FIELDS,

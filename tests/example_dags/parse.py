@@ -34,7 +34,16 @@ def main(folder: str) -> None:
     sys.addaudithook(record)
     BaseHook.get_connection = staticmethod(get_connection)
     bag = DagBag(folder)
-    print(json.dumps({"dags": sorted(bag.dags), "import_errors": bag.import_errors, "calls": calls}))
+    shown = {
+        dag.dag_id: {
+            "doc_md": dag.doc_md,
+            "description": dag.description,
+            "params": {name: dag.params.get_param(name).description for name in dag.params},
+        }
+        for dag in bag.dags.values()
+    }
+    outcome = {"dags": sorted(shown), "shown": shown, "import_errors": bag.import_errors, "calls": calls}
+    print(json.dumps(outcome))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -30,6 +32,18 @@ def test_examples_parse_without_reaching_out(tmp_path):
         "moengage_users_nightly",
         "moengage_users_to_warehouse",
     ]
+
+
+def test_the_ui_describes_every_example_and_every_parameter(tmp_path):
+    shown = parsed(EXAMPLES, tmp_path)["shown"]
+    documented = {file.stem: ast.get_docstring(ast.parse(file.read_text())) for file in EXAMPLES.glob("*.py")}
+    assert all(documented.values())
+    assert {name: inspect.cleandoc(dag["doc_md"] or "") for name, dag in shown.items()} == documented
+    # One line in the list of DAGs.
+    assert [name for name, dag in shown.items() if len((dag["description"] or "").splitlines()) != 1] == []
+    params = {(name, param): text for name, dag in shown.items() for param, text in dag["params"].items()}
+    assert params
+    assert [param for param, text in params.items() if not text] == []
 
 
 def test_a_file_that_reaches_out_would_be_seen(tmp_path):

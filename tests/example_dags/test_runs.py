@@ -135,6 +135,14 @@ def test_users_in_shards(run_dag, moengage_sandbox, warehouse, tmp_path):
         AIRFLOW_CONN_WAREHOUSE=json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "warehouse.db")}),
     )
     assert outcome["state"] == "success"
+    with sqlite3.connect(tmp_path / "airflow" / "airflow.db") as database:
+        # What the grid shows in place of the map index.
+        named = dict(
+            database.execute(
+                "select map_index, rendered_map_index from task_instance where task_id = 'push_customers'"
+            )
+        )
+    assert named == {number: f"shard {number}" for number in range(8)}
     shards = [outcome["tasks"][f"push_customers[{number}]"]["report"] for number in range(8)]
     assert [report["accepted"] for report in shards] == [6, 4, 4, 4, 4, 4, 4, 5]
     sent = [element for call in moengage_sandbox.requests() for element in call["body"]["elements"]]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import sys
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,26 @@ def test_registers_with_airflow_pytest_and_the_shell(wheel):
     assert list(entry_points["apache_airflow_provider"]) == ["provider_info"]
     assert list(entry_points["pytest11"]) == ["moengage_sandbox"]
     assert list(entry_points["console_scripts"]) == ["moengage-sandbox"]
+
+
+def test_the_description_has_no_link_that_leads_nowhere_on_an_index(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = Parser().parsestr(archive.read(path).decode())
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    description = metadata.get_payload()
+    links = re.findall(
+        r"""\]\(([^)]+)\)|^\[[^\]]+\]: (\S+)|(?:href|src)=["']([^"']+)""", description, re.MULTILINE
+    )
+    targets = {target for link in links for target in link if target}
+    assert "https://airflow.apache.org/" in targets
+    assert {target for target in targets if not target.startswith("https://")} == set()
+    readme = (ROOT / "README.md").read_text()
+    relative = re.findall(r"\[([^\]]+)\]\((?!https:)", readme)
+    assert relative
+    assert [text for text in relative if text not in description] == []
+    blocks = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+    assert blocks.findall(description) == blocks.findall(readme)
 
 
 def test_airflow_lists_the_provider(listed):

@@ -1,0 +1,25 @@
+"""What the package's metadata says that does not stand in pyproject.toml as it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+#: A link of Markdown to a file of the repository, such as ``[security](docs/security.md)``.
+RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#)[^)]+\)")
+
+
+class LongDescription(MetadataHookInterface):
+    """Take the README as the long description, without its links to files that a package index does not have."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """
+        Set ``readme``, with the text of each relative link in its place.
+
+        :param metadata: the table ``project`` of pyproject.toml; changed in place.
+        """
+        readme = Path(self.root, "README.md").read_text(encoding="utf-8")
+        metadata["readme"] = {"content-type": "text/markdown", "text": RELATIVE_LINK.sub(r"\1", readme)}
