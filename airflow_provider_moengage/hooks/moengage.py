@@ -133,7 +133,7 @@ class MoEngageHook(BaseHook):
         try:
             yield
         except MoEngageParameterError as error:
-            raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from error
+            raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from None
 
     @cached_property
     def _client(self) -> MoEngageClient:
@@ -389,7 +389,8 @@ class MoEngageHook(BaseHook):
         except MoEngageNetworkError as error:
             return False, f"No network, or no MoEngage there: {error}"
         except MoEngageError as error:
-            return False, str(error)
+            said = str(error)
+            return False, said[:1].upper() + said[1:]
         name = answer.body.get("app_name")
         where = None if workspace.host else workspace.data_center
         return True, (

@@ -233,7 +233,7 @@ def test_other_answers_to_the_test(
 def test_a_connection_that_lacks_something_says_what(monkeypatch: pytest.MonkeyPatch):
     works, said = check(WORKSPACE, monkeypatch)
     assert not works
-    assert said.startswith("the data centre (extra data_center) is missing; use one of 01 (US), 02 (EU)")
+    assert said.startswith("The data centre (extra data_center) is missing; use one of 01 (US), 02 (EU)")
 
 
 def test_the_test_does_not_name_the_connection_as_airflow_tests_a_copy_of_it(

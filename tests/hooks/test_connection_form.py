@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_moengage.api.workspace import DATA_CENTERS
 from airflow_provider_moengage.get_provider_info import get_provider_info
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from tests.dag_runs import ROOT
 
 (CONNECTION_TYPE,) = get_provider_info()["connection-types"]
 FIELDS = CONNECTION_TYPE["conn-fields"]
@@ -59,6 +60,13 @@ def test_every_text_is_free_of_what_a_terminal_takes_for_markup():
     # `airflow providers get --full` prints them through Rich, which drops words in brackets.
     described = [text for field in FIELDS.values() for text in (field["label"], field["description"])]
     assert not [text for text in described if "[" in text]
+
+
+def test_the_page_about_connections_names_the_fields_as_the_form_does():
+    page = (ROOT / "docs" / "connection.md").read_text()
+    labels = [*CONNECTION_TYPE["ui-field-behaviour"]["relabeling"].values()]
+    labels += [field["label"] for field in FIELDS.values()]
+    assert [label for label in labels if f"*{label.partition(' (')[0]}*" not in page] == []
 
 
 def test_the_older_form_has_the_same_fields():

@@ -76,9 +76,9 @@ def test_a_connection_without_a_host_is_tested_with_the_port_that_the_form_asks_
     for answer in (unreached, zero):
         assert answer["message"].startswith("No network, or no MoEngage there: api-03.moengage.com")
     assert no_centre["message"].startswith(
-        "the data centre (extra data_center) is missing; use one of 01 (US)"
+        "The data centre (extra data_center) is missing; use one of 01 (US)"
     )
-    assert no_key["message"].startswith("the Data API key (the connection's password) is missing")
+    assert no_key["message"].startswith("The Data API key (the connection's password) is missing")
     assert right == {
         "status": True,
         "message": f"Connected to workspace '{moengage_sandbox.workspace_id}' at {moengage_sandbox.url}/v1",
