@@ -12,8 +12,22 @@ INTEGRATION = "MoEngage"
 FORM_FIELDS: dict[str, dict[str, Any]] = {
     "data_center": {
         "label": "Data centre",
-        "schema": {"type": ["string", "null"], "enum": ["01", "02", "03", "04", "05", "06", "101", None]},
-        "description": "01 US, 02 EU, 03 India, 04 US, 05 Singapore, 06 Indonesia, 101; required unless a host is given",
+        "schema": {
+            "type": ["string", "null"],
+            "enum": ["01", "02", "03", "04", "05", "06", "101"],
+            "values_display": {
+                "01": "01 - US",
+                "02": "02 - EU",
+                "03": "03 - India",
+                "04": "04 - US",
+                "05": "05 - Singapore",
+                "06": "06 - Indonesia",
+                "101": "101 - region unpublished",
+            },
+            # A section of its own: that of all extras is folded up, and this one is required.
+            "section": "Data centre (required without a host)",
+        },
+        "description": "Required without a host. Its number stands in your dashboard's address: dashboard-01.moengage.com is 01",
     },
     "project_code": {
         "label": "Project code",
@@ -39,7 +53,7 @@ FORM_FIELDS: dict[str, dict[str, Any]] = {
         "label": "Redis connection for shared rate limits",
         "schema": {"type": ["string", "null"]},
         "description": "The id of a connection of type redis: all tasks of all workers then draw from one rate window; "
-        "needs the extra [redis]",
+        'needs the extra "redis" of this package',
     },
     "timeout": {
         "label": "Time-out in seconds",
@@ -58,13 +72,13 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
         "login": "Workspace ID",
         "password": "Data API key",
         "host": "Host (sandbox or proxy only)",
-        "port": "Port (sandbox or proxy only)",
+        "port": "Port (443 for MoEngage itself)",
     },
     "placeholders": {
         "login": "the Workspace ID, formerly App ID",
         "password": "the key of the Data tile",
         "host": "empty for MoEngage itself; http://127.0.0.1 for the sandbox",
-        "data_center": "01",
+        "port": "443: the Test button of Airflow 3.3 needs one",
     },
 }
 

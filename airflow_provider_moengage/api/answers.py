@@ -8,7 +8,7 @@ meanings, by ``error.type``; never by its message. Source: Data API overview, "E
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageServerError,
     MoEngageUnexpectedAnswer,
 )
+from airflow_provider_moengage.api.quotes import quotes
 
 #: ``error.type`` of what concerns the request and not the record; compared as :func:`_normalized` writes it.
 REQUEST_TYPES = frozenset({"blacklisted", "invalidparams", "paramsrequired", "missing header value"})
@@ -49,12 +50,14 @@ ACCOUNT_REMEDY = (
 
 #: Characters of ``error.type`` that are kept: it is a word, and stands in logs and reports.
 MAX_TYPE = 100
+#: Characters of MoEngage's own words that the text of an error shows.
+MAX_WORDS = 200
 #: Fields of a body that are named, and characters of each, where it is not what is documented.
 MAX_FIELDS, MAX_FIELD = 10, 40
 
 REMEDIES: Mapping[int, str] = {
-    401: "check the connection: login is the Workspace ID, password the key of the Data tile, data_center the "
-    "workspace's own",
+    401: "check the connection, where login is the Workspace ID, password the key of the Data tile (Data API key), "
+    "data_center the workspace's own",
     403: "the account is suspended, or the workspace has an IP allow-list: ask MoEngage's support, or set "
     "forwarded_for in the connection",
     409: "the Workspace ID in the URL and in the credentials differ, or the workspace has no key yet: check the "
@@ -77,7 +80,13 @@ class Answer:
 
 
 def judge(
-    status: int, content: bytes, endpoint: Endpoint, retry_after: float | None = None
+    status: int,
+    content: bytes,
+    endpoint: Endpoint,
+    retry_after: float | None = None,
+    *,
+    sent: bytes = b"",
+    secrets: Sequence[str] = (),
 ) -> Answer | MoEngageError:
     """
     Return what an answer means: an :class:`Answer`, or the error to raise or to report.
@@ -86,20 +95,34 @@ def judge(
     :param content: the body as it came.
     :param endpoint: what was called; it says which bodies are a success.
     :param retry_after: seconds, where a header names them.
+    :param sent: the body of the request, where it held rows: what repeats a word of them is not shown.
+    :param secrets: texts to mask in what the answer says, as a proxy may repeat the request, header and all.
     """
     body = _json_object(content)
     if 200 <= status < 300 and body is not None and _succeeded(body, endpoint):
-        return Answer(body, _request_id(body))
-    kind, text = _meaning(status, body)
+        return Answer(body, _request_id(body, secrets))
     error = _error(status, body)
+    error_type, message = _type(error, secrets), _text(error.get("message"), secrets)
+    kind, text = _meaning(status, body, error_type, secrets)
+    if kind is MoEngageAuthError:
+        # It is about the credentials and not about a row; which of them is wrong, MoEngage alone can say.
+        text = f"MoEngage answered {status}{_words(error_type, message, sent)}: {text}"
     return kind(
         text,
         status=status,
-        type=_type(error),
-        message=_text(error.get("message")) or ("" if body else content[:2000].decode("utf-8", "replace")),
-        request_id=_request_id(body or {}),
+        type=error_type,
+        message=message or ("" if body else _text(content[:2000].decode("utf-8", "replace"), secrets)),
+        request_id=_request_id(body or {}, secrets),
         retry_after=retry_after,
     )
+
+
+def _words(error_type: str | None, message: str | None, sent: bytes) -> str:
+    """Return the type and the message of an answer as they stand in the text of an error, without what is in a row."""
+    words = f" {error_type}" if error_type and not quotes(error_type, sent) else ""
+    if message and not quotes(message, sent):
+        words += f' ("{_printable(message[:MAX_WORDS])}")'
+    return words
 
 
 def judge_oversized(
@@ -123,15 +146,17 @@ def judge_oversized(
     )
 
 
-def _meaning(status: int, body: Mapping[str, Any] | None) -> tuple[type[MoEngageError], str]:
-    error_type = _type(_error(status, body))
+def _meaning(
+    status: int, body: Mapping[str, Any] | None, error_type: str | None, secrets: Sequence[str]
+) -> tuple[type[MoEngageError], str]:
+    """Return the kind of error that an answer is, and its text; of credentials, what to do alone."""
     says = f"MoEngage answered {status}" + (f" {error_type}" if error_type else "")
     succeeded = 200 <= status < 300
     known = _normalized(error_type)
     if status in (401, 403, 409):
-        return MoEngageAuthError, f"{says}: {REMEDIES[status]}"
+        return MoEngageAuthError, REMEDIES[status]
     if known in ACCOUNT_TYPES:
-        return MoEngageAuthError, f"{says}: {ACCOUNT_REMEDY}"
+        return MoEngageAuthError, ACCOUNT_REMEDY
     if status == 400 or (succeeded and _failed(body)):
         if known in REQUEST_TYPES:
             return (
@@ -147,7 +172,7 @@ def _meaning(status: int, body: Mapping[str, Any] | None) -> tuple[type[MoEngage
         return MoEngageServerError, f"{says}: the server has trouble"
     if succeeded:
         return MoEngageUnexpectedAnswer, (
-            f"MoEngage answered {status} with {_described(body)}, which is not documented and no success: is a proxy in "
+            f"MoEngage answered {status} with {_described(body, secrets)}, which is not documented and no success: is a proxy in "
             "between, or is the connection's host not MoEngage?"
         )
     remedy = REMEDIES.get(status, "it is not documented: check the connection's host and data_center")
@@ -176,7 +201,7 @@ def _word(value: object) -> str | None:
     return value.strip().casefold() if isinstance(value, str) else None
 
 
-def _described(body: Mapping[str, Any] | None) -> str:
+def _described(body: Mapping[str, Any] | None, secrets: Sequence[str]) -> str:
     """Return what a body is made of: its status and the names of its fields, and no other value of it."""
     if body is None:
         return "a body that is not a JSON object"
@@ -187,7 +212,7 @@ def _described(body: Mapping[str, Any] | None) -> str:
     if not word and status not in (None, True, False):
         status = f"of type {type(status).__name__}"
     said = f"the status {status}" if "status" in body else "no status"
-    names = [_printable(name[:MAX_FIELD]) for name in list(body)[:MAX_FIELDS]]
+    names = [_printable(_masked(name, secrets)[:MAX_FIELD]) for name in list(body)[:MAX_FIELDS]]
     more = ", …" if len(body) > MAX_FIELDS else ""
     return f"a body with {said} and the fields {', '.join(names)}{more}"
 
@@ -220,15 +245,15 @@ def _error(status: int, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return top
 
 
-def _request_id(body: Mapping[str, Any]) -> str | None:
+def _request_id(body: Mapping[str, Any], secrets: Sequence[str]) -> str | None:
     error = body.get("error")
     found = body.get("request_id") or (error.get("request_id") if isinstance(error, dict) else None)
-    return _text(found)
+    return _text(found, secrets)
 
 
-def _type(error: Mapping[str, Any]) -> str | None:
+def _type(error: Mapping[str, Any], secrets: Sequence[str]) -> str | None:
     """Return ``error.type`` as one line that can stand in a log."""
-    text = _text(error.get("type"))
+    text = _text(error.get("type"), secrets)
     return text and _printable(text[:MAX_TYPE])
 
 
@@ -236,5 +261,14 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else " " for one in text)
 
 
-def _text(value: object) -> str | None:
-    return str(value)[:MAX_TEXT] if value is not None and not isinstance(value, (dict, list)) else None
+def _text(value: object, secrets: Sequence[str]) -> str | None:
+    if value is None or isinstance(value, (dict, list)):
+        return None
+    return _masked(str(value), secrets)[:MAX_TEXT]
+
+
+def _masked(text: str, secrets: Sequence[str]) -> str:
+    """Return a text without secrets; to be called before it is cut, which would leave a part of one."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text

@@ -101,6 +101,10 @@ class MoEngageClient:
         # .netrc must not take the place of the connection's credentials.
         self._session.auth = _keep_headers
         self._templates: dict[Endpoint, _Template] = {}
+        self._secrets: tuple[Secret, ...] = ()
+        if len(workspace.api_key) >= SHORTEST_KEY:
+            encoded = Secret(basic_authorization(workspace).removeprefix("Basic "))
+            self._secrets = (encoded, Secret(workspace.api_key))
 
     def __enter__(self) -> Self:
         return self
@@ -209,26 +213,10 @@ class MoEngageClient:
         finally:
             permit.lost()
         if content is None:
-            outcome = judge_oversized(status, template.endpoint, rate.retry_after)
-        else:
-            outcome = judge(status, content, template.endpoint, rate.retry_after)
-        return outcome if isinstance(outcome, Answer) else self._without_credentials(outcome)
-
-    def _without_credentials(self, error: MoEngageError) -> MoEngageError:
-        """Mask the key in what an answer says: a proxy may quote the request, header and all."""
-        key = self.workspace.api_key
-        if len(key) < SHORTEST_KEY:
-            return error
-        authorization = basic_authorization(self.workspace).removeprefix("Basic ")
-        for name in ("message", "type", "request_id"):
-            said = getattr(error, name)
-            if said:
-                setattr(error, name, said.replace(authorization, "***").replace(key, "***"))
-        error.args = tuple(
-            one.replace(authorization, "***").replace(key, "***") if isinstance(one, str) else one
-            for one in error.args
-        )
-        return error
+            return judge_oversized(status, template.endpoint, rate.retry_after)
+        # The body of Test Connection holds the key and no row.
+        rows = b"" if isinstance(body, SecretBytes) else body
+        return judge(status, content, template.endpoint, rate.retry_after, sent=rows, secrets=self._secrets)
 
     def _dated(self, error: MoEngageError, units: Mapping[str, int]) -> MoEngageError:
         """Let an answer that ends a run say when its window resets, where it names no other moment."""

@@ -26,6 +26,13 @@ DATA_CENTERS: Mapping[str, str] = MappingProxyType(
     }
 )
 DEFAULT_TIMEOUT = 30.0
+#: The credentials as the dashboard calls them, where a connection has them, and what is to be copied from there.
+CREDENTIALS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "app_id": ("the Workspace ID (the connection's login)", "it"),
+        "api_key": ("the Data API key (the connection's password)", "the key of the Data tile"),
+    }
+)
 
 
 def is_loopback(host: str) -> bool:
@@ -53,9 +60,14 @@ def normalize_data_center(value: object) -> str:
     digits = re.fullmatch(r"(?:dc[-_ ]?)?0*(\d+)", str(value).strip().lower())
     name = digits[1].zfill(2) if digits else ""
     if name not in DATA_CENTERS:
-        known = ", ".join(f"{number} ({region})" for number, region in DATA_CENTERS.items())
-        raise MoEngageParameterError(f"data_center {value!r} is unknown; use one of {known}")
+        raise MoEngageParameterError(
+            f"the data centre (extra data_center) is {value!r}, which is unknown; use one of {_known_data_centers()}"
+        )
     return name
+
+
+def _known_data_centers() -> str:
+    return ", ".join(f"{number} ({region})" for number, region in DATA_CENTERS.items())
 
 
 @dataclass(frozen=True)
@@ -91,28 +103,33 @@ class Workspace:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "api_key", Secret(self.api_key or ""))
-        for name in ("app_id", "api_key"):
+        for name, (described, copied) in CREDENTIALS.items():
             value = getattr(self, name)
             if not value or not value.isascii() or not value.isprintable() or value != value.strip():
                 raise MoEngageParameterError(
-                    f"{name} is {'missing' if not value else 'not plain ASCII text without spaces around it'}; "
-                    "take the Workspace ID and the key of the Data tile from MoEngage's Settings > Account > APIs"
+                    f"{described} is "
+                    f"{'missing' if not value else 'not plain ASCII text without spaces around it'}; "
+                    f"copy {copied} from MoEngage's Settings > Account > APIs"
                 )
         if ":" in self.app_id:
-            raise MoEngageParameterError("app_id holds a ':', which HTTP Basic authentication does not allow")
+            raise MoEngageParameterError(
+                f"{CREDENTIALS['app_id'][0]} holds a ':', which HTTP Basic authentication does not allow"
+            )
         if self.data_center is not None:
             object.__setattr__(self, "data_center", normalize_data_center(self.data_center))
         if not 0 < self.rate_limit_share <= 1:
             raise MoEngageParameterError(
-                f"rate_limit_share is {self.rate_limit_share!r}; use a number above 0 and up to 1"
+                f"extra rate_limit_share is {self.rate_limit_share!r}; use a number above 0 and up to 1"
             )
         if not 0 < self.timeout < float("inf"):
-            raise MoEngageParameterError(f"timeout is {self.timeout!r}; use a number of seconds above 0")
+            raise MoEngageParameterError(
+                f"extra timeout is {self.timeout!r}; use a number of seconds above 0"
+            )
         if self.forwarded_for and not re.fullmatch(
             r"[0-9A-Fa-f:.]+(\s*,\s*[0-9A-Fa-f:.]+)*", self.forwarded_for
         ):
             raise MoEngageParameterError(
-                "forwarded_for is not an IP address or a comma-separated list of them"
+                "extra forwarded_for is not an IP address or a comma-separated list of them"
             )
         self._check_limits()
         object.__setattr__(self, "base_url", self._origin() + "/v1")
@@ -120,18 +137,18 @@ class Workspace:
     def _check_limits(self) -> None:
         for quota, units in self.limits.items():
             if quota not in QUOTAS:
-                raise MoEngageParameterError(f"limits names {quota!r}; use any of {', '.join(QUOTAS)}")
+                raise MoEngageParameterError(f"extra limits names {quota!r}; use any of {', '.join(QUOTAS)}")
             if isinstance(units, bool) or not isinstance(units, int) or units < 1:
                 raise MoEngageParameterError(
-                    f"limits[{quota!r}] is {units!r}; use a whole number of units a minute"
+                    f"extra limits[{quota!r}] is {units!r}; use a whole number of units a minute"
                 )
 
     def _origin(self) -> str:
         if not self.host:
             if self.data_center is None:
                 raise MoEngageParameterError(
-                    "data_center is missing; use one of "
-                    + ", ".join(f"{number} ({region})" for number, region in DATA_CENTERS.items())
+                    f"the data centre (extra data_center) is missing; use one of {_known_data_centers()}: its number "
+                    "stands in your dashboard's address, dashboard-01.moengage.com is 01"
                 )
             return f"https://api-{self.data_center}.moengage.com"
         return self._origin_of_host(self.host)
@@ -159,7 +176,7 @@ class Workspace:
         if scheme == "http" and not loopback and not self.allow_http:
             raise MoEngageParameterError(
                 f"host {name!r} would be reached over plain http, which shows the key to the network; use https, "
-                "or set allow_http if that is what you want"
+                "or set the extra allow_http if that is what you want"
             )
         if ":" in name:
             name = f"[{name}]"

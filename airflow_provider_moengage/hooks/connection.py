@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_moengage._backends import failed_lookups
+from airflow_provider_moengage._compat import AirflowNotFoundException, BaseHook
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.secret import Secret
 from airflow_provider_moengage.api.workspace import DEFAULT_TIMEOUT, Workspace
@@ -18,7 +20,8 @@ class ConnectionFields:
     """
     What a connection says; unlike Airflow's own object it does not show the key.
 
-    :param kind: the connection's type.
+    :param kind: the connection's type; empty where it has none.
+    :param port: None where it is unset or 0, which Airflow's UI makes of an empty field.
     :param extras: those that are set; ``""`` counts as unset.
     """
 
@@ -30,16 +33,59 @@ class ConnectionFields:
     extras: Mapping[str, Any]
 
 
+def read_connection(parameter: str, conn_id: str, kind: str) -> ConnectionFields:
+    """
+    Return the fields of a connection that a parameter names.
+
+    :param parameter: the name of the parameter, for the errors.
+    :param kind: the type that the connection must have. One without a type is taken, as it may come as JSON from a
+        secrets backend.
+    :raises MoEngageParameterError: there is no such connection, or it is of another type.
+    :raises AirflowNotFoundException: it was not found, but not every secrets backend answered.
+    """
+    if not isinstance(conn_id, str) or not conn_id.strip():
+        raise MoEngageParameterError(f"{parameter} is {conn_id!r}; name a connection of type {kind}")
+    try:
+        fields = fields_of(BaseHook.get_connection(conn_id))
+    except AirflowNotFoundException:
+        raise _not_found(parameter, conn_id, kind, failed_lookups(conn_id)) from None
+    if fields.kind not in ("", kind):
+        raise MoEngageParameterError(
+            f"{parameter} names the connection {conn_id!r}, which is of type {fields.kind!r}; name one of type {kind}"
+        )
+    return fields
+
+
+def _not_found(parameter: str, conn_id: str, kind: str, failed: Mapping[str, str]) -> Exception:
+    """Return the error to raise; only one that a retry would meet again is a :class:`MoEngageParameterError`."""
+    named = f"{parameter} names the connection {conn_id!r}"
+    variable = f"the environment variable AIRFLOW_CONN_{conn_id.upper()}"
+    if set(failed) == {"EnvironmentVariablesBackend"}:
+        (reason,) = failed.values()
+        return MoEngageParameterError(
+            f"{named}, but {variable} holds neither a URI nor JSON that Airflow can read ({reason})"
+        )
+    if failed:
+        backends = ", ".join(f"{name} ({reason})" for name, reason in failed.items())
+        return AirflowNotFoundException(
+            f"{named}, which was not found; it may exist, as these secrets backends failed: {backends}"
+        )
+    return MoEngageParameterError(
+        f"{named}, which does not exist; create it, of type {kind}: in the UI under Admin > Connections, with "
+        f"`airflow connections add {conn_id} --conn-type {kind} …`, or as {variable}"
+    )
+
+
 def fields_of(connection: Any) -> ConnectionFields:
     """Read a connection's fields."""
     try:
         extras = {name: value for name, value in connection.extra_dejson.items() if value not in ("", None)}
         return ConnectionFields(
-            connection.conn_type,
+            connection.conn_type or "",
             connection.login or "",
             Secret(connection.password or ""),
             connection.host or None,
-            connection.port,
+            connection.port or None,
             extras,
         )
     finally:

@@ -21,8 +21,11 @@ def form_widgets() -> dict[str, Any]:
         if "boolean" in schema["type"]:
             widgets[name] = BooleanField(label, default=schema["default"], description=hint)
             continue
-        # any_of is what the form of Airflow 3.0 and 3.1 makes a drop-down of.
-        choices = [any_of([value for value in schema["enum"] if value])] if "enum" in schema else []
+        choices = []
+        if "enum" in schema:
+            # any_of is what the form of Airflow 3.0 and 3.1 makes a drop-down of, without the choices' names.
+            choices = [any_of(schema["enum"])]
+            hint = f"{hint}. {', '.join(schema['values_display'].values())}"
         widgets[name] = StringField(
             label, widget=BS3TextFieldWidget(), validators=[Unrequired(), *choices], description=hint
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
@@ -22,7 +23,6 @@ from airflow_provider_moengage.api.endpoints import (
     TRACK_USER,
 )
 from airflow_provider_moengage.api.errors import (
-    MoEngageAuthError,
     MoEngageError,
     MoEngageNetworkError,
     MoEngageParameterError,
@@ -49,8 +49,8 @@ from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR
 from airflow_provider_moengage.hooks.connection import (
     ConnectionFields,
-    fields_of,
     rate_limit_conn_id_of,
+    read_connection,
     workspace_of,
 )
 from airflow_provider_moengage.hooks.form import form_widgets
@@ -92,21 +92,24 @@ class MoEngageHook(BaseHook):
 
     @cached_property
     def _fields(self) -> ConnectionFields:
-        return fields_of(self.get_connection(self.moengage_conn_id))
+        return read_connection("moengage_conn_id", self.moengage_conn_id, self.conn_type)
 
     @cached_property
     def workspace(self) -> Workspace:
         """
         The workspace the connection describes.
 
-        :raises MoEngageParameterError: the connection lacks something or holds what is not allowed.
+        :raises MoEngageParameterError: there is no such connection, it is of another type, lacks something or holds
+            what is not allowed.
         """
-        try:
-            workspace = workspace_of(self._fields, self.log)
-            if self.project_code:
-                workspace = replace(workspace, project_code=self.project_code)
-        except MoEngageParameterError as error:
-            raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from error
+        fields = self._fields
+        with self._naming_the_connection():
+            return self._workspace_of(fields)
+
+    def _workspace_of(self, fields: ConnectionFields) -> Workspace:
+        workspace = workspace_of(fields, self.log)
+        if self.project_code:
+            workspace = replace(workspace, project_code=self.project_code)
         # Airflow masks the password, but not the header that carries it in base64. It takes plain texts alone.
         authorization = basic_authorization(workspace)
         mask_secret(str(workspace.api_key))
@@ -122,10 +125,16 @@ class MoEngageHook(BaseHook):
         :raises MoEngageParameterError: the Redis connection or its client's package is missing, or the connection
             holds what is not allowed.
         """
+        fields, workspace = self._fields, self.workspace
+        with self._naming_the_connection():
+            return shared_windows(rate_limit_conn_id_of(fields), workspace, self.log)
+
+    @contextmanager
+    def _naming_the_connection(self) -> Iterator[None]:
         try:
-            return shared_windows(rate_limit_conn_id_of(self._fields), self.workspace, self.log)
+            yield
         except MoEngageParameterError as error:
-            raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from error
+            raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from None
 
     @cached_property
     def _client(self) -> MoEngageClient:
@@ -367,26 +376,28 @@ class MoEngageHook(BaseHook):
         return conclude(run, checked.max_rejected)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask MoEngage whether the credentials are right; the sentence says what to mend where they are not."""
+        """
+        Ask MoEngage whether the credentials are right.
+
+        :return: whether they are, and a sentence that says what to change where they are not. It does not name the
+            connection, as Airflow's UI tests a copy under an id of its own.
+        """
         try:
-            answer = self.get_conn().test_connection()
+            workspace = self._workspace_of(self._fields)
+            shared = shared_windows(rate_limit_conn_id_of(self._fields), workspace, self.log)
+            with MoEngageClient(workspace, connections=1, shared=shared) as client:
+                answer = client.test_connection()
         except MoEngageNetworkError as error:
             return False, f"No network, or no MoEngage there: {error}"
-        except MoEngageAuthError as error:
-            said = f" (MoEngage says: {error.message})" if error.message else ""
-            return False, f"{error}{said}"
         except MoEngageError as error:
-            return False, str(error)
+            said = str(error)
+            return False, said[:1].upper() + said[1:]
         name = answer.body.get("app_name")
-        where = self.workspace.data_center
+        where = None if workspace.host else workspace.data_center
         return True, (
             "Connected to workspace "
-            + (f"{name!r}" if name else self.workspace.app_id)
-            + (
-                f" in data centre {where} ({DATA_CENTERS[where]})"
-                if where
-                else f" at {self.workspace.base_url}"
-            )
+            + (f"{name!r}" if name else workspace.app_id)
+            + (f" in data centre {where} ({DATA_CENTERS[where]})" if where else f" at {workspace.base_url}")
         )
 
     @classmethod

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_provider_moengage._compat import AirflowNotFoundException, BaseHook
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.shared_windows import SharedWindows
 from airflow_provider_moengage.api.workspace import Workspace
-from airflow_provider_moengage.hooks.connection import ConnectionFields, as_boolean, fields_of
+from airflow_provider_moengage.hooks.connection import ConnectionFields, as_boolean, read_connection
 
 DEFAULT_PORT = 6379
 #: Seconds to wait for Redis: it answers within milliseconds, or the task does without it.
@@ -21,7 +20,7 @@ SSL_TEXTS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_keyfile", "ssl_certfile")
 
 def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> SharedWindows | None:
     """
-    Give the windows of a workspace as they are kept in Redis; Redis is not asked yet.
+    Return the windows of a workspace as they are kept in Redis; Redis is not asked yet.
 
     :param conn_id: a connection of type ``redis``; None: the windows are not shared.
     :raises MoEngageParameterError: there is no such connection, it is of another type or holds what is not allowed,
@@ -29,18 +28,7 @@ def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> Share
     """
     if conn_id is None:
         return None
-    try:
-        fields = fields_of(BaseHook.get_connection(conn_id))
-    except AirflowNotFoundException:
-        raise MoEngageParameterError(
-            f"extra rate_limit_conn_id names the connection {conn_id!r}, which does not exist; create it, of type "
-            "redis, or leave the extra empty"
-        ) from None
-    if fields.kind != "redis":
-        raise MoEngageParameterError(
-            f"extra rate_limit_conn_id names the connection {conn_id!r}, which is of type "
-            f"{fields.kind!r}; name one of type redis"
-        )
+    fields = read_connection("extra rate_limit_conn_id", conn_id, "redis")
     try:
         settings = _client_settings(fields)
     except MoEngageParameterError as error:

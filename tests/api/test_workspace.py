@@ -29,13 +29,13 @@ def test_every_documented_data_centre_is_known():
 @pytest.mark.parametrize("unknown", ["eu", "07", "", "1.0", "01x", "-1", "1001"])
 def test_an_unknown_data_centre_is_an_error_that_names_the_known_ones(unknown):
     with pytest.raises(
-        MoEngageParameterError, match=r"data_center .* is unknown; use one of 01 \(US\), 02 \(EU\)"
+        MoEngageParameterError, match=r"\(extra data_center\) is .* unknown; use one of 01 \(US\), 02 \(EU\)"
     ):
         workspace(data_center=unknown)
 
 
 def test_without_data_centre_and_host_there_is_nowhere_to_send():
-    with pytest.raises(MoEngageParameterError, match="data_center is missing; use one of 01"):
+    with pytest.raises(MoEngageParameterError, match=r"\(extra data_center\) is missing; use one of 01"):
         workspace(data_center=None)
 
 
@@ -79,15 +79,23 @@ def test_a_host_is_a_host_and_nothing_else(host):
         workspace(host=host)
 
 
-@pytest.mark.parametrize("field", ["app_id", "api_key"])
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [
+        ("app_id", r"^the Workspace ID \(the connection's login\) is"),
+        ("api_key", r"^the Data API key \(the connection's password\) is"),
+    ],
+)
 @pytest.mark.parametrize("value", ["", " x", "a\nb", "ключ"])
-def test_credentials_are_plain_text(field, value):
-    with pytest.raises(MoEngageParameterError, match=field):
+def test_credentials_are_plain_text_and_named_as_in_a_connection(field, named, value):
+    with pytest.raises(MoEngageParameterError, match=named):
         workspace(**{field: value})
 
 
 def test_a_workspace_id_with_a_colon_cannot_be_authenticated():
-    with pytest.raises(MoEngageParameterError, match="app_id"):
+    with pytest.raises(
+        MoEngageParameterError, match=r"the Workspace ID \(the connection's login\) holds a ':'"
+    ):
         workspace(app_id="a:b")
 
 

@@ -60,10 +60,15 @@ def test_uris(workspace, uri: str, base_url: str):
         ("https://proxy.example.com/v1/", None, "https://proxy.example.com/v1"),
         ("proxy.example.com", None, "https://proxy.example.com/v1"),
         ("http://[::1]", 8095, "http://[::1]:8095/v1"),
+        ("proxy.example.com", 0, "https://proxy.example.com/v1"),
+        ("", 443, "https://api-01.moengage.com/v1"),
+        ("", 8095, "https://api-01.moengage.com/v1"),
+        ("", 0, "https://api-01.moengage.com/v1"),
     ],
 )
 def test_hosts(workspace, host: str, port: int | None, base_url: str):
-    assert workspace({**WORKSPACE, "host": host, "port": port}).base_url == base_url
+    extra = {"data_center": "01"}
+    assert workspace({**WORKSPACE, "host": host, "port": port, "extra": extra}).base_url == base_url
 
 
 @pytest.mark.parametrize(
@@ -228,7 +233,28 @@ def test_other_answers_to_the_test(
 def test_a_connection_that_lacks_something_says_what(monkeypatch: pytest.MonkeyPatch):
     works, said = check(WORKSPACE, monkeypatch)
     assert not works
-    assert "data_center is missing" in said
+    assert said.startswith("The data centre (extra data_center) is missing; use one of 01 (US), 02 (EU)")
+
+
+def test_the_test_does_not_name_the_connection_as_airflow_tests_a_copy_of_it(
+    moengage_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    for fields in (
+        {"password": "another key"},
+        {"password": None},
+        {"extra": {"timeout": "soon"}},
+    ):
+        works, said = check({**moengage_sandbox.connection, **fields}, monkeypatch)
+        assert not works
+        assert "other" not in said.replace("another", "")
+
+
+def test_a_host_and_not_the_data_centre_behind_it_is_what_was_reached(
+    moengage_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    works, said = check({**moengage_sandbox.connection, "extra": {"data_center": "03"}}, monkeypatch)
+    assert works
+    assert said == f"Connected to workspace '{moengage_sandbox.workspace_id}' at {moengage_sandbox.url}/v1"
 
 
 def test_a_plain_list_through_the_hook(moengage_sandbox_connection: Sandbox):

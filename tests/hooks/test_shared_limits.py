@@ -145,12 +145,6 @@ def test_a_connection_of_another_type_is_named(connect: Connect):
         hook.shared_windows  # noqa: B018
 
 
-def test_a_connection_that_does_not_exist_is_named(connect: Connect):
-    hook = connect()
-    with pytest.raises(MoEngageParameterError, match="'limits', which does not exist"):
-        hook.shared_windows  # noqa: B018
-
-
 def test_without_the_package_the_extra_is_named(connect: Connect, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(MoEngageParameterError, match=r"pip install 'airflow-provider-moengage\[redis\]'"):

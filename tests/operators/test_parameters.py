@@ -97,8 +97,14 @@ def test_templated_parameters_are_listed():
     [
         ({"extra": {"data_center": "99"}}, ("data_center", "'99'", "01 (US)", "101")),
         ({"extra": {}}, ("data_center", "01 (US)")),
-        ({"login": None, "extra": {"data_center": "01"}}, ("app_id is missing", "Workspace ID")),
-        ({"password": None, "extra": {"data_center": "01"}}, ("api_key is missing", "Data tile")),
+        (
+            {"login": None, "extra": {"data_center": "01"}},
+            ("the Workspace ID (the connection's login) is missing",),
+        ),
+        (
+            {"password": None, "extra": {"data_center": "01"}},
+            ("the Data API key (the connection's password) is missing", "Data tile"),
+        ),
     ],
 )
 def test_a_connection_that_is_wrong_is_named_and_not_retried(

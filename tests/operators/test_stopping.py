@@ -106,7 +106,7 @@ def test_a_connection_that_is_wrong_sends_nothing_and_counts_the_rows(
         "AIRFLOW_CONN_MOENGAGE_DEFAULT", '{"conn_type": "moengage", "login": "W", "password": "K"}'
     )
     error = track.fails(MoEngageTaskFailed, users=users(5))
-    assert "data_center is missing" in str(error)
+    assert "(extra data_center) is missing" in str(error)
     assert "moengage_default" in str(error)
     assert track.requests == 0
     assert outcome(track.ti.xcoms["report"]) == (0, 0, 5)
