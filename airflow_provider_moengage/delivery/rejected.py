@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
+from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.folders import (
     delete_own,
-    folder_path,
     make_folder,
     own_token,
     read_whole,
@@ -62,9 +62,10 @@ class RejectedParts:
 
         :param kept: parts of an earlier try that stay, with the lines that stay of each: what is beyond them belongs to
             rows that will be refused again.
+        :raises MoEngageParameterError: its file system is not installed, or its connection does not exist.
         :raises OSError: the folder cannot be written.
         """
-        self._path = folder_path(self.folder)
+        self._path = storage_path(self.folder, "rejected_path")
         make_folder(self._path)
         self.written = dict(kept or {})
         if self._replace:
@@ -110,7 +111,7 @@ class RejectedParts:
         if len(there) < lines:
             missing = lines - len(there)
             log.warning(
-                "%d refused rows are missing in %s/%s: somebody removed them", missing, self.folder, name
+                "%d rejected rows are missing in %s/%s: somebody removed them", missing, self.folder, name
             )
         elif len(there) > lines:
             write_whole(self._path / name, b"".join(there[:lines]))

@@ -21,6 +21,7 @@ from airflow_provider_moengage.delivery.ending import Ending
 from airflow_provider_moengage.delivery.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.files import FileSource
 from airflow_provider_moengage.delivery.folders import task_folder
+from airflow_provider_moengage.delivery.not_rows import of_empty_text, of_nothing
 from airflow_provider_moengage.delivery.sources import Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
@@ -250,7 +251,7 @@ class MoEngageSendOperator(BaseOperator):
             durability = self._durability(context, deferred=deferred)
             defers = durability.defers()
         except MoEngageParameterError as error:
-            raise MoEngageTaskFailed(str(error)) from error
+            raise MoEngageTaskFailed(str(error)) from None
         ended = False
         last: dict[str, Any] = {}
 
@@ -363,11 +364,12 @@ class MoEngageSendOperator(BaseOperator):
 
     def _source(self) -> Source:
         value = getattr(self, self._source_parameter)
-        if value is None:
-            raise MoEngageParameterError(
-                f"{self._source_parameter} is None at run time: did the upstream task return nothing? An empty list "
-                "means no rows"
-            )
+        if self._source_parameter in OF_SOURCES:
+            nothing = of_empty_text(self._source_parameter, value)
+        else:
+            nothing = of_nothing(self._source_parameter) if value is None else None
+        if nothing is not None:
+            raise MoEngageParameterError(nothing)
         names = ColumnNames(self.fold_columns)
         if self._source_parameter == "path":
             return FileSource(

@@ -171,7 +171,7 @@ def test_a_day_that_is_none_is_refused_and_not_taken_for_a_null(
         ("insert into customers values ('cid', 'lost')", "sql returns no rows"),
         ("select customer_id, nothing from customers", "Unknown column 'nothing'"),
         ("select * from nowhere", "nowhere"),
-        ("selekt 1", "sql is not one statement"),
+        ("selekt 1", "near 'selekt 1'"),
         ("select customer_id, plan as status from customers", "{'account_status': 'status'}"),
         ("select customer_id, plan, 1 as plan from customers", "'plan' twice"),
     ],
