@@ -178,7 +178,7 @@ def unreadable_value(
         + (f"column {columns[0]!r}" if len(columns) == 1 else f"one of the columns {_listed(columns)}")
         + (f" (most likely {_listed(likely)})" if likely else "")
         + ": Python has none for it, such as for an infinite date or a year after 9999. Cast the column to text in sql; "
-        "types={attribute: 'datetime'} then converts it, and refuses the rows alone that hold such a value"
+        "types={attribute: 'datetime'} then converts it, and rejects the rows alone that hold such a value"
     )
 
 

@@ -42,12 +42,15 @@ def database_hook(parameter: str, conn_id: str, hook_params: Mapping[str, Any] |
     connection = connection_of(parameter, conn_id)
     try:
         hook = connection.get_hook(hook_params=dict(hook_params or {}))
-    except AirflowException as error:
-        raise MoEngageParameterError(f"{parameter} {conn_id!r}: {error}") from None
+    except (AirflowException, ImportError) as error:
+        raise MoEngageParameterError(
+            f"{parameter} names the connection {conn_id!r} of type {connection.conn_type!r}, which has no hook here: install "
+            f"its provider on the workers, or correct the type ({error})"
+        ) from None
     if not hasattr(hook, "get_conn") or not hasattr(hook, "get_sqlalchemy_engine"):
         raise MoEngageParameterError(
-            f"{parameter} {conn_id!r} is of type {type(hook).__name__}, which is no database; use a connection whose "
-            "hook is a DbApiHook"
+            f"{parameter} names the connection {conn_id!r} of type {connection.conn_type!r}, which is no database's; use one "
+            "whose hook is a DbApiHook"
         )
     return hook
 

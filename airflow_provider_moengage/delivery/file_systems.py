@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.connections import connection_of
+from airflow_provider_moengage.delivery.not_rows import of_empty_text
 
 LOCAL_SCHEMES = frozenset({"", "file", "local"})
 #: What brings the file system of a scheme.
@@ -35,11 +36,14 @@ def storage_path(url: str, parameter: str) -> Any:
 
     :param url: as ``ObjectStoragePath`` takes it; the connection may stand in it (``s3://conn_id@bucket/key``).
     :param parameter: the parameter that names it, for the errors.
-    :raises MoEngageParameterError: no file system is installed for its scheme, or its connection does not exist.
+    :raises MoEngageParameterError: it is empty, no file system is installed for its scheme, or its connection does not exist.
     :raises MoEngageRetryableError: a secrets backend does not answer.
     """
     from airflow_provider_moengage._compat import object_storage_path
 
+    nothing = of_empty_text(parameter, url)
+    if nothing is not None:
+        raise MoEngageParameterError(nothing)
     parts = urlsplit(url)
     if parts.scheme in LOCAL_SCHEMES:
         return object_storage_path(url)

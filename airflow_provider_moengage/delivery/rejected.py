@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
+from airflow_provider_moengage.api.errors import MoEngageStorageError
 from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.folders import (
     delete_own,
@@ -63,10 +64,17 @@ class RejectedParts:
         :param kept: parts of an earlier try that stay, with the lines that stay of each: what is beyond them belongs to
             rows that will be refused again.
         :raises MoEngageParameterError: its file system is not installed, or its connection does not exist.
-        :raises OSError: the folder cannot be written.
+        :raises MoEngageStorageError: it cannot be made.
+        :raises OSError: it cannot be read or written.
         """
         self._path = storage_path(self.folder, "rejected_path")
-        make_folder(self._path)
+        try:
+            make_folder(self._path)
+        except OSError as error:
+            raise MoEngageStorageError(
+                f"rejected_path {self.folder!r} cannot be made ({type(error).__name__}: {error.strerror or error}); nothing was "
+                "sent"
+            ) from error
         self.written = dict(kept or {})
         if self._replace:
             delete_own(self._path, lambda name: name.startswith(self._own), kept=self.written)

@@ -104,13 +104,13 @@ class FileSink:
     """
 
     def __init__(self, url: str, columns: Sequence[str] = (), csv_formulas: CsvFormulas = "keep") -> None:
+        self._path = storage_path(url, "output_path")
         endings = [ending for ending in OUTPUT_FORMATS if url.lower().endswith(ending)]
         if not endings:
             raise MoEngageParameterError(f"output_path {url!r} ends in none of {', '.join(OUTPUT_FORMATS)}")
         self._write = _WRITERS[endings[0]]
         self._csv_formulas = csv_formulas
         self._url = url
-        self._path = storage_path(url, "output_path")
         self._spool: IO[bytes] | None = None
         self._columns: dict[str, None] = dict.fromkeys(columns)
 

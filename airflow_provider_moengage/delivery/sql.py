@@ -43,6 +43,7 @@ class SqlSource:
     :param parameters: bound by the driver, in its own style of placeholder.
     :param hook_params: passed to the hook's constructor.
     :param names: how the columns are called.
+    :raises MoEngageParameterError: an argument is of another type.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class SqlSource:
         hook_params: Mapping[str, Any] | None = None,
         names: ColumnNames | None = None,
     ) -> None:
+        _check_arguments(sql, parameters, hook_params)
         self._names = names or ColumnNames()
         self._conn_id = conn_id
         self._sql = sql
@@ -103,6 +105,21 @@ class SqlSource:
             self._names.warn()
             check_columns(columns)
             yield columns, fetcher
+
+
+def _check_arguments(sql: object, parameters: object, hook_params: object) -> None:
+    if not isinstance(sql, str):
+        raise MoEngageParameterError(
+            f"sql is of type {type(sql).__name__}; use the text of one statement that returns rows"
+        )
+    if parameters is not None and not isinstance(parameters, (list, tuple, Mapping)):
+        raise MoEngageParameterError(
+            f"parameters is of type {type(parameters).__name__}; use a list or a dict, as the database's driver takes it"
+        )
+    if hook_params is not None and not isinstance(hook_params, Mapping):
+        raise MoEngageParameterError(
+            f"sql_hook_params is of type {type(hook_params).__name__}; use a dict of what the database's hook takes"
+        )
 
 
 class _Query:

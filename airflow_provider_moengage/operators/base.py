@@ -389,6 +389,9 @@ class MoEngageSendOperator(BaseOperator):
     def _rejected_folder(self, context: Context) -> str | None:
         if not self.rejected_path:
             return None
+        # What a template makes of None; with the task's folder below it, it would be a folder of that name.
+        if nothing := of_empty_text("rejected_path", self.rejected_path):
+            raise MoEngageTaskFailed(nothing)
         ti = context.get("ti")
         return str(self.rejected_path) if ti is None else task_folder(str(self.rejected_path), ti)
 

@@ -427,10 +427,10 @@ def test_a_connection_that_is_no_database(track: Tracker, monkeypatch: pytest.Mo
         error = track.using(MoEngageTrackUsersOperator).fails(
             MoEngageTaskFailed, sql="select 1", sql_conn_id=conn_id
         )
-        assert str(error).startswith(f"sql_conn_id '{conn_id}'")
+        assert str(error).startswith(f"sql_conn_id names the connection '{conn_id}' of type ")
         output = {"output_conn_id": conn_id, "output_table": "t", "fields": ["plan"]}
         error = track.using(MoEngageGetUsersOperator).fails(MoEngageTaskFailed, users=["a1"], **output)
-        assert str(error).startswith(f"output_conn_id '{conn_id}'")
+        assert str(error).startswith(f"output_conn_id names the connection '{conn_id}' of type ")
     assert track.requests == 0
 
 
@@ -553,6 +553,49 @@ PACKAGES = {
     "abfss": "install apache-airflow-providers-microsoft-azure on the workers",
     "xyz": "install the fsspec package for 'xyz' and the Airflow provider that registers it, or correct the URL",
 }
+
+
+@pytest.mark.parametrize("value", ["None", " "])
+@pytest.mark.parametrize("name", URLS)
+def test_a_url_that_renders_to_nothing(
+    track: Tracker,
+    sqlite_warehouse: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+):
+    monkeypatch.chdir(tmp_path)
+    operator, parameters, ending = URLS[name]
+    task = operator(task_id="push", **{name: ending}, **parameters)
+    setattr(task, name, value)
+    with pytest.raises(MoEngageTaskFailed, match=f"^{name} is (None|empty) at run time"):
+        task.execute({"ti": TaskInstance()})
+    assert not (tmp_path / value).exists()
+    assert track.requests == 0
+
+
+def test_a_folder_for_rejected_rows_that_cannot_be_made(track: Tracker, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    error = track.fails(MoEngageIncompleteRun, **USERS, rejected_path=str(tmp_path / "file"))
+    assert f"rejected_path '{tmp_path}/file/" in str(error)
+    assert track.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"sql": ["select 1", "select 2"]}, "sql is of type list; use the text of one statement"),
+        ({"parameters": 5}, "parameters is of type int; use a list or a dict"),
+        ({"parameters": "gold"}, "parameters is of type str; use a list or a dict"),
+        ({"sql_hook_params": [1]}, "sql_hook_params is of type list; use a dict"),
+    ],
+)
+def test_arguments_of_a_query_that_are_of_another_type(
+    track: Tracker, sqlite_warehouse: Callable[..., None], wrong: dict[str, Any], said: str
+):
+    error = track.fails(MoEngageTaskFailed, **{**QUERY, **wrong})
+    assert str(error).startswith(said)
 
 
 @pytest.mark.parametrize("scheme", PACKAGES)

@@ -137,7 +137,7 @@ def test_bound_values_stay_out_of_the_error(track: Tracker, customers: Warehouse
 def test_a_connection_that_is_no_database(track: Tracker, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AIRFLOW_CONN_FOLDER", '{"conn_type": "fs", "extra": {"path": "/"}}')
     error = track.fails(MoEngageTaskFailed, sql="select 1", sql_conn_id="folder")
-    assert "sql_conn_id 'folder'" in str(error)
+    assert "sql_conn_id names the connection 'folder'" in str(error)
 
 
 def test_refused_rows_keep_the_querys_columns_and_come_back(
