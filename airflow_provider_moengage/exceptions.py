@@ -17,7 +17,7 @@ from airflow_provider_moengage.delivery.report import Report
 
 class MoEngageTaskFailed(MoEngageError, AirflowFailException):
     """
-    The task failed and a retry would not mend it: refused rows, credentials, bad parameters found at run
+    The task failed and a retry would not mend it: rejected rows, credentials, bad parameters found at run
     time.
 
     :param report: the run's counts, where there was a run.

@@ -16,6 +16,7 @@ What MoEngage, the network and the documented rules can say, as one tree.
     │   ├── MoEngageServerError       408, 5xx
     │   ├── MoEngageRateLimited       429; raised after five whole windows without one unit granted
     │   ├── MoEngageStorageError      the place of the checkpoint or of the staged rows does not answer
+    │   ├── MoEngageConnectionUnavailable  a secrets backend that may have an Airflow connection failed
     │   └── MoEngageFileUnreadable    a file of rows cannot be read on
     ├── MoEngageRecordRefused         400: this record, not the next
     │   └── MoEngagePayloadTooLarge   413
@@ -145,6 +146,10 @@ class MoEngageRateLimited(MoEngageRetryableError):
 
 class MoEngageStorageError(MoEngageRetryableError):
     """The place where a checkpoint or staged rows are kept does not answer."""
+
+
+class MoEngageConnectionUnavailable(MoEngageRetryableError):
+    """An Airflow connection was not found, and a secrets backend that may have it failed."""
 
 
 class MoEngageFileUnreadable(MoEngageRetryableError):

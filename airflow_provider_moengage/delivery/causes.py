@@ -7,7 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_moengage.api.errors import MoEngageError, MoEngageUnreadableValue
+from airflow_provider_moengage.api.errors import (
+    MoEngageError,
+    MoEngageNetworkError,
+    MoEngageUnreadableValue,
+)
 
 log = logging.getLogger(__name__)
 
@@ -15,8 +19,31 @@ log = logging.getLogger(__name__)
 NAMES_AND_GRAMMAR = "42"
 #: Modules of drivers of MySQL and MariaDB. They call most errors an OperationalError, those that quote values too.
 MYSQL_DRIVERS = frozenset({"MySQLdb", "pymysql", "mysql"})
-#: Their errors about names: no such database, column, table; no right to it.
-MYSQL_NAMES = frozenset({1044, 1046, 1049, 1051, 1054, 1109, 1142, 1143, 1146, 1305, 1370})
+#: Their errors about names: no such database, column, table; one that is ambiguous, or not grouped by; no right to it.
+MYSQL_NAMES = frozenset(
+    {
+        1044,
+        1046,
+        1049,
+        1051,
+        1052,
+        1054,
+        1055,
+        1056,
+        1109,
+        1111,
+        1140,
+        1142,
+        1143,
+        1146,
+        1222,
+        1248,
+        1305,
+        1370,
+    }
+)
+#: Their error about grammar, which quotes the statement as it was sent: with the values that were bound to it.
+MYSQL_GRAMMAR = 1064
 #: Their errors about the connection or the server: too many connections, access denied, a lock, a time-out, a kill.
 MYSQL_SERVER = frozenset(
     {
@@ -45,45 +72,80 @@ MYSQL_SERVER = frozenset(
 #: Those of their client library: it found no server, or lost it. The server's stand on both sides.
 MYSQL_CLIENT = range(2000, 3000)
 SQLSTATE_CHARACTERS = 5
+#: SQLite's result code of all that is wrong with a statement, or with a value while it runs.
+SQLITE_ERROR = 1
 #: Columns that an error names at most.
 MAX_NAMED_COLUMNS = 20
 
 
 def said_of(cause: Exception) -> str:
-    """Give the sentence that the task's error tells of what ended the run."""
+    """Return the sentence that the task's error says of what ended the run, in one line."""
     if isinstance(cause, MoEngageError):
         return str(cause)
-    if not _may_quote_rows(cause):
-        return f"{type(cause).__name__}: {cause}"
-    return said_by_database(cause)
+    if _may_quote_rows(cause):
+        return said_by_database(cause)
+    # SQLAlchemy adds the statement and a link to the driver's own words.
+    error = _of_driver(cause)
+    return f"{type(error).__name__}: {_one_line(error)}"
 
 
-def said_by_database(cause: Exception) -> str:
-    """Give what a database's error tells, without what it may quote."""
+def said_by_database(cause: Exception, *, as_written: bool = False) -> str:
+    """
+    Return what a database's error says, without what it may quote of a row.
+
+    :param as_written: whether the statement was sent as it is written: nothing was bound to it.
+    """
     error = _of_driver(cause)
     state, number = _state_of(error), _mysql_number(error)
     name = f"{type(error).__module__}.{type(error).__name__}"
     name += f", error {number}" if number else ""
     name += f", SQLSTATE {state}" if state else ""
-    about_names = getattr(getattr(error, "diag", None), "message_primary", None)
-    if about_names and str(state).startswith(NAMES_AND_GRAMMAR):
-        return f"{name}: {about_names}"
-    if number in MYSQL_NAMES:
+    if number in MYSQL_NAMES or (number == MYSQL_GRAMMAR and as_written):
         return f"{name}: {getattr(error, 'msg', None) or error.args[-1]}"
+    if number is None and str(state).startswith(NAMES_AND_GRAMMAR):
+        primary = getattr(getattr(error, "diag", None), "message_primary", None)
+        return f"{name}: {_one_line(primary or error)}"
+    if _is_sqlite_module_error(error):
+        return f"{name}: {_one_line(error)}"
     return f"{name}; the database's own words may quote a row, so they stand in the log at DEBUG alone"
 
 
 def shown_with(cause: Exception) -> Exception | None:
-    """Give what is raised as the cause of the task's error, whose words a traceback shows; None where it may not."""
-    if not _may_quote_rows(cause):
-        return cause
-    log.debug("The run was ended by", exc_info=cause)
-    return None
+    """
+    Return what is raised as the cause of the task's error, and shown in its traceback.
+
+    :return: None where its words must not be shown. What an error of this package was raised from is left out, since its
+        own words hold it; of one of the network the client library's error stays, which knows more.
+    """
+    if _may_quote_rows(cause):
+        log.debug("The run was ended by", exc_info=cause)
+        return None
+    shown = _of_driver(cause)
+    if isinstance(shown, MoEngageError):
+        last = shown.__cause__ if isinstance(shown, MoEngageNetworkError) and shown.__cause__ else shown
+        if last.__cause__ is not None or last.__context__ is not None:
+            log.debug("The run was ended by", exc_info=shown)
+            # Which leaves out its context, too.
+            last.__cause__ = None
+    return shown
 
 
 def is_programming_error(error: Exception) -> bool:
     """Whether a database found fault with the statement or with what is bound to it."""
-    return "ProgrammingError" in _names_of(error) or _mysql_number(_of_driver(error)) in MYSQL_NAMES
+    driver = _of_driver(error)
+    return (
+        "ProgrammingError" in _names_of(error)
+        or _mysql_number(driver) in MYSQL_NAMES
+        or str(_state_of(driver)).startswith(NAMES_AND_GRAMMAR)
+        or _is_sqlite_module_error(driver)
+    )
+
+
+def is_sqlite_error(error: Exception) -> bool:
+    """Whether SQLite found fault with a statement, or with a value while it ran; Python tells since 3.11."""
+    code = getattr(_of_driver(error), "sqlite_errorcode", None)
+    # The bits above are the extended code.
+    return code is not None and code & 0xFF == SQLITE_ERROR
 
 
 def is_unreadable_value(error: Exception) -> bool:
@@ -116,7 +178,7 @@ def unreadable_value(
         + (f"column {columns[0]!r}" if len(columns) == 1 else f"one of the columns {_listed(columns)}")
         + (f" (most likely {_listed(likely)})" if likely else "")
         + ": Python has none for it, such as for an infinite date or a year after 9999. Cast the column to text in sql; "
-        "types={attribute: 'datetime'} then converts it, and refuses the rows alone that hold such a value"
+        "types={attribute: 'datetime'} then converts it, and rejects the rows alone that hold such a value"
     )
 
 
@@ -142,6 +204,8 @@ def _may_quote_rows(error: Exception) -> bool:
     names = _names_of(error)
     if "OperationalError" not in names:
         return "DatabaseError" in names
+    if is_sqlite_error(error):
+        return True
     number = _mysql_number(_of_driver(error))
     return number is not None and number not in MYSQL_CLIENT and number not in MYSQL_SERVER
 
@@ -149,6 +213,15 @@ def _may_quote_rows(error: Exception) -> bool:
 def _of_driver(error: Exception) -> Exception:
     """Return the driver's own error: SQLAlchemy has it inside."""
     return getattr(error, "orig", None) or error
+
+
+def _is_sqlite_module_error(error: Exception) -> bool:
+    """Whether Python's own module found fault with a statement or its parameters; it names types and no values."""
+    return type(error).__module__ == "sqlite3" and type(error).__name__ in ("ProgrammingError", "Warning")
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
 
 
 def _names_of(error: Exception) -> set[str]:

@@ -15,6 +15,7 @@ from airflow_provider_moengage.api.quick_values import are_good
 from airflow_provider_moengage.api.values import ARRAY_OPERATORS, are_plain
 from airflow_provider_moengage.delivery.column_names import spelling_hint
 from airflow_provider_moengage.delivery.conversion import attribute_value
+from airflow_provider_moengage.delivery.id_columns import id_column_hint
 from airflow_provider_moengage.delivery.stretches import Dropped
 from airflow_provider_moengage.delivery.typed_values import AttributeType, Converter, DateFormat, converter_of
 
@@ -123,7 +124,11 @@ class Columns:
             if column not in columns:
                 raise MoEngageParameterError(
                     f"the source has no column {column!r}; say with {parameter}= which of its columns "
-                    f"({', '.join(columns)}) it is{spelling_hint(column, columns)}"
+                    f"({', '.join(columns)}) it is"
+                    + (
+                        spelling_hint(column, columns)
+                        or (id_column_hint(columns) if parameter == "id_column" else "")
+                    )
                 )
         chosen = self._attributes_of(columns, needed.values())
         self._check_types(chosen)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from airflow_provider_moengage.delivery.causes import is_sqlite_error
 from airflow_provider_moengage.delivery.conversion import OutOfRange
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,25 @@ def driver_of(connection: Any) -> str:
     """Return the top-level module of the driver, where it is one of those known here; "" otherwise."""
     modules = (kind.__module__.partition(".")[0] for kind in type(connection).__mro__)
     return next((module for module in modules if module in _PREPARE), "")
+
+
+def sqlite_fault(compiler: Any, sql: str, parameters: object) -> str | None:
+    """
+    Return what SQLite finds wrong with the grammar, tables and columns of a statement that failed.
+
+    :param compiler: a connection or a cursor of the ``sqlite3`` module.
+    :return: None where nothing is: then it is a value that was wrong. One error stands for both, and of a value its
+        words may quote a row.
+    """
+    from sqlite3 import OperationalError
+
+    try:
+        # Which compiles it and does not run it.
+        compiler.execute(f"explain {sql}", parameters)
+    except OperationalError as fault:
+        if is_sqlite_error(fault):
+            return f"sqlite3.OperationalError: {fault}"
+    return None
 
 
 def _prepare_psycopg2(connection: Any) -> None:

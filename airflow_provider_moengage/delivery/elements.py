@@ -17,14 +17,15 @@ from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.column_names import check_spelling, spelling_hint
 from airflow_provider_moengage.delivery.conversion import json_value
 from airflow_provider_moengage.delivery.events import EventMapping
-from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
+from airflow_provider_moengage.delivery.id_columns import id_column_hint, missing_id
+from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent, is_no_id
 from airflow_provider_moengage.delivery.rows import (
     UserMapping,
     as_row,
     check_column,
     is_type,
     own_fields,
-    own_id,
+    own_id_column,
 )
 from airflow_provider_moengage.delivery.watch import Watch
 
@@ -77,7 +78,12 @@ class DeviceMapping:
     def check_columns(self, columns: Sequence[str]) -> None:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
         known = {self.id_column, "type", "device_id", *DEVICE_ATTRIBUTES}
-        check_known_columns(columns, needed=(self.id_column, "device_id", "platform", "push_id"), known=known)
+        check_known_columns(
+            columns,
+            needed=(self.id_column, "device_id", "platform", "push_id"),
+            known=known,
+            id_column=self.id_column,
+        )
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
@@ -93,14 +99,17 @@ class DeviceMapping:
         row = as_row(row)
         own = row.get("attributes")
         is_own = isinstance(own, Mapping) or (is_type(row.get("type"), "device") and not is_absent(own))
-        fields, values, customer_id = self._own(row) if is_own else self._flat(row)
         terms = self._own_terms if is_own else self._flat_terms
+        id_column = own_id_column(row, self.id_column) if is_own else self.id_column
+        customer_id = id_text(row.get(id_column), watch, called := terms.called("customer_id"))
+        if customer_id is None:
+            raise missing_id(row, id_column, called)
+        fields, values = self._own(row) if is_own else self._flat(row)
+        fields["customer_id"] = customer_id
         if "device_id" in fields:
             fields["device_id"] = identifier_text("device_id", fields["device_id"], watch)
-        fields["customer_id"] = id_text(customer_id, watch, terms.called("customer_id"))
-        for column, found in ((self.id_column, customer_id), ("device_id", row.get("device_id"))):
-            if found is None:
-                check_spelling(column, row)
+        if row.get("device_id") is None:
+            check_spelling("device_id", row)
         fields["attributes"] = {
             name: value
             for name, column in values.items()
@@ -108,20 +117,20 @@ class DeviceMapping:
         }
         return Device.check({name: value for name, value in fields.items() if value is not None}, terms)
 
-    def _own(self, row: Mapping[Any, Any]) -> tuple[dict[str, Any], Mapping[Any, Any], object]:
+    def _own(self, row: Mapping[Any, Any]) -> tuple[dict[str, Any], Mapping[Any, Any]]:
         fields = own_fields(row, DEVICE_KEYS, self.id_column, _BESIDE_ATTRIBUTES)
         values = fields.get("attributes")
         if not isinstance(values, Mapping):
             raise MoEngageRecordInvalid(
                 "attributes_type", f"attributes is of type {type(values).__name__}; it must be an object"
             )
-        return fields, values, own_id(row, self.id_column)
+        return fields, values
 
-    def _flat(self, row: Mapping[Any, Any]) -> tuple[dict[str, Any], Mapping[Any, Any], object]:
+    def _flat(self, row: Mapping[Any, Any]) -> tuple[dict[str, Any], Mapping[Any, Any]]:
         fields = {name: row[name] for name in ("type", "device_id") if not is_absent(row.get(name))}
         kept_out = (self.id_column, "type", "device_id")
         values = {name: value for name, value in row.items() if name not in kept_out}
-        return fields, values, row.get(self.id_column)
+        return fields, values
 
 
 @dataclass(frozen=True)
@@ -152,11 +161,14 @@ class OptOutMapping:
         """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
         whose = "user_identifier_value" if "user_identifier_value" in columns else self.id_column
         needed = (whose,) if self.action else (whose, "action_type")
-        check_known_columns(columns, needed=needed, known={self.id_column, *OPT_OUT_COLUMNS})
+        check_known_columns(
+            columns, needed=needed, known={self.id_column, *OPT_OUT_COLUMNS}, id_column=self.id_column
+        )
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
         row = as_row(row)
+        identifier, id_terms = self._identifier(row, watch)
         fields = {
             name: value
             for name, column in row.items()
@@ -167,16 +179,24 @@ class OptOutMapping:
             fields["device_identifiers"] = named = parsed_list(named)
         if isinstance(named, list):
             fields["device_identifiers"] = [_device_identifiers(one, watch) for one in named]
-        value, terms = row.get("user_identifier_value"), self._other_terms
-        if is_absent(value):
-            check_spelling(self.id_column, row)
+        if id_terms is self._id_terms:
             fields["user_identifier_type"] = "customer_id"
-            value, terms = row.get(self.id_column), self._id_terms
-        fields["user_identifier_value"] = id_text(value, watch, terms.called("user_identifier_value"))
+        fields["user_identifier_value"] = identifier
         if self.action:
             fields.setdefault("action_type", self.action)
-        opt_out = OptOut.check(fields, terms)
+        opt_out = OptOut.check(fields, id_terms)
         return (opt_out.to_json(), opt_out.user, OPT_OUT)
+
+    def _identifier(self, row: Mapping[Any, Any], watch: Watch) -> tuple[str | None, Terms]:
+        """Return what identifies the user, and what reasons call it."""
+        value = row.get("user_identifier_value")
+        if not is_absent(value):
+            return id_text(value, watch, "user_identifier_value"), self._other_terms
+        called = self._id_terms.called("user_identifier_value")
+        text = id_text(row.get(self.id_column), watch, called)
+        if text is None:
+            raise missing_id(row, self.id_column, called)
+        return text, self._id_terms
 
 
 @dataclass(frozen=True)
@@ -211,6 +231,9 @@ class ElementMapping:
         kind = row.get("type")
         if kind is None:
             check_spelling("type", row)
+        for name, mapping in (("customer", self.users), ("event", self.events), ("device", self.devices)):
+            if kind == name:
+                self._check_id(row, mapping)
         if kind == "customer":
             return self.users.item(row, watch, own=True)
         if kind == "event":
@@ -220,6 +243,13 @@ class ElementMapping:
         raise MoEngageRecordInvalid(
             "element_type", f"an element's type must be one of {', '.join(ELEMENT_TYPES)}, in lower case"
         )
+
+    @staticmethod
+    def _check_id(row: Mapping[Any, Any], mapping: UserMapping | EventMapping | DeviceMapping) -> None:
+        """Check that a row has an id, before its mapping does: here is no ``id_column=`` that could name another one."""
+        column = own_id_column(row, mapping.id_column)
+        if is_no_id(row.get(column)) and not getattr(mapping, "identifiers", ()):
+            raise missing_id(row, column, in_column("customer_id", column), parameter=False)
 
 
 def parsed_list(text: str) -> object:
@@ -246,12 +276,24 @@ def _device_identifiers(one: object, watch: Watch) -> object:
     return {name: identifier_text(str(name), value, watch) or "" for name, value in one.items()}
 
 
-def check_known_columns(columns: Sequence[str], *, needed: Sequence[str], known: set[str]) -> None:
+def check_known_columns(
+    columns: Sequence[str], *, needed: Sequence[str], known: set[str], id_column: str
+) -> None:
     """
     Check the columns of rows whose fields are given by the API.
 
+    :param id_column: the one of them that ``id_column=`` names.
     :raises MoEngageParameterError: a column is missing, stands twice, or means nothing to the API.
     """
+    for column in needed:
+        if column not in columns:
+            which = (
+                "say with id_column= which of its columns "
+                f"({', '.join(columns)}) it is{spelling_hint(column, columns) or id_column_hint(columns)}"
+                if column == id_column
+                else f"it has {', '.join(columns)}{spelling_hint(column, columns)}"
+            )
+            raise MoEngageParameterError(f"the source has no column {column!r}; {which}")
     for column in columns:
         if column not in known:
             raise MoEngageParameterError(
@@ -261,9 +303,3 @@ def check_known_columns(columns: Sequence[str], *, needed: Sequence[str], known:
             )
         if columns.count(column) > 1:
             raise MoEngageParameterError(f"the source has column {column!r} twice; give each its own name")
-    missing = [column for column in needed if column not in columns]
-    if missing:
-        raise MoEngageParameterError(
-            f"the source has no column {missing[0]!r}; it has {', '.join(columns)}"
-            + spelling_hint(missing[0], columns)
-        )

@@ -27,6 +27,7 @@ from airflow_provider_moengage.delivery.column_names import check_spelling
 from airflow_provider_moengage.delivery.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.conversion import is_null, json_value
 from airflow_provider_moengage.delivery.foreign import python_value
+from airflow_provider_moengage.delivery.id_columns import missing_id
 from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
 from airflow_provider_moengage.delivery.rows import (
     as_row,
@@ -36,7 +37,7 @@ from airflow_provider_moengage.delivery.rows import (
     check_switch,
     is_type,
     own_fields,
-    own_id,
+    own_id_column,
 )
 from airflow_provider_moengage.delivery.typed_values import CONVERTERS, AttributeType, DateFormat
 from airflow_provider_moengage.delivery.watch import Watch
@@ -121,9 +122,10 @@ class EventMapping:
         if {"type", "actions"}.issubset(columns) and self.action_column not in columns:
             # A table of rows in the API's own shape: none of its columns is an attribute.
             return
-        needed = {"action_column": self.action_column}
+        needed = {}
         if not self.identifiers or self.id_column in columns:
             needed["id_column"] = self.id_column
+        needed["action_column"] = self.action_column
         if self.time_column is not None:
             needed["time_column"] = self.time_column
         kept_out = [name for name in self.identifiers if name in columns]
@@ -175,18 +177,20 @@ class EventMapping:
         return attributes
 
     def _flat(self, row: Mapping[Any, Any], watch: Watch, left_out: LeftOut | None) -> dict[str, Any]:
-        for column in (self.id_column, self.action_column) if not self.identifiers else (self.action_column,):
-            if row.get(column) is None:
-                check_spelling(column, row)
-        action: dict[str, Any] = {}
-        if self.action_column in row:
-            name = row[self.action_column]
-            action["action"] = None if is_absent(name) else name
+        customer_id = self._id_of(row, self.id_column, watch, self._flat_terms)
+        if self.action_column not in row:
+            check_spelling(self.action_column, row)
+            raise MoEngageRecordInvalid(
+                "record_missing",
+                f"the row has no column {self.action_column!r}; say with action_column= which column holds the event's name",
+            )
+        name = row[self.action_column]
+        action: dict[str, Any] = {"action": None if is_absent(name) else name}
         if self.time_column is not None:
             action["current_time"] = self._moment(row)
         action["attributes"] = self._attributes(row, self._kept_out, left_out)
         fields: dict[str, Any] = {
-            "customer_id": id_text(row.get(self.id_column), watch, self._flat_terms.called("customer_id")),
+            "customer_id": customer_id,
             "update_existing_only": self.update_existing_only,
             "actions": [action],
         }
@@ -199,6 +203,18 @@ class EventMapping:
             fields["user_identifiers"] = named
         return fields
 
+    def _id_of(self, row: Mapping[Any, Any], column: str, watch: Watch, terms: Terms) -> str | None:
+        """
+        Return the id of a row.
+
+        :raises MoEngageRecordInvalid: there is none, and no identifier can stand for it.
+        """
+        called = terms.called("customer_id")
+        text = id_text(row.get(column), watch, called)
+        if text is None and not self.identifiers:
+            raise missing_id(row, column, called)
+        return text
+
     def _moment(self, row: Mapping[Any, Any]) -> Any:
         column = str(self.time_column)
         value = row.get(column)
@@ -206,9 +222,14 @@ class EventMapping:
             value = python_value(self._columns.typed(column, value))
         if is_null(value):
             check_spelling(column, row)
+            missing = (
+                f"{column!r} is missing"
+                if column in row
+                else f"the row has no column {column!r}, which holds the event's time"
+            )
             raise MoEngageRecordInvalid(
                 "event_time",
-                f"{column!r} is missing; MoEngage would take the time of receipt, which time_column=None asks for",
+                f"{missing}; say with time_column= which column holds it, or time_column=None for the time of receipt",
             )
         if number_of(value) is not None:
             return value
@@ -223,15 +244,14 @@ class EventMapping:
         return moment
 
     def _own(self, row: Mapping[Any, Any], watch: Watch, left_out: LeftOut | None) -> dict[str, Any]:
+        customer_id = self._id_of(row, own_id_column(row, self.id_column), watch, self._own_terms)
         fields = own_fields(
             row,
             EVENT_KEYS,
             self.id_column,
             "the row has {!r} beside 'actions', which MoEngage would drop; put it into the attributes of an action",
         )
-        fields["customer_id"] = id_text(
-            own_id(row, self.id_column), watch, self._own_terms.called("customer_id")
-        )
+        fields["customer_id"] = customer_id
         fields.setdefault("update_existing_only", self.update_existing_only)
         if "device_id" in fields:
             fields["device_id"] = identifier_text("device_id", fields["device_id"], watch)

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from threading import Event
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
@@ -18,6 +19,7 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.delivery.column_names import ColumnNames
 from airflow_provider_moengage.delivery.file_options import MAX_LINE_BYTES, FileOptions
+from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.folders import is_local
 from airflow_provider_moengage.delivery.formats import columns_of, format_of, rows_of
 from airflow_provider_moengage.delivery.sources import CheckColumns
@@ -105,23 +107,31 @@ class FileSource:
             self._names.warn()
 
     def _files(self) -> list[Any]:
-        from airflow_provider_moengage._compat import object_storage_path
-
+        folder, pattern = self._split()
+        path = storage_path(folder, "path")
         with _named(self._url):
-            folder, pattern = self._split()
-            path = object_storage_path(folder)
             _check_kind(path, top=True)
             if pattern:
                 found = [file for file in path.glob(pattern) if _is_file(file)]
             elif path.is_dir():
                 found = list(_files_below(path))
-            elif path.is_file():
-                found = [path]
             else:
-                raise MoEngageParameterError("path does not exist")
+                found = [path] if path.is_file() else []
+        if not found and not pattern and not path.is_dir():
+            raise MoEngageParameterError(self._not_found())
+        with _named(self._url):
             for file in found:
                 format_of(file.name)
-            return sorted(found, key=str)
+        return sorted(found, key=str)
+
+    def _not_found(self) -> str:
+        said = f"path {self._url!r} does not exist"
+        if urlsplit(self._url).scheme or os.path.isabs(self._url):
+            return f"{said}, as this worker sees it"
+        return (
+            f"{said}: it is relative to the worker's working directory, so it was looked for at "
+            f"{os.path.abspath(self._url)!r}; use an absolute path or a URL"
+        )
 
     def _split(self) -> tuple[str, str]:
         """Cut a URL before the first segment that holds a wildcard."""
@@ -138,7 +148,7 @@ def _named(file: object) -> Iterator[None]:
     try:
         yield
     except MoEngageParameterError as error:
-        raise MoEngageParameterError(f"{file}: {error}") from error
+        raise MoEngageParameterError(f"{file}: {error}") from None
     except MoEngageError:
         raise
     except Exception as error:
@@ -182,7 +192,7 @@ def _check_kind(path: Any, *, top: bool = False) -> None:
         mode = os.stat(path.path).st_mode
     except OSError as error:
         if is_link:
-            raise _not_read(path, f"a link that leads nowhere ({error.strerror})") from error
+            raise _not_read(path, f"a link that leads nowhere ({error.strerror})") from None
         # Whether there is something is asked by whoever needs it.
         return
     special = next((kind for is_kind, kind in SPECIAL_FILES if is_kind(mode)), None)

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.csv_rows import CsvRows
 from airflow_provider_moengage.delivery.file_options import FileOptions
-from airflow_provider_moengage.delivery.json_rows import document_rows, line_rows
+from airflow_provider_moengage.delivery.json_rows import begins_array_of_objects, document_rows, line_rows
 from airflow_provider_moengage.delivery.lines import Unreadable
 from airflow_provider_moengage.delivery.parquet_rows import open_parquet, parquet_rows
 from airflow_provider_moengage.delivery.text import open_text
@@ -61,7 +61,12 @@ def columns_of(name: str, stream: BinaryIO, options: FileOptions = DEFAULTS) -> 
     elif kind == "parquet":
         header = _parquet_names(open_parquet(stream), options)
     else:
-        open_text(name, stream, options.encoding)
+        text = open_text(name, stream, options.encoding)
+        if kind == "ndjson" and begins_array_of_objects(text):
+            raise MoEngageParameterError(
+                "the file is one JSON array, but by its name it has one object a line; name it .json, which is read as an "
+                "array too, or write one object a line"
+            )
         header = None
     return None if header is None else [column for column in header if column]
 

@@ -51,6 +51,11 @@ def identifier_text(name: str, value: object, watch: Watch) -> str | None:
         ) from None
 
 
+def is_no_id(value: object) -> bool:
+    """Whether a value stands for no id: it is absent, or a text of blanks alone."""
+    return is_absent(value) or (isinstance(value, str) and not value.strip(BLANKS))
+
+
 def is_absent(value: object) -> bool:
     """Whether a value is what a table has where there is nothing: None, NaN, and pandas' NaT and NA."""
     return is_null(value) or (isinstance(value, float) and math.isnan(value))

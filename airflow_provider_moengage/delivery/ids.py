@@ -15,7 +15,8 @@ from airflow_provider_moengage.delivery.batches import Form, Item
 from airflow_provider_moengage.delivery.column_names import check_spelling, spelling_hint
 from airflow_provider_moengage.delivery.conversion import json_value
 from airflow_provider_moengage.delivery.elements import parsed_list
-from airflow_provider_moengage.delivery.id_texts import id_text, is_absent
+from airflow_provider_moengage.delivery.id_columns import id_column_hint, missing_id
+from airflow_provider_moengage.delivery.id_texts import id_text, is_absent, is_no_id
 from airflow_provider_moengage.delivery.rows import BULK_USER, USER, as_row, check_column, check_switch
 from airflow_provider_moengage.delivery.watch import Watch
 
@@ -37,17 +38,22 @@ def _id_of(row: object, id_column: str, watch: Watch, kind: str = "customer_id")
     if isinstance(row, (str, int)):
         return id_text(row, watch, called), called
     called = in_column(called, id_column)
-    value = as_row(row).get(id_column)
-    if value is None:
-        check_spelling(id_column, as_row(row))
-    return id_text(value, watch, called), called
+    row = as_row(row)
+    text = id_text(row.get(id_column), watch, called)
+    if text is None:
+        raise missing_id(row, id_column, called)
+    return text, called
 
 
 def _need(columns: Sequence[str], column: str, parameter: str) -> None:
     if column not in columns:
         raise MoEngageParameterError(
             f"the source has no column {column!r}; say with {parameter}= which of its columns "
-            f"({', '.join(columns)}) it is{spelling_hint(column, columns)}"
+            f"({', '.join(columns)}) it is"
+            + (
+                spelling_hint(column, columns)
+                or (id_column_hint(columns) if parameter == "id_column" else "")
+            )
         )
 
 
@@ -94,8 +100,8 @@ class UnsetMapping:
 
     def item(self, row: object, watch: Watch) -> Item:
         """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
-        rules = self.unset if self.unset_column is None else as_row(row).get(self.unset_column)
         customer_id, called = _id_of(row, self.id_column, watch)
+        rules = self.unset if self.unset_column is None else as_row(row).get(self.unset_column)
         user = User.check(
             {
                 "customer_id": customer_id,
@@ -200,7 +206,10 @@ class IdentifierMapping:
     def _kind_of(self, row: object) -> str:
         if self._type_column is None:
             return self._identifier_type
-        kind = as_row(row).get(self._type_column)
+        row = as_row(row)
+        if is_no_id(row.get(self._id_column)):
+            raise missing_id(row, self._id_column, in_column("the id", self._id_column))
+        kind = row.get(self._type_column)
         called = in_column("identifier_type", self._type_column)
         if is_absent(kind):
             raise MoEngageRecordInvalid("identifier_type", f"{called} is missing")
@@ -239,6 +248,11 @@ class PairMapping:
         for name in ("merged_user", "retained_user"):
             if row.get(name) is None:
                 check_spelling(name, row)
+            if name not in row:
+                raise MoEngageRecordInvalid(
+                    "customer_id_missing",
+                    f"the row has no column {name!r}; a pair is 'merged_user', which goes, and 'retained_user', which stays",
+                )
         ids = {name: id_text(row.get(name), watch, name) for name in ("merged_user", "retained_user")}
         pair = MergePair.check(ids)
         merged, retained = pair.merged_user, pair.retained_user

@@ -42,6 +42,15 @@ def unwrapped(row: object) -> object:
     return inner
 
 
+def begins_array_of_objects(text: io.TextIOWrapper) -> bool:
+    """Whether a text is an array of rows from its first line on, and not one row a line; that line is read."""
+    first = text.readline(CHUNK)
+    while first and not first.strip():
+        first = text.readline(CHUNK)
+    opened = first.lstrip()
+    return opened.startswith("[") and opened[1:].lstrip()[:1] in ("", "{")
+
+
 def line_rows(text: io.TextIOWrapper, most: int) -> Iterator[object]:
     """
     Read one row a line, each whatever JSON it is or an :class:`Unreadable`; blank lines are passed over.

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
+from airflow_provider_moengage.api.errors import MoEngageStorageError
+from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.folders import (
     delete_own,
-    folder_path,
     make_folder,
     own_token,
     read_whole,
@@ -62,10 +63,18 @@ class RejectedParts:
 
         :param kept: parts of an earlier try that stay, with the lines that stay of each: what is beyond them belongs to
             rows that will be refused again.
-        :raises OSError: the folder cannot be written.
+        :raises MoEngageParameterError: its file system is not installed, or its connection does not exist.
+        :raises MoEngageStorageError: it cannot be made.
+        :raises OSError: it cannot be read or written.
         """
-        self._path = folder_path(self.folder)
-        make_folder(self._path)
+        self._path = storage_path(self.folder, "rejected_path")
+        try:
+            make_folder(self._path)
+        except OSError as error:
+            raise MoEngageStorageError(
+                f"rejected_path {self.folder!r} cannot be made ({type(error).__name__}: {error.strerror or error}); nothing was "
+                "sent"
+            ) from error
         self.written = dict(kept or {})
         if self._replace:
             delete_own(self._path, lambda name: name.startswith(self._own), kept=self.written)
@@ -110,7 +119,7 @@ class RejectedParts:
         if len(there) < lines:
             missing = lines - len(there)
             log.warning(
-                "%d refused rows are missing in %s/%s: somebody removed them", missing, self.folder, name
+                "%d rejected rows are missing in %s/%s: somebody removed them", missing, self.folder, name
             )
         elif len(there) > lines:
             write_whole(self._path / name, b"".join(there[:lines]))

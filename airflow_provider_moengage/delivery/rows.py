@@ -21,10 +21,10 @@ from airflow_provider_moengage.api.values import (
     check_attributes,
 )
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
-from airflow_provider_moengage.delivery.column_names import check_spelling
 from airflow_provider_moengage.delivery.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.conversion import json_value
-from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
+from airflow_provider_moengage.delivery.id_columns import missing_id
+from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent, is_no_id
 from airflow_provider_moengage.delivery.typed_values import AttributeType, DateFormat
 from airflow_provider_moengage.delivery.watch import MAX_USER_ATTRIBUTES, Watch
 
@@ -159,10 +159,14 @@ class UserMapping:
         """
         row = row if type(row) is dict else as_row(row)
         if own or (("attributes" in row or "type" in row) and self._is_own_shape(row)):
-            customer_id, kept_out = own_id(row, self.id_column), self._array_columns
+            id_column, kept_out = own_id_column(row, self.id_column), self._array_columns
+            customer_id = row.get(id_column)
+            if is_no_id(customer_id) and not self.identifiers:
+                raise missing_id(row, id_column, self._called)
             values, fields = self._own(row)
         else:
-            customer_id, kept_out = row.get(self.id_column), self._kept_out
+            id_column, kept_out = self.id_column, self._kept_out
+            customer_id = row.get(id_column)
             values, fields = row, {}
         # Nearly all ids are texts that need no more than this glance.
         if (
@@ -170,9 +174,9 @@ class UserMapping:
             or not customer_id.isascii()
             or customer_id.strip() is not customer_id
         ):
-            if customer_id is None and not self.identifiers:
-                check_spelling(self.id_column, row)
             customer_id = id_text(customer_id, watch, self._called)
+            if not customer_id and not self.identifiers:
+                raise missing_id(row, id_column, self._called)
         attributes = self._columns.good_values(values, kept_out)
         if attributes is None or fields or not customer_id or self._has_more:
             return self._item_of(customer_id or None, values, kept_out, fields, watch)
@@ -339,9 +343,9 @@ def is_type(value: object, kind: str) -> bool:
     return isinstance(value, str) and value == kind
 
 
-def own_id(row: Mapping[Any, Any], id_column: str) -> object:
-    """Return the id of a row in the API's own shape, which may have it under the API's own name."""
-    return row.get(id_column if id_column in row else "customer_id")
+def own_id_column(row: Mapping[Any, Any], id_column: str) -> str:
+    """Return the column of the id of a row in the API's own shape, which may have it under the API's own name."""
+    return "customer_id" if id_column not in row and "customer_id" in row else id_column
 
 
 def own_fields(

@@ -8,15 +8,19 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from typing import IO, Any, Literal, Protocol
 
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageStorageError
+from airflow_provider_moengage.delivery.causes import is_programming_error, is_sqlite_error, said_by_database
+from airflow_provider_moengage.delivery.connections import database_hook
 from airflow_provider_moengage.delivery.conversion import MAX_EXACT_FLOAT
-from airflow_provider_moengage.delivery.folders import folder_path, make_folder, whole_file
+from airflow_provider_moengage.delivery.drivers import sqlite_fault
+from airflow_provider_moengage.delivery.file_systems import storage_path
+from airflow_provider_moengage.delivery.folders import make_folder, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +99,12 @@ class FileSink:
     :param columns: what a CSV or a Parquet file has at least.
     :param csv_formulas: texts that a spreadsheet would run as a formula: ``escape`` puts an apostrophe in front of
         them, ``keep`` writes them as they are.
-    :raises MoEngageParameterError: the ending stands for no format that is written.
+    :raises MoEngageParameterError: the ending stands for no format that is written, the file system is not installed, or its
+        connection does not exist.
     """
 
     def __init__(self, url: str, columns: Sequence[str] = (), csv_formulas: CsvFormulas = "keep") -> None:
+        self._path = storage_path(url, "output_path")
         endings = [ending for ending in OUTPUT_FORMATS if url.lower().endswith(ending)]
         if not endings:
             raise MoEngageParameterError(f"output_path {url!r} ends in none of {', '.join(OUTPUT_FORMATS)}")
@@ -130,7 +136,7 @@ class FileSink:
         columns = list(self._columns)
         if self._csv_formulas == "escape" and self._write is _write_csv:
             columns = [_without_formula(column) for column in columns]
-        with _new_file(self._url) as stream:
+        with _new_file(self._path, self._url) as stream:
             self._write(self._users, columns, stream)
         self.discard()
 
@@ -170,13 +176,12 @@ class TableSink:
     :param conn_id: an Airflow connection whose hook is a ``DbApiHook``.
     :param table: the table's name.
     :param columns: attributes that are its columns too; an attribute a user does not have is NULL.
+    :raises MoEngageParameterError: there is no such connection, or it is no database's.
     """
 
     def __init__(self, conn_id: str, table: str, columns: Sequence[str]) -> None:
-        from airflow_provider_moengage._compat import BaseHook
-
-        connection: Any = BaseHook.get_connection(conn_id)
-        self._hook = connection.get_hook()
+        self._hook = database_hook("output_conn_id", conn_id)
+        self._conn_id = conn_id
         # Where an insert fails, Airflow's database hooks log the rows, as an error.
         self._hook._log = _AtDebug(log)
         self._table = table
@@ -190,12 +195,34 @@ class TableSink:
             self.finish()
 
     def finish(self) -> None:
-        """Insert what is held."""
+        """
+        Insert what is held.
+
+        :raises MoEngageParameterError: there is no such table, or it has no such columns.
+        """
         if self._rows:
-            self._hook.insert_rows(
-                self._table, self._rows, target_fields=self._columns, commit_every=INSERT_ROWS
-            )
+            try:
+                self._hook.insert_rows(
+                    self._table, self._rows, target_fields=self._columns, commit_every=INSERT_ROWS
+                )
+            except Exception as error:
+                said = self._said_of_statement(error)
+                if said is None:
+                    raise
+                log.debug("The rows were not inserted", exc_info=error)
+                raise MoEngageParameterError(
+                    f"output_table {self._table!r} cannot be written with output_conn_id={self._conn_id!r}: {said}"
+                ) from None
         self._rows = []
+
+    def _said_of_statement(self, error: Exception) -> str | None:
+        """Return what is wrong with the table or its columns; None where it is something else, such as a value."""
+        if not is_sqlite_error(error):
+            return said_by_database(error) if is_programming_error(error) else None
+        places = ", ".join("?" * len(self._columns))
+        insert = f"insert into {self._table} ({', '.join(self._columns)}) values ({places})"
+        with closing(self._hook.get_conn()) as connection:
+            return sqlite_fault(connection, insert, self._rows[0])
 
     def discard(self) -> None:
         """Forget what is held; what was inserted before stays."""
@@ -208,9 +235,10 @@ def write_ids(url: str, name: str, ids: Iterable[str | Mapping[str, str]]) -> No
 
     :param name: what the ids are: ``customer_id``, ``id`` or ``moengage_id``.
     :param ids: an object is a line as it is.
+    :raises MoEngageParameterError: the file system is not installed, or its connection does not exist.
     :raises MoEngageStorageError: the file cannot be written.
     """
-    with _new_file(url) as stream:
+    with _new_file(storage_path(url, "missing_path"), url) as stream:
         for one in ids:
             stream.write(json.dumps({name: one} if isinstance(one, str) else one).encode() + b"\n")
 
@@ -306,8 +334,7 @@ def _held(value: object, as_text: bool) -> Any:
 
 
 @contextmanager
-def _new_file(url: str) -> Iterator[IO[bytes]]:
-    path = folder_path(url)
+def _new_file(path: Any, url: str) -> Iterator[IO[bytes]]:
     with _writing(url):
         make_folder(path.parent)
         with whole_file(path) as stream:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeGuard
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery import not_rows
 from airflow_provider_moengage.delivery.canonical import canonical, text_of_row
 from airflow_provider_moengage.delivery.column_names import ColumnNames
 
@@ -59,7 +60,8 @@ class Rows:
     """
     A list of rows that Airflow can neither render, template nor show.
 
-    :param rows: rows, or the JSON text of a list of rows.
+    :param rows: a list of rows, or its JSON text; an empty text means no rows. A single row is a list of one: a dict
+        is an error, as most are something else (``{"rows": [...]}``, ``frame.to_dict()``).
     :param parameter: the parameter they came by, for the errors.
     :param names: how their columns are called.
     """
@@ -99,21 +101,14 @@ class Rows:
     def _listed(self) -> Sequence[object]:
         if isinstance(self._rows, str):
             self._rows = self._parse(self._rows)
+        if self._rows is None:
+            raise MoEngageParameterError(not_rows.of_nothing(self._parameter))
         if isinstance(self._rows, Mapping):
-            self._rows = [self._rows]
+            raise MoEngageParameterError(not_rows.of_dict(self._parameter, self._rows))
         if isinstance(self._rows, (bytes, bytearray)) or not isinstance(
             self._rows, (Sequence, Iterator, AbstractSet)
         ):
-            # A data frame would give the names of its columns, and they would be taken for ids.
-            frame = (
-                "; of a data frame, hand over frame.to_dict('records')"
-                if hasattr(self._rows, "to_dict")
-                else ""
-            )
-            raise MoEngageParameterError(
-                f"{self._parameter} is of type {type(self._rows).__name__}; use a list of rows, an upstream "
-                f"task's output, or a template that renders to a JSON list{frame}"
-            )
+            raise MoEngageParameterError(not_rows.of_another_type(self._parameter, self._rows))
         if isinstance(self._rows, AbstractSet):
             # The order of a set is another one in every process.
             self._rows = sorted(self._rows, key=canonical)
@@ -122,8 +117,13 @@ class Rows:
         return self._rows
 
     def _parse(self, text: str) -> object:
+        if not text.strip():
+            return []
+        # What a template without tojson makes of None.
+        if text.strip() == "None":
+            return None
         try:
-            return from_json(text) if text.strip() else []
+            parsed = from_json(text)
         except (ValueError, TypeError):
             raise MoEngageParameterError(
                 f"{self._parameter} is a text that is not JSON"
@@ -131,6 +131,12 @@ class Rows:
                 + f"; hand over the upstream task's output as it is ({self._parameter}=upstream.output), or render "
                 "JSON: {{ ti.xcom_pull(task_ids='upstream') | tojson }}"
             ) from None
+        if isinstance(parsed, str):
+            raise MoEngageParameterError(
+                f"{self._parameter} is the JSON of a text, not of a list: was it made JSON twice? Leave out json.dumps or "
+                "| tojson"
+            )
+        return parsed
 
 
 def _is_python_repr(text: str) -> bool:

@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageStopped
 from airflow_provider_moengage.delivery.causes import (
     is_programming_error,
+    is_sqlite_error,
     is_unreadable_value,
     said_by_database,
-    shown_with,
     unreadable_value,
 )
 from airflow_provider_moengage.delivery.column_names import ColumnNames
-from airflow_provider_moengage.delivery.drivers import prepare, streaming_cursor
+from airflow_provider_moengage.delivery.connections import database_hook
+from airflow_provider_moengage.delivery.drivers import prepare, sqlite_fault, streaming_cursor
 from airflow_provider_moengage.delivery.fetching import Fetcher
 from airflow_provider_moengage.delivery.interruption import Interruption
 from airflow_provider_moengage.delivery.sources import CheckColumns
@@ -42,6 +43,7 @@ class SqlSource:
     :param parameters: bound by the driver, in its own style of placeholder.
     :param hook_params: passed to the hook's constructor.
     :param names: how the columns are called.
+    :raises MoEngageParameterError: an argument is of another type.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class SqlSource:
         hook_params: Mapping[str, Any] | None = None,
         names: ColumnNames | None = None,
     ) -> None:
+        _check_arguments(sql, parameters, hook_params)
         self._names = names or ColumnNames()
         self._conn_id = conn_id
         self._sql = sql
@@ -77,7 +80,8 @@ class SqlSource:
         """
         Run the query and give its rows as dicts.
 
-        :raises MoEngageParameterError: the connection is no database's, or the statement returns no rows.
+        :raises MoEngageParameterError: there is no such connection, it is no database's, or the statement is wrong or
+            returns no rows.
         :raises MoEngageUnreadableValue: the driver cannot hand over a value.
         :raises MoEngageStopped: :meth:`cancel` was called.
         """
@@ -88,7 +92,8 @@ class SqlSource:
     @contextmanager
     def chunks(self, check_columns: CheckColumns) -> Iterator[tuple[list[str], Iterator[Chunk]]]:
         """Run the query as :meth:`rows` does; its columns, and its rows, :data:`FETCH_ROWS` at a time."""
-        query = _Query(self._hook(), self._sql, self._parameters)
+        hook = database_hook("sql_conn_id", self._conn_id, self._hook_params)
+        query = _Query(hook, self._conn_id, self._sql, self._parameters)
         self._fetcher = fetcher = Fetcher(query.columns_and_chunks(), query.interrupt)
         with closing(fetcher):
             if self._cancelled:
@@ -101,20 +106,20 @@ class SqlSource:
             check_columns(columns)
             yield columns, fetcher
 
-    def _hook(self) -> Any:
-        from airflow_provider_moengage._compat import AirflowException, BaseHook
 
-        connection: Any = BaseHook.get_connection(self._conn_id)
-        try:
-            hook = connection.get_hook(hook_params=self._hook_params)
-        except AirflowException as error:
-            raise MoEngageParameterError(f"sql_conn_id {self._conn_id!r}: {error}") from error
-        if not hasattr(hook, "get_conn") or not hasattr(hook, "get_sqlalchemy_engine"):
-            raise MoEngageParameterError(
-                f"sql_conn_id {self._conn_id!r} is of type {type(hook).__name__}, which is no database; use a "
-                "connection whose hook is a DbApiHook"
-            )
-        return hook
+def _check_arguments(sql: object, parameters: object, hook_params: object) -> None:
+    if not isinstance(sql, str):
+        raise MoEngageParameterError(
+            f"sql is of type {type(sql).__name__}; use the text of one statement that returns rows"
+        )
+    if parameters is not None and not isinstance(parameters, (list, tuple, Mapping)):
+        raise MoEngageParameterError(
+            f"parameters is of type {type(parameters).__name__}; use a list or a dict, as the database's driver takes it"
+        )
+    if hook_params is not None and not isinstance(hook_params, Mapping):
+        raise MoEngageParameterError(
+            f"sql_hook_params is of type {type(hook_params).__name__}; use a dict of what the database's hook takes"
+        )
 
 
 class _Query:
@@ -122,10 +127,14 @@ class _Query:
     One run of a statement, all of it in the thread of a :class:`Fetcher`, but :meth:`interrupt`.
 
     :param hook: a ``DbApiHook``.
+    :param conn_id: its connection, for the errors.
     """
 
-    def __init__(self, hook: Any, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, hook: Any, conn_id: str, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None
+    ) -> None:
         self._hook = hook
+        self._conn_id = conn_id
         self._sql = sql
         self._parameters = parameters
         self._interrupted = False
@@ -160,7 +169,7 @@ class _Query:
 
     def _with_cursor(self, cursor: Any) -> Generator[Any, None, None]:
         with _closing(cursor):
-            with self._executing():
+            with self._executing(cursor):
                 cursor.execute(self._sql, *([self._parameters] if self._parameters else []))
             if not cursor.description:
                 return
@@ -179,7 +188,7 @@ class _Query:
             )
             # One set of parameters in a list: of a tuple whose first value is a list SQLAlchemy 1.4 makes several sets.
             given = None if self._parameters is None else [self._parameters]
-            with self._executing():
+            with self._executing(connection.connection):
                 result = connection.exec_driver_sql(self._sql, given)
             if not result.returns_rows:
                 return
@@ -189,17 +198,28 @@ class _Query:
                     yield from result.partitions(FETCH_ROWS)
 
     @contextmanager
-    def _executing(self) -> Iterator[None]:
+    def _executing(self, compiler: Any) -> Iterator[None]:
+        """
+        Name ``sql`` and its connection where the statement is wrong, which no retry mends.
+
+        :param compiler: a cursor or a connection of the driver, for :func:`sqlite_fault`.
+        """
         if self._interrupted:
             raise MoEngageStopped("the task was told to end before its rows were fetched")
         try:
             yield
         except Exception as error:
-            if not is_programming_error(error):
+            said = None
+            if is_sqlite_error(error):
+                said = sqlite_fault(compiler, self._sql, self._parameters or ())
+            elif is_programming_error(error):
+                said = said_by_database(error, as_written=self._parameters is None)
+            if said is None:
                 raise
+            log.debug("The statement was not run", exc_info=error)
             raise MoEngageParameterError(
-                f"sql is not one statement that returns rows: {said_by_database(error)}"
-            ) from shown_with(error)
+                f"sql cannot be run with sql_conn_id={self._conn_id!r}: {said}"
+            ) from None
 
 
 @contextmanager

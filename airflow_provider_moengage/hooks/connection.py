@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_moengage._backends import failed_lookups
-from airflow_provider_moengage._compat import AirflowNotFoundException, BaseHook
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.secret import Secret
 from airflow_provider_moengage.api.workspace import DEFAULT_TIMEOUT, Workspace
+from airflow_provider_moengage.delivery.connections import connection_of
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 
 
@@ -35,45 +34,13 @@ class ConnectionFields:
 
 def read_connection(parameter: str, conn_id: str, kind: str) -> ConnectionFields:
     """
-    Return the fields of a connection that a parameter names.
+    Return the fields of a connection that a parameter names; errors as
+    :func:`~airflow_provider_moengage.delivery.connections.connection_of` raises them.
 
     :param parameter: the name of the parameter, for the errors.
-    :param kind: the type that the connection must have. One without a type is taken, as it may come as JSON from a
-        secrets backend.
-    :raises MoEngageParameterError: there is no such connection, or it is of another type.
-    :raises AirflowNotFoundException: it was not found, but not every secrets backend answered.
+    :param kind: the type that the connection must have.
     """
-    if not isinstance(conn_id, str) or not conn_id.strip():
-        raise MoEngageParameterError(f"{parameter} is {conn_id!r}; name a connection of type {kind}")
-    try:
-        fields = fields_of(BaseHook.get_connection(conn_id))
-    except AirflowNotFoundException:
-        raise _not_found(parameter, conn_id, kind, failed_lookups(conn_id)) from None
-    if fields.kind not in ("", kind):
-        raise MoEngageParameterError(
-            f"{parameter} names the connection {conn_id!r}, which is of type {fields.kind!r}; name one of type {kind}"
-        )
-    return fields
-
-
-def _not_found(parameter: str, conn_id: str, kind: str, failed: Mapping[str, str]) -> Exception:
-    """Return the error to raise; only one that a retry would meet again is a :class:`MoEngageParameterError`."""
-    named = f"{parameter} names the connection {conn_id!r}"
-    variable = f"the environment variable AIRFLOW_CONN_{conn_id.upper()}"
-    if set(failed) == {"EnvironmentVariablesBackend"}:
-        (reason,) = failed.values()
-        return MoEngageParameterError(
-            f"{named}, but {variable} holds neither a URI nor JSON that Airflow can read ({reason})"
-        )
-    if failed:
-        backends = ", ".join(f"{name} ({reason})" for name, reason in failed.items())
-        return AirflowNotFoundException(
-            f"{named}, which was not found; it may exist, as these secrets backends failed: {backends}"
-        )
-    return MoEngageParameterError(
-        f"{named}, which does not exist; create it, of type {kind}: in the UI under Admin > Connections, with "
-        f"`airflow connections add {conn_id} --conn-type {kind} …`, or as {variable}"
-    )
+    return fields_of(connection_of(parameter, conn_id, kind))
 
 
 def fields_of(connection: Any) -> ConnectionFields:

@@ -240,8 +240,8 @@ class MoEngageHook(BaseHook):
         report = self._deliver("users", users, mapping, operation, options, complete)
         if read.not_found and on_missing == "fail":
             raise MoEngageTaskFailed(
-                f"MoEngage does not know {len(read.not_found)} of {report['read']} users, and on_missing is 'fail'; "
-                "the others were read",
+                f"MoEngage does not know {len(read.not_found)} of {report['read']} users, and on_missing is 'fail'"
+                + ("; the others were read" if read.found else ""),
                 report=report,
             )
         return report

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from airflow_provider_moengage.api.endpoints import MAX_BODY_BYTES
 from airflow_provider_moengage.api.errors import (
@@ -35,7 +36,7 @@ HOPELESS = (
 
 def check_max_rejected(value: object) -> None:
     """
-    Check the number of rows that may be refused.
+    Check the number of rows that may be rejected.
 
     :raises MoEngageParameterError: it is neither a count nor a share.
     """
@@ -98,13 +99,14 @@ def conclude(run: Run, max_rejected: float) -> Report:
     :raises MoEngageWindowSpent: the run goes on once the rate window has reset.
     """
     report, cause = run.report, run.stopped_by
-    counts = "{read} rows read, {accepted} accepted, {rejected} refused, {unsent} not sent".format_map(report)
     if isinstance(cause, HOPELESS):
-        raise MoEngageTaskFailed(f"{cause} ({counts})", report=report) from cause
+        # Of an answer the status and the request's id are worth having; the others have said all that there is to say.
+        answer = shown_with(cause) if isinstance(cause, MoEngageRequestRefused) else None
+        raise MoEngageTaskFailed(f"{cause} ({_counts(report)})", report=report) from answer
     if isinstance(cause, MoEngageWindowSpent):
         raise cause
     if isinstance(cause, Exception):
-        text = f"The run ended early: {said_of(cause)} ({counts})"
+        text = f"The run ended early: {said_of(cause)} ({_counts(report)})"
         retry_after = cause.retry_after if isinstance(cause, MoEngageError) else None
         raise MoEngageIncompleteRun(text, report=report, retry_after=retry_after) from shown_with(cause)
     if cause is not None:
@@ -112,20 +114,38 @@ def conclude(run: Run, max_rejected: float) -> Report:
         raise cause
     # A quotient and not a product: 0.29 * 100 is less than 29.
     share = isinstance(max_rejected, float)
-    refused = report["rejected"] / report["read"] if share and report["read"] else report["rejected"]
-    if refused > max_rejected:
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in report["reasons"].items())
-        folder = report["rejected_path"]
-        raise MoEngageTaskFailed(
-            f"{report['rejected']} of {report['read']} rows were refused, max_rejected={max_rejected!r} allows fewer; "
-            "every other row was "
-            + ("found valid" if "valid" in report else "delivered")
-            + f". {reasons}. "
-            + (
-                f"The refused rows are in {folder}"
-                if folder
-                else "Set rejected_path to keep the refused rows"
-            ),
-            report=report,
-        )
+    rejected = report["rejected"] / report["read"] if share and report["read"] else report["rejected"]
+    if rejected > max_rejected:
+        raise MoEngageTaskFailed(_too_many_rejected(report, max_rejected), report=report)
     return report
+
+
+def _counts(report: Mapping[str, Any]) -> str:
+    rows = "row" if report["read"] == 1 else "rows"
+    return "{read} {rows} read, {accepted} accepted, {rejected} rejected, {unsent} not sent".format_map(
+        {**report, "rows": rows}
+    )
+
+
+def _too_many_rejected(report: Mapping[str, Any], max_rejected: float) -> str:
+    rejected, read = report["rejected"], report["read"]
+    others = read - rejected
+    if read == 1:
+        what = "The only row was rejected"
+    elif not others:
+        what = f"All {read} rows were rejected"
+    else:
+        what = f"{rejected} of {read} rows {'was' if rejected == 1 else 'were'} rejected"
+    what += f", more than max_rejected={max_rejected!r} allows"
+    if others:
+        what += "; " + ("the other row was " if others == 1 else "every other row was ")
+        what += "found valid" if "valid" in report else "delivered"
+    reasons = "; ".join(f"{count} x {reason}" for reason, count in report["reasons"].items())
+    rows = "row" if rejected == 1 else "rows"
+    folder = report["rejected_path"]
+    kept = (
+        f"The rejected {rows} {'is' if rejected == 1 else 'are'} in {folder}"
+        if folder
+        else f"Set rejected_path to keep the rejected {rows}"
+    )
+    return f"{what}. {reasons}. {kept}"

@@ -23,6 +23,7 @@ from airflow_provider_moengage.delivery.ending import Ending
 from airflow_provider_moengage.delivery.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.files import FileSource
 from airflow_provider_moengage.delivery.folders import task_folder
+from airflow_provider_moengage.delivery.not_rows import of_empty_text, of_nothing
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.sources import Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.sql import SqlSource
@@ -257,7 +258,7 @@ class MoEngageSendOperator(BaseOperator):
             durability = self._durability(context, deferred=deferred)
             defers = durability.defers()
         except MoEngageParameterError as error:
-            raise MoEngageTaskFailed(str(error)) from error
+            raise MoEngageTaskFailed(str(error)) from None
         ended = False
         published: list[Report] = []
 
@@ -370,11 +371,12 @@ class MoEngageSendOperator(BaseOperator):
 
     def _source(self) -> Source:
         value = getattr(self, self._source_parameter)
-        if value is None:
-            raise MoEngageParameterError(
-                f"{self._source_parameter} is None at run time: did the upstream task return nothing? An empty list "
-                "means no rows"
-            )
+        if self._source_parameter in OF_SOURCES:
+            nothing = of_empty_text(self._source_parameter, value)
+        else:
+            nothing = of_nothing(self._source_parameter) if value is None else None
+        if nothing is not None:
+            raise MoEngageParameterError(nothing)
         names = ColumnNames(self.fold_columns)
         if self._source_parameter == "path":
             return FileSource(
@@ -394,6 +396,9 @@ class MoEngageSendOperator(BaseOperator):
     def _rejected_folder(self, context: Context) -> str | None:
         if not self.rejected_path:
             return None
+        # What a template makes of None; with the task's folder below it, it would be a folder of that name.
+        if nothing := of_empty_text("rejected_path", self.rejected_path):
+            raise MoEngageTaskFailed(nothing)
         ti = context.get("ti")
         return str(self.rejected_path) if ti is None else task_folder(str(self.rejected_path), ti)
 

@@ -21,6 +21,7 @@ from airflow_provider_moengage.delivery.checkpoints import (
     Checkpoints,
     StateStore,
 )
+from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.folders import delete_empty_staging_folders, staging_folder
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.sources import Source
@@ -152,6 +153,8 @@ def durability_of(wanted: Wanted, source: Source, context: Context, *, deferred:
     :param source: the rows as the operator's arguments name them.
     :param context: the task's; without a task instance there is no retry to keep anything for.
     :param deferred: whether this try has begun already and was deferred.
+    :raises MoEngageParameterError: the file system of the staging folder is not installed, or its connection does not
+        exist.
     """
     ti = context.get("ti")
     if ti is None:
@@ -162,6 +165,11 @@ def durability_of(wanted: Wanted, source: Source, context: Context, *, deferred:
         try_number=getattr(ti, "try_number", 1),
     )
     url = wanted.staging_path or conf.get("moengage", "staging_path", fallback=None)
+    if url:
+        said = (
+            "staging_path" if wanted.staging_path else "[moengage] staging_path of Airflow's configuration,"
+        )
+        storage_path(str(url), said)
     folder = staging_folder(str(url), ti) if url else None
     place = _place(context, folder)
     obstacle = _obstacle(wanted, source, folder, place)

@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 from airflow_provider_moengage._compat import Context
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.ids import IdentifierMapping, Missing
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.sinks import FileSink, ListSink, Sink, TableSink, write_ids
@@ -217,6 +218,9 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
 
     def _new_sink(self) -> Sink:
         try:
+            if self.missing_path:
+                # It is written last, and a mistake in it must not cost the run.
+                storage_path(str(self.missing_path), "missing_path")
             if self.output_path:
                 return FileSink(str(self.output_path), list(self.fields or ()), self.csv_formulas)
             if self.output_table:
@@ -225,7 +229,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
             with suppress(TypeError):
                 sink.check(len(self._source()))
         except MoEngageParameterError as error:
-            raise MoEngageTaskFailed(str(error)) from error
+            raise MoEngageTaskFailed(str(error)) from None
         return sink
 
     def _mapping(self) -> IdentifierMapping:

@@ -137,6 +137,8 @@ def expected(
 ) -> bytes:
     """What becomes of a flat row, by the record's own rules alone."""
     customer_id = without_blanks(customer_id_text(row.get("customer_id")))
+    if customer_id is None and not identifiers:
+        raise MoEngageRecordInvalid("customer_id_missing", "customer_id is missing")
     converted = {name: value for name, value in row.items() if name != "customer_id"}
     attributes = {
         name: CONVERTERS[types[name]](name, value, ZONE)

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_moengage._compat import AirflowNotFoundException
-from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.errors import MoEngageConnectionUnavailable, MoEngageParameterError
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
@@ -119,7 +118,7 @@ def test_a_connection_without_a_type_is_taken(connection: str, monkeypatch: pyte
 @pytest.mark.airflow_3
 @pytest.mark.parametrize(
     ("error", "kind"),
-    [("API_SERVER_ERROR", AirflowNotFoundException), ("CONNECTION_NOT_FOUND", MoEngageParameterError)],
+    [("API_SERVER_ERROR", MoEngageConnectionUnavailable), ("CONNECTION_NOT_FOUND", MoEngageParameterError)],
 )
 def test_an_api_server_that_does_not_answer_leaves_it_to_a_retry(
     error: str, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
@@ -133,5 +132,5 @@ def test_an_api_server_that_does_not_answer_leaves_it_to_a_retry(
     with pytest.raises(kind, match="'fast'") as caught:
         MoEngageHook("fast").workspace  # noqa: B018
     assert ("ExecutionAPISecretsBackend (API_SERVER_ERROR)" in str(caught.value)) is (
-        kind is AirflowNotFoundException
+        kind is MoEngageConnectionUnavailable
     )

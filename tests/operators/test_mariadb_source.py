@@ -171,7 +171,8 @@ def test_a_day_that_is_none_is_refused_and_not_taken_for_a_null(
         ("insert into customers values ('cid', 'lost')", "sql returns no rows"),
         ("select customer_id, nothing from customers", "Unknown column 'nothing'"),
         ("select * from nowhere", "nowhere"),
-        ("selekt 1", "sql is not one statement"),
+        ("selekt 1", "near 'selekt 1'"),
+        ("select customer_id from customers a join customers b", "'customer_id'"),
         ("select customer_id, plan as status from customers", "{'account_status': 'status'}"),
         ("select customer_id, plan, 1 as plan from customers", "'plan' twice"),
     ],
@@ -185,6 +186,17 @@ def test_a_fault_of_the_statement_ends_the_task_before_the_first_request(
     # What changes rows is undone.
     track(sql="select * from customers", **SOURCE)
     assert track.attributes() == {"ann": {"plan": "gold"}, "ben": {"plan": "free"}}
+
+
+@pytest.mark.parametrize("extra", CLIENTS, ids=named)
+def test_a_syntax_error_does_not_quote_what_is_bound(track: Tracker, using: Any, extra: dict[str, str]):
+    using(extra)
+    error = track.fails(
+        MoEngageTaskFailed, sql="select * from customers were plan = %s", parameters=["PRIVATE"], **SOURCE
+    )
+    assert "error 1064" in str(error)
+    assert "may quote a row" in str(error)
+    assert "PRIVATE" not in str(error)
 
 
 @pytest.mark.parametrize("extra", EXTRAS, ids=named)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_moengage.api.errors import MoEngageError
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.devices import (
@@ -76,7 +77,7 @@ def test_a_run_that_moengage_ends_says_nothing_of_people(
 
 def test_a_run_of_wrong_rows_says_nothing_of_people(everything: Any):
     said = everything(MoEngageTaskFailed, users=WRONG, types={"number": "number"})
-    assert f"{len(WRONG)} of {len(WRONG)} rows were refused" in said
+    assert f"All {len(WRONG)} rows were rejected" in said
 
 
 def test_a_run_of_unreadable_lines_says_nothing_of_people(everything: Any, tmp_path: Path):
@@ -105,7 +106,7 @@ def test_a_run_that_the_database_ends_says_nothing_of_people(
         f"create table customers (customer_id, name); insert into customers values (1, '{PERSON}')"
     )
     sqlite = {"sql_conn_id": "warehouse", "parameters": ["ann"]}
-    everything(MoEngageIncompleteRun, sent=False, sql="select * from nowhere where x = ?", **sqlite)
+    everything(MoEngageError, sent=False, sql="select * from nowhere where x = ?", **sqlite)
     monkeypatch.setenv("AIRFLOW_CONN_LAKE", postgres_server.connection_json)
     with psycopg2.connect(postgres_server.uri) as connection, connection.cursor() as cursor:
         cursor.execute("drop table if exists people; create table people (customer_id text, points text)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
@@ -31,6 +32,8 @@ FOREIGN = (
     "valid boolean", "input_type", "input_value", "pydantic", "validation error", "Value error", "Unable to", "Keys should", "literal_error",
     "[key]", "Instance of", "unicode string",
 )  # fmt: skip
+#: A path as pydantic writes it, such as ``actions.0.action``.
+DOTTED = re.compile(r"[a-z]\.\d")
 SECRET = "s3cr3t"
 
 
@@ -57,7 +60,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
     [
         (EVENTS, changed(EVENT, kind=None), "the event's name, in column 'kind', is NULL"),
         (EVENTS, changed(EVENT, kind=float("nan")), "the event's name, in column 'kind', is NULL"),
-        (EVENTS, changed(EVENT, kind=...), "the event's name, in column 'kind', is missing"),
+        (EVENTS, changed(EVENT, kind=...), "the row has no column 'kind'; say with action_column= which column holds the event's name"),
         (EVENTS, changed(EVENT, kind=5), "the event's name, in column 'kind', is of type int; it must be a string"),
         (EVENTS, changed(EVENT, kind=" "), "the event's name, in column 'kind', is empty"),
         (EVENTS, changed(EVENT, kind="n" * 201), "the event's name, in column 'kind', is a name over 200 characters, which MoEngage would cut"),
@@ -121,7 +124,9 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
          "identifier_type, in column 'kind', must be one of customer_id, id, moengage_id"),
         (DeletionMapping("uid", "moengage_id"), {"uid": 1.5},
          "the MoEngage id, in column 'uid', has a value of type float that is no id; ids are strings or whole numbers"),
-        (PairMapping(), {"merged_user": "a1"}, "retained_user is missing"),
+        (PairMapping(), {"merged_user": "a1"},
+         "the row has no column 'retained_user'; a pair is 'merged_user', which goes, and 'retained_user', which stays"),
+        (PairMapping(), {"merged_user": "a1", "retained_user": None}, "retained_user is missing"),
         (PairMapping(), {"merged_user": "unknown", "retained_user": "a1"},
          "merged_user is one of the words that MoEngage blocks, such as 'unknown' or 'null'"),
         (UserMapping(), {"customer_id": ""}, "customer_id is missing"),
@@ -241,5 +246,6 @@ def test_no_reason_is_a_validators(data: st.DataObject, good: Any, new: Any, mor
         said = str(error)
         assert said
         assert not [words for words in FOREIGN if words in said], said
+        assert not DOTTED.search(said), said
         assert said[0] not in ":,."
         assert SECRET not in said or f"'{SECRET}" in said or f".{SECRET}" in said, said

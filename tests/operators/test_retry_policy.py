@@ -138,8 +138,9 @@ def test_refused_rows_and_parameters_fail_at_once(track: Tracker, monkeypatch: p
 
 
 @with_policies
-def test_what_is_not_moengages_is_left_to_airflow(track: Tracker, sqlite_warehouse: Callable[..., None]):
-    broken = track.fails(MoEngageIncompleteRun, sql="select * from missing", sql_conn_id="warehouse")
+def test_what_is_not_moengages_is_left_to_airflow(track: Tracker, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", '{"conn_type": "sqlite", "host": "/nowhere/shop.db"}')
+    broken = track.fails(MoEngageIncompleteRun, sql="select 1", sql_conn_id="warehouse")
     assert broken.retry_after is None
     assert decide(broken) == decide(ValueError("user-0")) == ("default", None, None)
 

@@ -153,8 +153,8 @@ def test_an_upstream_that_returned_nothing_is_not_no_rows(track: Tracker):
         operator.execute({})
 
 
-def test_one_row_alone_and_other_sequences(track: Tracker):
-    assert outcome(track(users={"customer_id": "one"})) == (1, 0, 0)
+def test_rows_may_be_any_sequence(track: Tracker):
+    assert outcome(track(users=({"customer_id": "one"},))) == (1, 0, 0)
     assert outcome(track(users=({"customer_id": name} for name in ("two", "three")))) == (2, 0, 0)
     assert sorted(track.attributes()) == ["one", "three", "two"]
 
