@@ -39,7 +39,7 @@ def moengage_users_to_warehouse():
     read = MoEngageGetUsersOperator(
         task_id="read_users",
         # MoEngage lists nobody: one has to ask for each user by id.
-        sql="select id as customer_id from customers order by id",
+        sql="select customer_id from customers order by customer_id",
         sql_conn_id="warehouse",
         fields=FIELDS,
         output_table="moengage_users_staging",
