@@ -31,6 +31,7 @@ READY = "Airflow is ready"
 PASSWORDS = Path("airflow", "simple_auth_manager_passwords.json.generated")
 #: Seconds: what the page promises, and after which Airflow's start and the run are given up.
 PROMISED, START, RUN = 600.0, 180.0, 120.0
+NOT_INSTALLED = "Installing takes a network, or an index of packages that pip is set up for."
 #: Characters of what the page has typed, shown as the name of a step.
 SHOWN = 80
 
@@ -112,10 +113,10 @@ def do(block: Block, reader: Reader) -> None:
     began = time.monotonic()
     try:
         reader.follow(block)
-    except CommandFailed:
-        if block.installs:
-            say("Nothing could be installed: this takes a network, or an index of packages that pip knows.")
-        raise
+    except CommandFailed as error:
+        if not block.installs:
+            raise
+        raise CommandFailed(f"{error}\n{NOT_INSTALLED}") from error
     if block.language == "bash":
         for line in block.text.splitlines():
             say(f"$ {line[:SHOWN]}")
