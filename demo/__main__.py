@@ -16,11 +16,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_moengage.sandbox import warehouse
 from airflow_provider_moengage.sandbox.client import Sandbox, running_sandbox
-from demo.warehouse import BLEMISHES, make_warehouse
+from airflow_provider_moengage.sandbox.shop import BLEMISHES
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "demo" / ".run"
+WAREHOUSE = RUN / "warehouse.db"
 LOG = RUN / "airflow.log"
 REJECTED = RUN / "rejected"
 DAG_FILE = ROOT / "example_dags" / "moengage_users_from_sql.py"
@@ -32,8 +34,8 @@ def main() -> int:
     RUN.mkdir()
 
     step("Making a shop's warehouse: a year of customers, orders, items and products")
-    warehouse = make_warehouse(RUN)
-    say(f"{shown(warehouse)} (SQLite), in which, as in real tables,")
+    warehouse.provide(WAREHOUSE)
+    say(f"{shown(WAREHOUSE)} (SQLite), in which, as in real tables,")
     for what in BLEMISHES:
         say(f"  - {what}")
 
@@ -43,7 +45,7 @@ def main() -> int:
 
         step(f"Running {shown(DAG_FILE)} on Airflow")
         started = time.monotonic()
-        result = run_dag(warehouse, sandbox)
+        result = run_dag(sandbox)
         task = result["tasks"][TASK]
         say(f"The run ended in state {result['state']!r} after {time.monotonic() - started:.0f} seconds.")
         say(f"Airflow's log of it: {shown(LOG)}")
@@ -64,7 +66,7 @@ def main() -> int:
     return 0 if result["state"] == "success" and complete else 1
 
 
-def run_dag(warehouse: Path, sandbox: Sandbox) -> dict[str, Any]:
+def run_dag(sandbox: Sandbox) -> dict[str, Any]:
     """Run the example in an Airflow home of its own, and return the state of the run and its tasks."""
     result = RUN / "result.json"
     own_settings = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
@@ -74,7 +76,7 @@ def run_dag(warehouse: Path, sandbox: Sandbox) -> dict[str, Any]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAG_FILE.parent),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW_CONN_MOENGAGE_DEFAULT": sandbox.connection_json,
-        "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(warehouse)}),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps(warehouse.connection(WAREHOUSE)),
     }
     conf = {"rejected_path": REJECTED.as_uri()}
     commands = [

@@ -21,10 +21,10 @@ from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
 SHARDS = 8
 # Cut by user, so that all rows of one user are in one shard and keep their order. The ids here end in a hexadecimal
-# digit, and this SQL runs on every database; where there is a hash function, `abs(hash(id)) % 8` is all it takes.
+# digit, and this SQL runs on every database; where there is a hash function, `abs(hash(customer_id)) % 8` is all it takes.
 # What ends otherwise, and what is NULL, belongs to shard 0: every row is in one shard and in one only.
 DIGITS = " ".join(f"when '{digit}' then {number % SHARDS}" for number, digit in enumerate("0123456789abcdef"))
-SHARD = f"case lower(substr(id, length(id), 1)) {DIGITS} else 0 end"
+SHARD = f"case lower(substr(customer_id, length(customer_id), 1)) {DIGITS} else 0 end"
 
 
 @dag(
@@ -55,10 +55,7 @@ def moengage_users_in_shards():
         # Shards at a time. A pool would limit these tasks together with others; neither limits requests a minute.
         max_active_tis_per_dag=4,
     ).expand(
-        sql=[
-            f"select id as customer_id, name from customers where {SHARD} = {shard}"
-            for shard in range(SHARDS)
-        ],
+        sql=[f"select customer_id, name from customers where {SHARD} = {shard}" for shard in range(SHARDS)],
     )
 
     @task

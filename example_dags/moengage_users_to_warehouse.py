@@ -46,7 +46,7 @@ def moengage_users_to_warehouse():
     read = MoEngageGetUsersOperator(
         task_id="read_users",
         # MoEngage has no call that lists all users: each is read by id.
-        sql="select id as customer_id from customers order by id",
+        sql="select customer_id from customers order by customer_id",
         sql_conn_id="warehouse",
         fields=FIELDS,
         output_table="moengage_users_staging",

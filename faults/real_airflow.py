@@ -68,11 +68,13 @@ class RealAirflow:
 
     :param url: of its API server.
     :param session: the id of the session that all its processes are in.
+    :param login: a user and the password; None where it asks for none.
     """
 
-    def __init__(self, url: str, session: int) -> None:
+    def __init__(self, url: str, session: int, login: tuple[str, str] | None = None) -> None:
         self.url = url
         self._session = session
+        self._login = login
         self._http = requests.Session()
         # A proxy of the environment has no part in this.
         self._http.trust_env = False
@@ -85,9 +87,7 @@ class RealAirflow:
         :raises requests.RequestException: it did not answer, or with an error.
         """
         if "Authorization" not in self._http.headers:
-            token = self._http.get(f"{self.url}/auth/token", timeout=30)
-            token.raise_for_status()
-            self._http.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+            self._http.headers["Authorization"] = f"Bearer {self._token()}"
         answer = self._http.request(method, f"{self.url}/api/v2{path}", json=body, timeout=30)
         if not answer.ok:
             raise requests.HTTPError(
@@ -95,10 +95,23 @@ class RealAirflow:
             )
         return answer.json()
 
-    def start_run(self, dag_id: str, **conf: Any) -> TaskOfRun:
-        """Start a run of a DAG that has the one task ``push``."""
+    def _token(self) -> str:
+        if self._login is None:
+            answer = self._http.get(f"{self.url}/auth/token", timeout=30)
+        else:
+            login = dict(zip(("username", "password"), self._login, strict=True))
+            answer = self._http.post(f"{self.url}/auth/token", json=login, timeout=30)
+        answer.raise_for_status()
+        return str(answer.json()["access_token"])
+
+    def start_run(self, dag_id: str, task_id: str = "push", **conf: Any) -> TaskOfRun:
+        """Start a run of a DAG; what is returned follows one of its tasks."""
         run = self.ask("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
-        return TaskOfRun(self, dag_id, run["dag_run_id"])
+        return TaskOfRun(self, dag_id, run["dag_run_id"], task_id)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the runs of a DAG begin, as the UI does with the box that is ticked when a run is triggered."""
+        self.ask("PATCH", f"/dags/{dag_id}", {"is_paused": False})
 
     def owns(self, pid: int) -> bool:
         """Say whether a process runs and is one of this Airflow's."""
@@ -133,13 +146,14 @@ class RealAirflow:
 
 
 class TaskOfRun:
-    """The task ``push`` of one run."""
+    """A task of one run."""
 
-    def __init__(self, airflow: RealAirflow, dag_id: str, run_id: str) -> None:
+    def __init__(self, airflow: RealAirflow, dag_id: str, run_id: str, task_id: str) -> None:
         self._airflow = airflow
         self._dag_id = dag_id
         self._run_id = run_id
-        self._path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/push"
+        self._task_id = task_id
+        self._path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}"
 
     def look(self) -> Seen:
         """Give how it is now."""
@@ -188,7 +202,12 @@ class TaskOfRun:
 
     def clear(self) -> None:
         """Clear it, as the button in the UI does."""
-        body = {"dry_run": False, "dag_run_id": self._run_id, "task_ids": ["push"], "only_failed": False}
+        body = {
+            "dry_run": False,
+            "dag_run_id": self._run_id,
+            "task_ids": [self._task_id],
+            "only_failed": False,
+        }
         self._airflow.ask(
             "POST", f"/dags/{self._dag_id}/clearTaskInstances", {**body, "reset_dag_runs": True}
         )
@@ -232,7 +251,7 @@ def running_airflow(
             print("\n".join(said[-LAST_LINES:]), file=sys.stderr)
             raise
         finally:
-            _end(process)
+            end_session(process)
 
 
 def _environment(home: str, dags: Path, url: str, variables: Mapping[str, str]) -> dict[str, str]:
@@ -267,8 +286,13 @@ def _session(session: int) -> dict[int, psutil.Process]:
     return found
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and what is in its session: its home is thrown away, so there is nothing to be tidied."""
+def end_session(process: subprocess.Popen[bytes]) -> None:
+    """
+    Kill a process and all that is in its session; what they wrote is thrown away, so there is nothing to be tidied.
+
+    :param process: that began the session.
+    :raises AirflowGone: some of them do not end.
+    """
     deadline = time.monotonic() + END
     process.kill()
     while True:

@@ -2,8 +2,9 @@
 Deferral, kills and a cleared task under a real Airflow.
 
 ``python -m faults.standalone [NAME...]``: starts ``airflow standalone`` (3.3 or newer) and a sandbox, and looks what
-becomes of their runs; takes some minutes. A name is one of ``deferred``, ``worker``, ``machine`` and ``cleared``. It
-prints what it sees, and its exit code is 1 where something is not as it should be.
+becomes of their runs; takes some minutes. A name is one of ``deferred``, ``worker``, ``machine``, ``cleared`` and
+``quickstart``, which follows the documentation's quick start with an Airflow that it installs. It prints what it sees,
+and its exit code is 1 where something is not as it should be.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from airflow_provider_moengage.sandbox.client import Sandbox, running_sandbox
+from faults import quick_start
+from faults.findings import Findings, say, step
 from faults.real_airflow import RealAirflow, Seen, TaskOfRun, running_airflow
 
 DAGS = Path(__file__).resolve().parent / "dags"
@@ -39,19 +42,6 @@ PLENTY = 10_000_000
 TIDYING = 3.0
 #: Seconds after which a run is given up.
 AT_MOST = 300.0
-
-
-class Findings:
-    """What was looked at, and what of it was not as it should be."""
-
-    def __init__(self) -> None:
-        self.failed: list[str] = []
-
-    def expect(self, what: str, holds: bool) -> None:
-        """Say whether something is as it should be."""
-        say(f"{'ok    ' if holds else 'FAILED'}  {what}")
-        if not holds:
-            self.failed.append(what)
 
 
 def deferred(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
@@ -154,7 +144,14 @@ def cleared(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
     )
 
 
+def quickstart(findings: Findings) -> None:
+    """The quick start is followed to the letter: from an empty folder and pip install to a green run."""
+    quick_start.follow(findings)
+
+
 CHECKS = (deferred, worker, machine, cleared)
+#: They bring an Airflow of their own.
+OWN_CHECKS = (quickstart,)
 
 
 def ended(task: TaskOfRun, seen: list[Seen]) -> dict[str, Any]:
@@ -206,15 +203,31 @@ def make_warehouse(path: Path) -> None:
 
 
 def main() -> int:
-    names = {check.__name__: check for check in CHECKS}
+    names = [check.__name__ for check in (*CHECKS, *OWN_CHECKS)]
     parser = argparse.ArgumentParser(prog="python -m faults.standalone")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(names)}; none: all")
-    chosen = parser.parse_args().names or list(names)
+    chosen = parser.parse_args().names or names
     if unknown := set(chosen) - set(names):
         parser.error(f"{', '.join(sorted(unknown))} is none of {', '.join(names)}")
     # Whoever ends this ends all of it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     findings = Findings()
+    began = time.monotonic()
+    for own in OWN_CHECKS:
+        if own.__name__ in chosen:
+            step(title(own))
+            own(findings)
+    checks = [check for check in CHECKS if check.__name__ in chosen]
+    if checks:
+        with_one_airflow(checks, findings)
+    say(f"{time.monotonic() - began:.0f} s, {len(findings.failed)} findings")
+    return int(bool(findings.failed))
+
+
+def with_one_airflow(
+    checks: Sequence[Callable[[RealAirflow, Sandbox, Findings], None]], findings: Findings
+) -> None:
+    """Start an Airflow and a sandbox, and make these checks with them."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as name, running_sandbox() as sandbox:
         folder = Path(name)
@@ -229,23 +242,17 @@ def main() -> int:
         step("Starting airflow standalone and a sandbox")
         with running_airflow(DAGS, ("deferred", "retried"), variables) as airflow:
             say(f"{airflow.url}, {sandbox.url}: ready after {time.monotonic() - began:.0f} s")
-            for name in chosen:
-                step(f"{name}: {(names[name].__doc__ or '').strip()}")
+            for check in checks:
+                step(title(check))
                 sandbox.reset()
-                names[name](airflow, sandbox, findings)
+                check(airflow, sandbox, findings)
         left = [path for path in (folder / "staging").rglob("*") if path.is_file()]
         step("In the end")
         findings.expect(f"nothing is left of what was staged ({len(left)} files)", not left)
-    say(f"{time.monotonic() - began:.0f} s, {len(findings.failed)} findings")
-    return int(bool(findings.failed))
 
 
-def step(title: str) -> None:
-    print(f"\n== {title}", flush=True)
-
-
-def say(line: str) -> None:
-    print(f"  {line}", flush=True)
+def title(check: Callable[..., None]) -> str:
+    return f"{check.__name__}: {(check.__doc__ or '').strip()}"
 
 
 if __name__ == "__main__":

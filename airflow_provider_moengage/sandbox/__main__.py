@@ -6,13 +6,15 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from airflow_provider_moengage.sandbox import warehouse
 from airflow_provider_moengage.sandbox.settings import Settings, SettingsError
 
 MISSING = "The MoEngage sandbox needs {missing}: pip install 'airflow-provider-moengage[sandbox]'"
@@ -25,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     host, port = options.pop("host"), options.pop("port")
     allow_host = options.pop("allow_host")
     workspace_id, api_key = options.pop("workspace_id"), options.pop("api_key")
+    shop = options.pop("with_warehouse")
     http, verbose, with_stdin = options.pop("http"), options.pop("verbose"), options.pop("exit_with_stdin")
     try:
         settings = Settings().changed(options)
@@ -38,7 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(MISSING.format(missing=error.name), file=sys.stderr)
         return 2
     try:
+        shop_is_new = shop is not None and warehouse.provide(shop)
         listener = _listener(host, port)
+    except warehouse.WarehouseError as error:
+        print(error, file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"The MoEngage sandbox cannot listen on {host}:{port}: {error}", file=sys.stderr)
         return 1
@@ -48,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Hosts.of((host, bound_address), bound_port, allow_host),
         http=http,
         verbose=verbose,
-        ready=lambda: _announce(host, bound_port, workspace_id, api_key),
+        ready=lambda: _announce(host, bound_port, workspace_id, api_key, shop, shop_is_new),
     )
     if with_stdin:
         threading.Thread(target=_stop_with_stdin, args=(running,), daemon=True).start()
@@ -74,6 +81,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--workspace-id", default="SANDBOX_WORKSPACE", help="the Workspace ID: the login")
     parser.add_argument("--api-key", default="SANDBOX_KEY", help="the Data API key: the password")
+    parser.add_argument(
+        "--with-warehouse",
+        metavar="PATH",
+        help="make a shop's warehouse there, a SQLite file, and print the connection to it; one that was made before is kept",
+    )
     parser.add_argument("--http", choices=("auto", "httptools", "h11"), default="auto", help="HTTP parser")
     parser.add_argument("--verbose", action="store_true", help="log every request")
     parser.add_argument("--exit-with-stdin", action="store_true", help="stop at the end of standard input")
@@ -112,7 +124,9 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _announce(host: str, port: int, workspace_id: str, api_key: str) -> None:
+def _announce(
+    host: str, port: int, workspace_id: str, api_key: str, shop: str | None, shop_is_new: bool
+) -> None:
     # 0.0.0.0 and :: are addresses to listen on, not to call.
     reachable = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     connection = {
@@ -123,8 +137,18 @@ def _announce(host: str, port: int, workspace_id: str, api_key: str) -> None:
         "password": api_key,
     }
     print(f"MoEngage sandbox at http://{reachable}:{port} (workspace {workspace_id})")
+    if shop is not None:
+        print(f"Warehouse at {os.path.abspath(shop)} ({'made now' if shop_is_new else 'kept as it was'})")
+    print(_export("MOENGAGE_DEFAULT", connection))
+    if shop is not None:
+        print(_export("WAREHOUSE", warehouse.connection(shop)))
+    sys.stdout.flush()
+
+
+def _export(connection_id: str, connection: Mapping[str, Any]) -> str:
+    """Return a line for a shell that makes a connection known to the Airflow which is started from it."""
     compact = json.dumps(connection, separators=(",", ":"))
-    print(f"AIRFLOW_CONN_MOENGAGE_DEFAULT='{compact}'", flush=True)
+    return f"export AIRFLOW_CONN_{connection_id}={shlex.quote(compact)}"
 
 
 def _stop_with_stdin(server: Any) -> None:

@@ -26,13 +26,13 @@ bought as (
 )
 
 select
-    customers.id as customer_id,
+    customers.customer_id,
     customers.name as customer_name,
     coalesce(totals.number_of_orders, 0) as number_of_orders,
     coalesce(totals.lifetime_value, 0) as lifetime_value,
     totals.last_order_at,
     bought.product as favourite_product
 from customers
-left join totals on totals.customer_id = customers.id
-left join bought on bought.customer_id = customers.id and bought.place = 1
-order by customers.id
+left join totals on totals.customer_id = customers.customer_id
+left join bought on bought.customer_id = customers.customer_id and bought.place = 1
+order by customers.customer_id

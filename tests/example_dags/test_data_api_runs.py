@@ -13,9 +13,9 @@ from tests.leaks import PERSON
 
 EXAMPLES = ROOT / "example_dags"
 
-#: As jafgen writes it: texts, and amounts in cents.
+#: As in the sandbox's shop: texts, and amounts in cents.
 SHOP = f"""
-create table customers (id text, name text);
+create table customers (customer_id text, name text);
 create table orders (
     id text, customer text, ordered_at text, store_id text, subtotal integer, tax_paid integer, order_total integer
 );

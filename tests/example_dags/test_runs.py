@@ -16,7 +16,7 @@ from tests.leaks import PERSON, watch
 EXAMPLES = ROOT / "example_dags"
 
 SHOP = f"""
-create table customers (id text, name text);
+create table customers (customer_id text, name text);
 create table products (sku text, name text);
 create table orders (id text, customer text, ordered_at text, order_total integer);
 create table items (id text, order_id text, sku text);
@@ -178,8 +178,8 @@ def test_a_customers_shard_is_the_same_on_postgresql(postgres_server):
     psycopg2 = pytest.importorskip("psycopg2")
     shard = runpy.run_path(str(EXAMPLES / "moengage_users_in_shards.py"))["SHARD"]
     ids = [None, "", "7", "0A", "0f", "c-1", "somebody", "ende-é"]
-    query = f"select coalesce(id, 'none'), {shard} from ids order by 1"
-    make = "create table ids (id text); insert into ids values "
+    query = f"select coalesce(customer_id, 'none'), {shard} from ids order by 1"
+    make = "create table ids (customer_id text); insert into ids values "
     sqlite = sqlite3.connect(":memory:")
     sqlite.executescript(f"{make} (null), " + ", ".join(f"('{one}')" for one in ids[1:]))
     with psycopg2.connect(postgres_server.uri) as connection, connection.cursor() as cursor:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -8,11 +10,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
 
-from airflow_provider_moengage.sandbox import SandboxNotStarted, running_sandbox
+from airflow_provider_moengage.sandbox import SandboxNotStarted, running_sandbox, warehouse
 from tests.sandbox.conftest import Api
 
 COMMAND = [sys.executable, "-m", "airflow_provider_moengage.sandbox"]
@@ -35,10 +38,63 @@ def test_the_first_lines_say_where_it_is_and_how_to_connect() -> None:
         url = first.removeprefix("MoEngage sandbox at ").removesuffix(" (workspace W)")
         port = int(url.removeprefix("http://127.0.0.1:"))
         assert second == (
-            'AIRFLOW_CONN_MOENGAGE_DEFAULT=\'{"conn_type":"moengage","host":"http://127.0.0.1",'
+            'export AIRFLOW_CONN_MOENGAGE_DEFAULT=\'{"conn_type":"moengage","host":"http://127.0.0.1",'
             f'"port":{port},"login":"W","password":"K"}}\''
         )
         assert requests.get(url + "/_sandbox/state", timeout=5).json()["workspace_id"] == "W"
+
+
+def exported(lines: list[str]) -> dict[str, dict[str, object]]:
+    """Return the connections that a shell hands to its programs after these lines were pasted into it."""
+    lines = [
+        *lines,
+        f"""{shlex.quote(sys.executable)} -c 'import json, os; print(json.dumps(dict(os.environ)))'""",
+    ]
+    environment = json.loads(subprocess.check_output(["bash", "-c", "\n".join(lines)], text=True))
+    prefix = "AIRFLOW_CONN_"
+    return {
+        name.removeprefix(prefix): json.loads(value)
+        for name, value in environment.items()
+        if name.startswith(prefix)
+    }
+
+
+def test_the_lines_can_be_pasted_into_a_shell_whatever_they_hold(tmp_path: Path) -> None:
+    folder = tmp_path / """it's "100%" #1; $HOME `x` ünï"""
+    folder.mkdir()
+    path = str(folder / "shop.db")
+    with started("--port", "0", "--with-warehouse", path, "--api-key", "K'$1\"") as (child, [first, second]):
+        assert child.stdout is not None
+        lines = [child.stdout.readline().rstrip("\n") for _ in range(2)]
+        port = int(first.split()[3].rpartition(":")[2])
+        assert second == f"Warehouse at {path} (made now)"
+        assert exported(lines) == {
+            "MOENGAGE_DEFAULT": {
+                "conn_type": "moengage",
+                "host": "http://127.0.0.1",
+                "port": port,
+                "login": "SANDBOX_WORKSPACE",
+                "password": "K'$1\"",
+            },
+            "WAREHOUSE": warehouse.connection(path),
+        }
+
+
+def test_a_warehouse_is_kept_by_the_next_sandbox(tmp_path: Path) -> None:
+    for outcome in ("made now", "kept as it was"):
+        with started("--port", "0", "--with-warehouse", str(tmp_path / "shop.db")) as (_, [_, second]):
+            assert second == f"Warehouse at {tmp_path}/shop.db ({outcome})"
+
+
+def test_a_warehouse_that_would_overwrite_something_is_said_in_one_line(tmp_path: Path) -> None:
+    other = tmp_path / "shop.db"
+    other.write_text("somebody's")
+    command = [*COMMAND, "--port", "0", "--with-warehouse", str(other)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert str(other) in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert other.read_text() == "somebody's"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

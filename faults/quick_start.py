@@ -1,0 +1,218 @@
+"""
+The documentation's quick start, followed to the letter by a machine.
+
+In an empty folder, with an environment that ``pip`` fills from the registry, ``airflow standalone`` and its REST API.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_moengage.sandbox.client import Sandbox
+from faults.findings import Findings, say
+from faults.quick_start_page import CHECKOUT, FOLDER, SANDBOX_PORT, Block, Reader, blocks_of
+from faults.real_airflow import ROOT, AirflowGone, RealAirflow, end_session
+from faults.terminal import CommandFailed, Terminal
+
+DAG_ID, TASK_ID = "quick_start", "push_customers"
+READY = "Airflow is ready"
+PASSWORDS = Path("airflow", "simple_auth_manager_passwords.json.generated")
+#: Seconds: what the page promises, and after which Airflow's start and the run are given up.
+PROMISED, START, RUN = 600.0, 180.0, 120.0
+NOT_INSTALLED = "Installing takes a network, or an index of packages that pip is set up for."
+#: Characters of what the page has typed, shown as the name of a step.
+SHOWN = 80
+
+
+@dataclass
+class Replacements:
+    """
+    All in which what is done differs from what the page says.
+
+    :param texts: of the page, and what is used in their place.
+    :param variables: of the environment, set from the beginning.
+    """
+
+    texts: dict[str, str]
+    variables: dict[str, str] = field(default_factory=dict)
+    sandbox_port: str = SANDBOX_PORT
+    airflow_port: str = "8080"
+
+    @classmethod
+    def on_this_machine(cls, folder: Path) -> Replacements:
+        """Return the path of the checkout and of the folder, and another port for each that is taken."""
+        found = cls({CHECKOUT: shlex.quote(str(ROOT)), FOLDER: str(folder)})
+        # A proxy of the environment has no part in this.
+        found.variables["NO_PROXY"] = "localhost,127.0.0.1"
+        if is_taken(SANDBOX_PORT):
+            found.use_sandbox_port(free_port())
+        if is_taken(found.airflow_port):
+            found.airflow_port = free_port()
+            found.variables["AIRFLOW__API__PORT"] = found.airflow_port
+            url = f"http://localhost:{found.airflow_port}/execution/"
+            found.variables["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = url
+        for port, name in (("8793", "WORKER_LOG_SERVER_PORT"), ("8794", "TRIGGER_LOG_SERVER_PORT")):
+            if is_taken(port):
+                found.variables[f"AIRFLOW__LOGGING__{name}"] = free_port()
+        return found
+
+    def use_sandbox_port(self, port: str) -> None:
+        """Let the sandbox listen on another port than the page's."""
+        self.sandbox_port = port
+        self.texts["moengage-sandbox "] = f"moengage-sandbox --port {port} "
+        self.texts[SANDBOX_PORT] = port
+
+    def __iter__(self) -> Iterator[str]:
+        for old, new in self.texts.items():
+            yield f"{old.strip()} in the page is {new.strip()}"
+        for name, value in self.variables.items():
+            yield f"{name} is set to {value}"
+
+
+def follow(findings: Findings) -> None:
+    """Follow the page from its beginning to its end, and look whether everything is as it says."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="quick-start-") as name:
+        folder = Path(name).resolve() / "quick-start"
+        folder.mkdir()
+        replacements = Replacements.on_this_machine(folder)
+        for line in replacements:
+            say(line)
+        with terminals(folder, own_environment(replacements)) as both:
+            airflow = StandaloneAirflow(folder, replacements.airflow_port)
+            reader = Reader(folder, replacements.texts, both, airflow.run, findings.expect)
+            try:
+                for block in blocks_of():
+                    do(block, reader)
+                check_outcome(reader.report or {}, replacements.sandbox_port, findings)
+            except (CommandFailed, AirflowGone) as error:
+                say(str(error))
+                findings.expect("every command of the page succeeds", False)
+            finally:
+                remove_rejected(reader.report)
+    took = time.monotonic() - began
+    findings.expect(
+        f"it took {took // 60:.0f} min {took % 60:.0f} s, at most {PROMISED / 60:.0f} min", took <= PROMISED
+    )
+
+
+def do(block: Block, reader: Reader) -> None:
+    """Do what a block of the page is there for, and print how long it took."""
+    began = time.monotonic()
+    try:
+        reader.follow(block)
+    except CommandFailed as error:
+        if not block.installs:
+            raise
+        raise CommandFailed(f"{error}\n{NOT_INSTALLED}") from error
+    if block.language == "bash":
+        for line in block.text.splitlines():
+            say(f"$ {line[:SHOWN]}")
+        say(f"  {time.monotonic() - began:.1f} s")
+    elif block.title is not None:
+        say(f"saved {block.title}")
+
+
+class StandaloneAirflow:
+    """
+    Starts ``airflow standalone`` and does over the REST API what the page has done in the UI.
+
+    :param folder: in which the page is followed.
+    :param port: of the API server.
+    """
+
+    def __init__(self, folder: Path, port: str) -> None:
+        self._folder = folder
+        self._url = f"http://localhost:{port}"
+
+    def run(self, terminal: Terminal, commands: str) -> dict[str, Any]:
+        """Start Airflow, log in with the password that it made, run the DAG, and return the report."""
+        began = time.monotonic()
+        terminal.begin(commands)
+        terminal.wait_for(lambda: READY in terminal.printed(), START, READY)
+        say(f"Airflow is ready after {time.monotonic() - began:.1f} s")
+        password = json.loads((self._folder / PASSWORDS).read_text())["admin"]
+        airflow = RealAirflow(self._url, terminal.process.pid, ("admin", password))
+        airflow.wait_until_ready([DAG_ID], terminal.process)
+        say(f"{DAG_ID} is there after {time.monotonic() - began:.1f} s")
+        airflow.unpause(DAG_ID)
+        task = airflow.start_run(DAG_ID, TASK_ID)
+        triggered = time.monotonic()
+        *_, last = task.watch(RUN)
+        task.wait_for_run(RUN)
+        say(f"{TASK_ID} is {last.state} {time.monotonic() - triggered:.1f} s after it was triggered")
+        if last.state != "success":
+            raise CommandFailed("\n".join([f"{TASK_ID} is {last.state}", *task.errors()]))
+        return task.report()
+
+
+def check_outcome(report: dict[str, Any], sandbox_port: str, findings: Findings) -> None:
+    """Look whether the sandbox and the folder of rejected rows hold what the report counts."""
+    users = Sandbox(f"http://127.0.0.1:{sandbox_port}").state()["users"]
+    findings.expect(f"the sandbox has as many users as were accepted: {users}", users == report["accepted"])
+    rejected = sum(len(part.read_text().splitlines()) for part in rejected_folder(report).iterdir())
+    findings.expect(
+        f"the folder has as many rows as were rejected: {rejected}", rejected == report["rejected"]
+    )
+
+
+def rejected_folder(report: dict[str, Any]) -> Path:
+    """Return the folder of this run's rejected rows."""
+    return Path(unquote(urlsplit(report["rejected_path"]).path))
+
+
+def remove_rejected(report: dict[str, Any] | None) -> None:
+    """Remove what the run has left outside the folder in which the page was followed."""
+    if report is None:
+        return
+    task = rejected_folder(report)
+    shutil.rmtree(task, ignore_errors=True)
+    with suppress(OSError):
+        # The folders above, as far as they are empty: run, DAG, and the page's own.
+        for folder in list(task.parents)[:4]:
+            folder.rmdir()
+
+
+@contextmanager
+def terminals(folder: Path, environment: dict[str, str]) -> Iterator[tuple[Terminal, Terminal]]:
+    """Open two terminals in a folder; every process that was begun in them ends with them."""
+    opened: list[Terminal] = []
+    try:
+        for number in (1, 2):
+            # Beside the folder, which is an empty one.
+            output = folder.with_name(f"terminal-{number}.txt")
+            opened.append(Terminal(folder, environment, output))
+        yield opened[0], opened[1]
+    finally:
+        for terminal in opened:
+            end_session(terminal.process)
+
+
+def own_environment(replacements: Replacements) -> dict[str, str]:
+    """Return the environment of somebody who has opened a terminal: nothing of this project's is in it."""
+    foreign = ("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "MAKE", "UV_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {**inherited, **replacements.variables}
+
+
+def is_taken(port: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port))) == 0
+
+
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
