@@ -101,6 +101,11 @@ class StagedRows:
             raise TypeError("a query does not tell its number of rows before it is staged")
         return self._manifest.rows
 
+    @property
+    def description(self) -> str:
+        """What the rows are, for the log."""
+        return f"{self._source.description}, staged,"
+
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """
         Copy the rows, or find the copy of an earlier try.

@@ -41,6 +41,7 @@ from airflow_provider_moengage.delivery.ids import (
 from airflow_provider_moengage.delivery.operations import Operation, UsersRead, is_not_found, never
 from airflow_provider_moengage.delivery.pipeline import Delivery, Run
 from airflow_provider_moengage.delivery.rejected import RejectedParts
+from airflow_provider_moengage.delivery.report_table import LoggedEnd
 from airflow_provider_moengage.delivery.rows import RowMapping, UserMapping
 from airflow_provider_moengage.delivery.sinks import Sink
 from airflow_provider_moengage.delivery.sources import Guarded
@@ -363,7 +364,8 @@ class MoEngageHook(BaseHook):
             run.report.pop("missing")
         if checked.on_report is not None:
             checked.on_report(run.report)
-        return conclude(run, checked.max_rejected)
+        with LoggedEnd(run.report):
+            return conclude(run, checked.max_rejected)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask MoEngage whether the credentials are right; the sentence says what to mend where they are not."""

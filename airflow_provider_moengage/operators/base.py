@@ -21,6 +21,7 @@ from airflow_provider_moengage.delivery.ending import Ending
 from airflow_provider_moengage.delivery.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.files import FileSource
 from airflow_provider_moengage.delivery.folders import task_folder
+from airflow_provider_moengage.delivery.report_table import log_report
 from airflow_provider_moengage.delivery.sources import Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
@@ -261,9 +262,10 @@ class MoEngageSendOperator(BaseOperator):
         finished = durability.finished()
         if finished is not None:
             self.log.info(
-                "An earlier try has sent everything, and Airflow did not come to know: nothing is sent"
+                "An earlier try has sent all rows, but Airflow did not record its success; nothing is sent"
             )
             publish(finished)
+            log_report(finished)
             durability.forget(finished)
             return finished
         try:
@@ -289,7 +291,7 @@ class MoEngageSendOperator(BaseOperator):
                     "The task was told to end when it was to be deferred", report=last
                 ) from spent
             ended = True
-            self._defer(spent.retry_after or 0.0)
+            self._defer(spent)
         finally:
             if not ended:
                 durability.tell_what_stays()
@@ -334,9 +336,9 @@ class MoEngageSendOperator(BaseOperator):
         # A run that sends nothing has nothing to go on with.
         return durability_of(wanted, self._source(), {} if self.validate_only else context, deferred=deferred)
 
-    def _defer(self, seconds: float) -> NoReturn:
-        moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-        self.log.info("Deferred for %.0f s, until the rate window has reset", seconds)
+    def _defer(self, spent: MoEngageWindowSpent) -> NoReturn:
+        moment = datetime.now(timezone.utc) + timedelta(seconds=spent.retry_after or 0.0)
+        self.log.info("Deferred until %s UTC: %s", f"{moment:%H:%M:%S}", spent.progress)
         self.defer(trigger=DateTimeTrigger(moment=moment), method_name="resume")
 
     def _check_source(self) -> None:
@@ -391,7 +393,6 @@ class MoEngageSendOperator(BaseOperator):
         return str(self.rejected_path) if ti is None else task_folder(str(self.rejected_path), ti)
 
     def _publish(self, report: dict[str, Any], context: Context) -> None:
-        self.log.info("Report: %s", report)
         ti = context.get("ti")
         if ti is not None:
             ti.xcom_push(key="report", value=report)
