@@ -187,14 +187,8 @@ class Window:
         """
         with self._changed:
             now = self._clock()
-            published = headers.limit or self._limit, headers.period or self._period
-            if published != (self._limit, self._period):
-                self._limit, self._period = published
-                log.info(
-                    "MoEngage publishes a rate window of %s units in %g s, which is followed",
-                    f"{self._limit:,}",
-                    self._period,
-                )
+            self._limit = headers.limit or self._limit
+            self._period = headers.period or self._period
             if not refused:
                 self._refused_since = None
             elif self._refused_since is None:

@@ -45,22 +45,19 @@ def log_resumption(checkpoint: Checkpoint, ledger: Ledger) -> None:
     """
     Log where a run goes on.
 
-    :param checkpoint: as it was kept, before its deferral was counted as past.
+    :param checkpoint: as it was kept.
     :param ledger: of the run that goes on, with the number of rows where it is known.
     """
-    settled = ledger.earlier.settled
-    position = next(
-        (end for first, end in checkpoint.done if first <= checkpoint.mark < end), checkpoint.mark
-    )
+    earlier = ledger.earlier
     log.info(
-        "Resumed %s, at row %s%s: %s done before, %s rejected",
+        "Resumed %s: %s done, %s of them rejected",
         "after a deferral"
         if checkpoint.deferred_at is not None
         else f"where try {checkpoint.try_number} ended",
-        f"{position:,}",
-        f" of {ledger.read:,}" if ledger.source_exhausted else "",
-        counted(settled, "row"),
-        f"{ledger.earlier.rejected:,}",
+        f"{earlier.settled:,} of {counted(ledger.read, 'row')} are"
+        if ledger.source_exhausted
+        else f"{counted(earlier.settled, 'row')} {'is' if earlier.settled == 1 else 'are'}",
+        f"{earlier.rejected:,}",
     )
 
 

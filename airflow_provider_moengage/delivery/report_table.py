@@ -73,7 +73,7 @@ def outcome(report: Mapping[str, Any], *, failed: bool) -> str:
         verb = "Validated in" if validated else "Completed in"
     else:
         verb = "Stopped after" if report["unsent"] or not report["source_exhausted"] else "Failed after"
-    time = f"{verb} {span(report['duration_seconds'])}"
+    time = f"{verb} {span(max(report['duration_seconds'], 0.1))}"
     if not report["read"]:
         return f"{time}: no rows" if report["source_exhausted"] else f"{time}: no row was read"
     good, what = (report["valid"], "valid") if validated else (report["accepted"], "accepted")
@@ -90,8 +90,11 @@ def table(report: Mapping[str, Any]) -> list[str]:
     """
     Return a report as lines, aligned where the font is a monospaced one.
 
-    Counts that are 0 and tell nothing are left out; the folder of rejected rows has a line of its own.
+    Counts that are 0 and tell nothing are left out, and all of them where there were no rows; the folder of rejected
+    rows has a line of its own.
     """
+    if not report["read"]:
+        return []
     always = VALIDATED if "valid" in report else SENT
     counts = {name: f"{report[name]:,}" for name in COUNTS if report.get(name) or name in always}
     if report["throttled_seconds"] >= 1:

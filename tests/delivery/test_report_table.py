@@ -24,7 +24,7 @@ REPORT: dict[str, Any] = {
     "reasons": {"customer_id is missing": 3, "the row is of type list": 1},
     "dropped": {"joined": {"has no date": 12}},
 }
-NOTHING = {"read": 0, "accepted": 0, "rejected": 0}
+NOTHING = {"read": 0, "accepted": 0, "rejected": 0, "requests": 0}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,14 @@ def test_of_a_run_that_only_validates_there_is_nothing_about_sending():
     report = {**REPORT, "accepted": 0, "valid": 49_996, "requests": 0, "retried": 0, "throttled_seconds": 0.0}
     report.update(reasons={}, dropped={}, rejected_path=None)
     assert table(report) == ["read      50,000", "valid     49,996", "rejected       4"]
+
+
+def test_of_no_rows_there_is_no_table():
+    assert table({**REPORT, **NOTHING, "reasons": {}, "dropped": {}}) == []
+
+
+def test_the_shortest_run_takes_longer_than_nothing():
+    assert outcome({**REPORT, "duration_seconds": 0.003}, failed=False).startswith("Completed in 0.1 s: ")
 
 
 def test_a_source_that_was_not_read_to_its_end_and_a_password_in_a_url():

@@ -33,7 +33,7 @@ def log(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> 
     caplog.set_level(logging.INFO)
 
     def messages() -> list[str]:
-        found = [record.getMessage() for record in caplog.records if "airflow" in record.name]
+        found = [record.getMessage() for record in caplog.records if "moengage" in record.name]
         caplog.clear()
         # An operator of Airflow 3 logs to the standard output, and this is the last that it says.
         printed = re.sub(r"\x1b\[[\d;]*m", "", capfd.readouterr().out)
@@ -180,7 +180,7 @@ def test_a_deferral_is_one_line_and_the_run_after_it_says_where_it_goes_on(sandb
         task.attempt(resume=True)
     first, second, *_ = log()
     assert first.startswith("Track User: 80 rows of users to workspace ")
-    assert second == "Resumed after a deferral, at row 30 of 80: 30 rows done before, 0 rejected"
+    assert second == "Resumed after a deferral: 30 of 80 rows are done, 0 of them rejected"
     time.sleep(1.0)
     assert task.attempt(resume=True)["accepted"] == 80
 
@@ -220,7 +220,7 @@ def test_a_retry_says_where_it_goes_on(sandbox: Sandbox, log: Log):
     sandbox.clear_faults()
     task.attempt()
     said = log()
-    assert "Resumed where try 1 ended, at row 20 of 30: 20 rows done before, 0 rejected" in said
+    assert "Resumed where try 1 ended: 20 of 30 rows are done, 0 of them rejected" in said
     assert not [line for line in said if "Rate window" in line]
 
 
