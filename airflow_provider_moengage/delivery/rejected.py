@@ -110,7 +110,7 @@ class RejectedParts:
         if len(there) < lines:
             missing = lines - len(there)
             log.warning(
-                "%d refused rows are missing in %s/%s: somebody removed them", missing, self.folder, name
+                "%d rejected rows are missing in %s/%s: somebody removed them", missing, self.folder, name
             )
         elif len(there) > lines:
             write_whole(self._path / name, b"".join(there[:lines]))
