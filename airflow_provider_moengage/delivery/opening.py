@@ -31,13 +31,13 @@ def log_target(
     )
 
 
-def log_conditions(client: MoEngageClient, endpoint: Endpoint, outlook: str | None) -> None:
+def log_conditions(client: MoEngageClient, endpoint: Endpoint, retry_effect: str | None) -> None:
     """
     Log the rate window, and what a retry would do.
 
-    :param outlook: what it would do; None: there is no retry to speak of.
+    :param retry_effect: what it would do; None: there is no retry to speak of.
     """
-    parts = [f"Rate window: {_rate(client, endpoint)}", *([outlook] if outlook else [])]
+    parts = [f"Rate window: {_rate(client, endpoint)}", *([retry_effect] if retry_effect else [])]
     log.info("%s", "; ".join(parts))
 
 

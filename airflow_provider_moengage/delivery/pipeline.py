@@ -185,7 +185,7 @@ class Delivery:
         if kept is not None:
             log_resumption(kept, self._ledger)
         elif not self._validate_only:
-            log_conditions(client, endpoint, self._checkpoints.outlook if self._checkpoints else None)
+            log_conditions(client, endpoint, self._checkpoints.retry_effect if self._checkpoints else None)
         if self._parts is not None:
             self._parts.open(resumed.parts if resumed else None)
         self._sender = Sender(

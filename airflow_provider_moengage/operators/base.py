@@ -21,7 +21,7 @@ from airflow_provider_moengage.delivery.ending import Ending
 from airflow_provider_moengage.delivery.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.files import FileSource
 from airflow_provider_moengage.delivery.folders import task_folder
-from airflow_provider_moengage.delivery.report_table import log_report
+from airflow_provider_moengage.delivery.report_table import LoggedEnd, log_report
 from airflow_provider_moengage.delivery.sources import Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
@@ -287,9 +287,10 @@ class MoEngageSendOperator(BaseOperator):
             ended = True
         except MoEngageWindowSpent as spent:
             if ending.ordered:
-                raise MoEngageIncompleteRun(
-                    "The task was told to end when it was to be deferred", report=last
-                ) from spent
+                with LoggedEnd(last):
+                    raise MoEngageIncompleteRun(
+                        "The task was told to end when it was to be deferred", report=last
+                    ) from spent
             ended = True
             self._defer(spent)
         finally:

@@ -164,7 +164,7 @@ def durability_of(wanted: Wanted, source: Source, context: Context, *, deferred:
         resend=wanted.resend,
         # A file can be deleted by anybody; what Airflow's own store does not hold was never there.
         announced=wanted.sends_events and isinstance(place, CheckpointFile),
-        outlook=_outlook(wanted, obstacle),
+        retry_effect=_retry_effect(wanted, obstacle),
     )
     delete_folders = partial(delete_empty_staging_folders, str(url), ti) if url else Durability.delete_folders
     return Durability(wanted, source, checkpoints, obstacle, delete_folders)
@@ -207,7 +207,7 @@ def _is_to_defer(wanted: Wanted) -> bool:
     return wanted.deferrable
 
 
-def _outlook(wanted: Wanted, obstacle: str | None) -> str:
+def _retry_effect(wanted: Wanted, obstacle: str | None) -> str:
     """Return what a retry would do, as the part of a sentence."""
     if obstacle is None:
         return "a retry goes on where this try ends"

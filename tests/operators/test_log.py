@@ -185,6 +185,22 @@ def test_a_deferral_is_one_line_and_the_run_after_it_says_where_it_goes_on(sandb
     assert task.attempt(resume=True)["accepted"] == 80
 
 
+def test_a_task_that_is_stopped_when_it_was_to_be_deferred_has_the_lines_of_an_end(
+    sandbox: Sandbox, log: Log, monkeypatch: pytest.MonkeyPatch
+):
+    sandbox.settings(users_per_minute=30, window_seconds=60.0)
+    monkeypatch.setattr(
+        MoEngageTrackUsersOperator, "_publish", lambda operator, report, context: operator.on_kill()
+    )
+    Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(80), deferrable=True).fails()
+    said = log()
+    assert any(
+        re.fullmatch(r"Stopped after .*: 30 of 80 rows accepted, 0 rejected, 50 not sent", line)
+        for line in said
+    )
+    assert not [line for line in said if line.startswith("Deferred")]
+
+
 def test_time_to_go_counts_the_windows_to_come(sandbox: Sandbox, log: Log):
     sandbox.settings(users_per_minute=30, window_seconds=60.0)
     task = Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(150), deferrable=True)
