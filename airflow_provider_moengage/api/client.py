@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import logging
 import random
 import ssl
 import sys
@@ -35,11 +34,10 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.permits import Permit, Windows
 from airflow_provider_moengage.api.rate_headers import RateHeaders
+from airflow_provider_moengage.api.retry_log import RetryLog
 from airflow_provider_moengage.api.secret import Secret, SecretBytes, without_frames_below
 from airflow_provider_moengage.api.shared_windows import SharedWindows
 from airflow_provider_moengage.api.workspace import Workspace, is_loopback
-
-log = logging.getLogger(__name__)
 
 #: "Retry … for a maximum of 5 times." Source: Data API overview.
 MAX_RETRIES = 5
@@ -105,6 +103,7 @@ class MoEngageClient:
         if len(workspace.api_key) >= SHORTEST_KEY:
             encoded = Secret(basic_authorization(workspace).removeprefix("Basic "))
             self._secrets = (encoded, Secret(workspace.api_key))
+        self._retries = RetryLog(MAX_RETRIES + 1)
 
     def __enter__(self) -> Self:
         return self
@@ -158,32 +157,36 @@ class MoEngageClient:
         template = self._template(endpoint)
         sent = failures = 0
         unanswered = False
-        while True:
-            try:
-                outcome = self._exchange(
-                    template, body, permit or self.windows.acquire(units, halt, None, patience)
-                )
-            except MoEngageStopped as stopped:
-                return Exchange(stopped, sent, unanswered)
-            permit = None
-            sent += 1
-            if isinstance(outcome, MoEngageNetworkError) and outcome.maybe_processed:
-                unanswered = True
-                if not repeatable:
+        try:
+            while True:
+                try:
+                    outcome = self._exchange(
+                        template, body, permit or self.windows.acquire(units, halt, None, patience)
+                    )
+                except MoEngageStopped as stopped:
+                    return Exchange(stopped, sent, unanswered)
+                permit = None
+                sent += 1
+                if isinstance(outcome, MoEngageNetworkError) and outcome.maybe_processed:
+                    unanswered = True
+                    if not repeatable:
+                        return Exchange(outcome, sent, unanswered)
+                if isinstance(outcome, Answer) or not outcome.retryable:
                     return Exchange(outcome, sent, unanswered)
-            if isinstance(outcome, Answer) or not outcome.retryable:
-                return Exchange(outcome, sent, unanswered)
-            if isinstance(outcome, MoEngageRateLimited) and units:
-                if self.windows.exceeds(units) or self.windows.starved(units):
+                if isinstance(outcome, MoEngageRateLimited) and units:
+                    if self.windows.exceeds(units) or self.windows.starved(units):
+                        return Exchange(self._dated(outcome, units), sent, unanswered)
+                    continue
+                failures += 1
+                if failures > MAX_RETRIES:
+                    self._retries.given_up(outcome)
                     return Exchange(self._dated(outcome, units), sent, unanswered)
-                continue
-            failures += 1
-            if failures > MAX_RETRIES:
-                return Exchange(self._dated(outcome, units), sent, unanswered)
-            pause = _backoff(failures, outcome.retry_after)
-            log.debug("%s; retry %d of %d in %.1f s", outcome, failures, MAX_RETRIES, pause)
-            if halt.wait(pause):
-                return Exchange(outcome, sent, unanswered)
+                pause = _backoff(failures, outcome.retry_after)
+                self._retries.failed(outcome, failures, pause)
+                if halt.wait(pause):
+                    return Exchange(outcome, sent, unanswered)
+        finally:
+            self._retries.ended(failures)
 
     def test_connection(self) -> Answer:
         """
@@ -312,17 +315,19 @@ def _network_error(error: OSError | HTTPError, url: str) -> MoEngageNetworkError
     if isinstance(reason, TlsFailed) or not isinstance(error, (requests.RequestException, HTTPError)):
         # Of the errors that are not theirs, requests raises those of the files of certificates.
         cause = _tls_cause(reason) if isinstance(reason, TlsFailed) else error
+        what = f"TLS with {host} was not established, so nothing was sent ({kind}: {_said_of_tls(cause)})"
         return MoEngageNetworkError(
-            f"TLS with {host} was not established, so nothing was sent ({kind}: {_said_of_tls(cause)}): where a company's "
-            "proxy stands in between, name the file of its certificate authority in the environment variable "
-            "REQUESTS_CA_BUNDLE; else check the connection's host and port",
+            f"{what}: where a company's proxy stands in between, name the file of its certificate authority in the "
+            "environment variable REQUESTS_CA_BUNDLE; else check the connection's host and port",
             maybe_processed=False,
+            summary=what,
         )
     never_connected = isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
-    what = "could not be reached" if never_connected else "gave no answer"
+    what = f"{host} {'could not be reached' if never_connected else 'gave no answer'} ({kind})"
     return MoEngageNetworkError(
-        f"{host} {what} ({kind}): check the network, the proxy settings and the connection's data_center or host",
+        f"{what}: check the network, the proxy settings and the connection's data_center or host",
         maybe_processed=not never_connected,
+        summary=what,
     )
 
 

@@ -49,6 +49,7 @@ class Endpoint:
     :param reads: the answer holds what was asked for, so that fewer records make a smaller one.
     :param success: what the body of an answer says where the call was accepted, by the names of its fields; anything
         else is no success, whatever the status.
+    :param quotas: what its calls may draw from, by the keys of :data:`QUOTAS`.
     """
 
     name: str
@@ -59,11 +60,18 @@ class Endpoint:
     max_answer_bytes: int = MAX_ANSWER_BYTES
     reads: bool = False
     success: tuple[tuple[str, str], ...] = (("status", "success"),)
+    quotas: tuple[str, ...] = ()
 
 
-TRACK_USER = Endpoint("Track User", "/customer/{app_id}", "path")
+TRACK_USER = Endpoint("Track User", "/customer/{app_id}", "path", quotas=("users",))
 GET_USERS = Endpoint(
-    "Get User", "/customers/export", "query", max_records=20, max_answer_bytes=MAX_USERS_BYTES, reads=True
+    "Get User",
+    "/customers/export",
+    "query",
+    max_records=20,
+    max_answer_bytes=MAX_USERS_BYTES,
+    reads=True,
+    quotas=("get_users",),
 )
 MERGE_USERS = Endpoint(
     "Merge Users",
@@ -71,13 +79,21 @@ MERGE_USERS = Endpoint(
     "query",
     max_records=50,
     success=(("status", "success"), ("operation", "created")),
+    quotas=("merge_users",),
 )
-DELETE_USER = Endpoint("Delete User", "/customer/delete", "query")
-CREATE_EVENT = Endpoint("Create Event", "/event/{app_id}", "path", max_records=MAX_BODY_BYTES)
-TRACK_DEVICE = Endpoint("Track Device", "/device/{app_id}", "path")
-OPT_OUT_DEVICES = Endpoint("Device opt-out", "/devices/manage", "query")
+DELETE_USER = Endpoint("Delete User", "/customer/delete", "query", quotas=("delete_users",))
+CREATE_EVENT = Endpoint(
+    "Create Event", "/event/{app_id}", "path", max_records=MAX_BODY_BYTES, quotas=("events",)
+)
+TRACK_DEVICE = Endpoint("Track Device", "/device/{app_id}", "path", quotas=("devices",))
+OPT_OUT_DEVICES = Endpoint("Device opt-out", "/devices/manage", "query", quotas=("opt_out_devices",))
 #: "100 KB a request" says the OpenAPI document, 128 KB the general text; no number of elements is documented.
 BULK_IMPORT = Endpoint(
-    "Bulk Import", "/transition/{app_id}", "path", max_records=MAX_BODY_BYTES, max_bytes=99_999
+    "Bulk Import",
+    "/transition/{app_id}",
+    "path",
+    max_records=MAX_BODY_BYTES,
+    max_bytes=99_999,
+    quotas=("bulk_users", "bulk_events", "bulk_devices"),
 )
 TEST_CONNECTION = Endpoint("Test Connection", "/integrations/authentication", "body")

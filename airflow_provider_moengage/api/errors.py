@@ -102,7 +102,13 @@ class MoEngageStopped(MoEngageError):
 
 
 class MoEngageWindowSpent(MoEngageStopped):
-    """The rate window is spent; :attr:`retry_after` says when it resets. The request was not sent."""
+    """
+    The rate window is spent; :attr:`retry_after` says when it resets. The request was not sent.
+
+    :attr:`progress` says how far the run was which it ended, such as ``20 % (300 of 1,500), about 80 s to go``.
+    """
+
+    progress = ""
 
 
 class MoEngageStagedRowsDamaged(MoEngageError):
@@ -129,11 +135,13 @@ class MoEngageNetworkError(MoEngageRetryableError):
 
     :param maybe_processed: False where the connection was never made, so that MoEngage cannot have seen the
         request.
+    :param summary: what happened, without what to do about it; None: the text.
     """
 
-    def __init__(self, text: str, *, maybe_processed: bool) -> None:
+    def __init__(self, text: str, *, maybe_processed: bool, summary: str | None = None) -> None:
         super().__init__(text)
         self.maybe_processed = maybe_processed
+        self.summary = summary or text
 
 
 class MoEngageServerError(MoEngageRetryableError):

@@ -142,6 +142,20 @@ class Windows:
         waits = [window.resets_in for window in self._all()]
         return max((seconds for seconds in waits if seconds is not None), default=None)
 
+    def seconds_for(self, units: int) -> float:
+        """
+        Return the seconds that pass at least before so many units more are granted.
+
+        Of several quotas nobody knows how the units are spread over them: then it is 0.
+        """
+        windows = self._all()
+        return windows[0].seconds_for(units) if len(windows) == 1 else 0.0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all tasks of the workspace draw from the same windows."""
+        return self._shared is not None
+
     def wake(self) -> None:
         """Let whoever waits for a window look at its ``halt`` again."""
         for window in self._all():

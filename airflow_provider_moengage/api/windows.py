@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 
 from airflow_provider_moengage.api.endpoints import WINDOW_SECONDS
 from airflow_provider_moengage.api.neighbours import Neighbours
@@ -135,6 +135,20 @@ class Window:
         """Whether five whole windows have passed without one unit granted by MoEngage."""
         since = self._refused_since
         return since is not None and self._clock() - since >= STARVED_WINDOWS * self._period
+
+    def seconds_for(self, units: int) -> float:
+        """Return the seconds that pass at least before so many units more, those in flight included, are granted."""
+        with self._changed:
+            now = self._clock()
+            ends = self._wake_at() if self._reset.ends is not None else now + self._period
+            room = self.capacity - self._used if now < ends else 0
+            if self._remaining is not None and now < ends:
+                left = self._remaining - self._in_flight
+                room = left if self._share == 1 else min(room, left)
+            beyond = units - self._in_flight - max(0, room)
+            if beyond <= 0:
+                return 0.0
+            return max(0.0, ends - now) + (ceil(beyond / self.capacity) - 1) * self._period
 
     def offer(self, units: int, least: int | None = None) -> Grant | float:
         """

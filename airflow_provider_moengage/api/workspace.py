@@ -182,6 +182,12 @@ class Workspace:
             name = f"[{name}]"
         return f"{scheme}://{name}" + (f":{port}" if port else "")
 
+    def __str__(self) -> str:
+        """Return which workspace it is and where, for logs."""
+        if self.host or self.data_center is None:
+            return f"workspace {self.app_id} at {urlsplit(self.base_url).netloc}"
+        return f"workspace {self.app_id} in data centre {self.data_center} ({DATA_CENTERS[self.data_center]})"
+
     def limit(self, quota: str) -> int:
         """Units a minute of ``quota`` until an answer's headers say otherwise."""
         return self.limits.get(quota, QUOTAS[quota])

@@ -142,6 +142,7 @@ class Checkpoints:
     :param sent_before: whether an earlier try may have sent something; where there is no checkpoint of it, nobody
         knows what.
     :param resend: whether events may be sent again of which nobody knows whether they were sent.
+    :param retry_effect: what a retry would do after this try, for the log; None: nothing is said of it.
     :param announced: write a first checkpoint before anything is read or sent, so that one that is gone later can be
         told from one that never was.
     """
@@ -155,6 +156,7 @@ class Checkpoints:
         sent_before: bool = False,
         resend: bool = False,
         announced: bool = False,
+        retry_effect: str | None = None,
     ) -> None:
         self._place = place
         self._binding = binding
@@ -163,6 +165,7 @@ class Checkpoints:
         self._resend = resend
         self._sent_before = sent_before
         self._announced = announced
+        self.retry_effect = retry_effect
         self._saved: Any = None
         #: Whether an earlier try may have sent events that this one cannot know of and must not send again.
         self.unsafe = sent_before and place is None and not resend

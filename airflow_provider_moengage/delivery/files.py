@@ -66,6 +66,11 @@ class FileSource:
     def __len__(self) -> int:
         raise TypeError("files do not tell their number of rows before their end")
 
+    @property
+    def description(self) -> str:
+        """What the rows are, for the log."""
+        return f"path {self._url}"
+
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """
         Return what the rows are known by: the files' names, and their sizes and times or what their store knows them by.

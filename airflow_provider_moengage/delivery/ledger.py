@@ -166,7 +166,7 @@ class Ledger:
             self._look_at(stretch)
         if logged:
             # MoEngage's own words stay out of the log: they may quote the row.
-            log.warning("Row %d refused: %s", entry.position, reason)
+            log.warning("Row %d rejected: %s", entry.position, reason)
 
     @property
     def growing(self) -> int:

@@ -27,6 +27,7 @@ from airflow_provider_moengage.delivery.ending import GRACE, Ending
 from airflow_provider_moengage.delivery.formats import Unreadable
 from airflow_provider_moengage.delivery.journal import Journal
 from airflow_provider_moengage.delivery.ledger import Ledger
+from airflow_provider_moengage.delivery.opening import log_conditions, log_resumption, log_target
 from airflow_provider_moengage.delivery.operations import Operation
 from airflow_provider_moengage.delivery.progress import Observe, Progress, ProgressReporter
 from airflow_provider_moengage.delivery.rejected import RejectedParts
@@ -78,7 +79,7 @@ class Delivery:
 
     :param connect: gives the client; called once, when the run begins.
     :param concurrency: requests in flight at most.
-    :param parts: where refused rows are written; None: nowhere.
+    :param parts: where rejected rows are written; None: nowhere.
     :param validate_only: do everything but sending.
     :param observe: called with the progress every few seconds, from another thread, and once at the end.
     :param checkpoints: where a later try reads how far this one got; None: it begins anew.
@@ -143,6 +144,8 @@ class Delivery:
                 self._stop(error)
         self._over.set()
         self._ending.over()
+        if isinstance(self._stopped_by, MoEngageWindowSpent) and self._progress.last is not None:
+            self._stopped_by.progress = self._progress.last.summary
         if self._client is not None:
             # It belongs to whoever gave it, and may serve another run.
             self._client.release()
@@ -170,15 +173,19 @@ class Delivery:
         client = self._connect()
         self._throttled_before = client.windows.throttled_seconds
         self._client = client
-        resumed = None
+        endpoint = self._operation.endpoint
+        log_target(self._source, client, endpoint, self._concurrency, validate_only=self._validate_only)
+        kept = resumed = None
         if self._checkpoints is not None:
             self._checkpoints.open()
-            resumed = self._checkpoints.load(self._known_source(self._checkpoints))
-            resumed = resumed and resumed.after_deferral(time.time())
+            kept = self._checkpoints.load(self._known_source(self._checkpoints))
+            resumed = kept and kept.after_deferral(time.time())
             self._begin_with(resumed, self._checkpoints)
-        if resumed is not None:
-            log.info("Going on at row %d; %d rows are settled", resumed.mark, self._ledger.total().settled)
         self._measure()
+        if kept is not None:
+            log_resumption(kept, self._ledger)
+        elif not self._validate_only:
+            log_conditions(client, endpoint, self._checkpoints.retry_effect if self._checkpoints else None)
         if self._parts is not None:
             self._parts.open(resumed.parts if resumed else None)
         self._sender = Sender(
@@ -201,11 +208,13 @@ class Delivery:
         return self._throttled_earlier + now
 
     def _look(self, seconds: float) -> Progress:
+        spent = self._stopped_by if isinstance(self._stopped_by, MoEngageWindowSpent) else None
         return Progress.of(
             self._ledger,
+            self._client.windows if self._client else None,
             seconds=seconds,
             throttled_seconds=self._throttled_seconds(),
-            resets_in=self._client.windows.resets_in if self._client else None,
+            resets_in=spent.retry_after if spent else None,
         )
 
     def _read(self) -> None:

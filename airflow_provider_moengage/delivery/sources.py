@@ -17,6 +17,7 @@ from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery import not_rows
 from airflow_provider_moengage.delivery.canonical import canonical, text_of_row
 from airflow_provider_moengage.delivery.column_names import ColumnNames
+from airflow_provider_moengage.delivery.quantities import counted
 
 CheckColumns = Callable[[Sequence[str]], None]
 
@@ -56,6 +57,12 @@ def is_source(value: object) -> TypeGuard[Source]:
     return callable(getattr(kind, "prepare", None)) and callable(getattr(kind, "rows", None))
 
 
+def described(source: Source) -> str:
+    """Return what a source's rows are, for the log; of one of a user's own making, its type."""
+    said = getattr(source, "description", None)
+    return said if isinstance(said, str) else f"rows of {type(source).__name__}"
+
+
 class Rows:
     """
     A list of rows that Airflow can neither render, template nor show.
@@ -81,6 +88,11 @@ class Rows:
             return "<no rows>"
 
     __repr__ = __str__
+
+    @property
+    def description(self) -> str:
+        """What the rows are, for the log."""
+        return f"{counted(len(self), 'row')} of {self._parameter}"
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """Give what the rows are known by: a sum of all that is in them."""
@@ -160,6 +172,11 @@ class Guarded:
     def __len__(self) -> int:
         return len(self._source)
 
+    @property
+    def description(self) -> str:
+        """What the guarded source's rows are, for the log."""
+        return described(self._source)
+
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """Get the guarded source ready."""
         return self._source.prepare(check_columns, halt)
@@ -199,6 +216,11 @@ class Named:
 
     def __len__(self) -> int:
         return len(self._source)
+
+    @property
+    def description(self) -> str:
+        """What the source's rows are, for the log."""
+        return described(self._source)
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """Get the source ready."""

@@ -66,6 +66,11 @@ class SqlSource:
     def __len__(self) -> int:
         raise TypeError("a query does not tell its number of rows before its end")
 
+    @property
+    def description(self) -> str:
+        """What the rows are, for the log; the statement may quote people and stays out of it."""
+        return f"sql of connection {self._conn_id!r}"
+
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """A query may give other rows the next time, or the same in another order."""
         return None

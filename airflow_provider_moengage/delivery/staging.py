@@ -30,6 +30,7 @@ from airflow_provider_moengage.delivery.folders import (
     read_whole,
     write_whole,
 )
+from airflow_provider_moengage.delivery.quantities import counted, span
 from airflow_provider_moengage.delivery.sources import CheckColumns
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.delivery.staged_values import line_of_row, row_of_line
@@ -101,6 +102,11 @@ class StagedRows:
             raise TypeError("a query does not tell its number of rows before it is staged")
         return self._manifest.rows
 
+    @property
+    def description(self) -> str:
+        """What the rows are, for the log."""
+        return f"{self._source.description}, staged,"
+
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """
         Copy the rows, or find the copy of an earlier try.
@@ -163,7 +169,7 @@ class StagedRows:
             return None
         if manifest.binding != self._binding:
             return None
-        log.info("The %d rows staged in %s are used again", manifest.rows, self.folder)
+        log.info("The copy of %s in %s is used again", counted(manifest.rows, "row"), self.folder)
         return manifest
 
     def _stage(self, check_columns: CheckColumns, halt: Event) -> Manifest:
@@ -186,7 +192,7 @@ class StagedRows:
         with self._storing():
             write_whole(folder / MANIFEST, json.dumps(asdict(manifest)).encode())
         seconds = time.monotonic() - began
-        log.info("Staged %d rows in %s, which took %.1f s", manifest.rows, self.folder, seconds)
+        log.info("Staged %s in %s, which took %s", counted(manifest.rows, "row"), self.folder, span(seconds))
         return manifest
 
     @contextmanager

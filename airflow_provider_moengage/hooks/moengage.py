@@ -42,6 +42,7 @@ from airflow_provider_moengage.delivery.operations import Operation, UsersRead, 
 from airflow_provider_moengage.delivery.pipeline import Delivery, Run
 from airflow_provider_moengage.delivery.rejected import RejectedParts
 from airflow_provider_moengage.delivery.report import Report
+from airflow_provider_moengage.delivery.report_table import LoggedEnd
 from airflow_provider_moengage.delivery.rows import RowMapping, UserMapping
 from airflow_provider_moengage.delivery.sinks import Sink
 from airflow_provider_moengage.delivery.sources import Guarded
@@ -373,7 +374,8 @@ class MoEngageHook(BaseHook):
             run.report.pop("missing")
         if checked.on_report is not None:
             checked.on_report(run.report)
-        return conclude(run, checked.max_rejected)
+        with LoggedEnd(run.report):
+            return conclude(run, checked.max_rejected)
 
     def test_connection(self) -> tuple[bool, str]:
         """

@@ -129,4 +129,7 @@ def single_or_bulk(single: Endpoint, bulk: bool, max_bytes: int) -> Endpoint:
     :raises MoEngageParameterError: ``max_bytes`` is more than a call may have.
     """
     check_max_bytes(max_bytes)
-    return replace(BULK_IMPORT, max_bytes=max_bytes) if bulk else single
+    if not bulk:
+        return single
+    quotas = single.quotas if single is BULK_IMPORT else tuple(f"bulk_{quota}" for quota in single.quotas)
+    return replace(BULK_IMPORT, max_bytes=max_bytes, quotas=quotas)

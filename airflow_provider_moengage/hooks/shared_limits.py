@@ -49,7 +49,7 @@ def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> Share
     client = Redis(
         **settings, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, retry=retry
     )
-    log.info("Rate windows are shared through the Redis connection %r", conn_id)
+    log.debug("Rate windows are shared through the Redis connection %r", conn_id)
     return SharedWindows(client, f"{workspace.app_id}:{urlsplit(workspace.base_url).netloc}")
 
 

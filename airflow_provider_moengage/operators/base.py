@@ -25,6 +25,7 @@ from airflow_provider_moengage.delivery.files import FileSource
 from airflow_provider_moengage.delivery.folders import task_folder
 from airflow_provider_moengage.delivery.not_rows import of_empty_text, of_nothing
 from airflow_provider_moengage.delivery.report import Report
+from airflow_provider_moengage.delivery.report_table import LoggedEnd, log_report
 from airflow_provider_moengage.delivery.sources import Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.sql import SqlSource
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
@@ -269,9 +270,10 @@ class MoEngageSendOperator(BaseOperator):
         finished = durability.finished()
         if finished is not None:
             self.log.info(
-                "An earlier try has sent everything, and Airflow did not come to know: nothing is sent"
+                "An earlier try has sent all rows, but Airflow did not record its success; nothing is sent"
             )
             publish(finished)
+            log_report(finished)
             durability.forget(finished)
             return finished
         try:
@@ -293,11 +295,12 @@ class MoEngageSendOperator(BaseOperator):
             ended = True
         except MoEngageWindowSpent as spent:
             if ending.ordered:
-                raise MoEngageIncompleteRun(
-                    "The task was told to end when it was to be deferred", report=published[-1]
-                ) from spent
+                with LoggedEnd(published[-1]):
+                    raise MoEngageIncompleteRun(
+                        "The task was told to end when it was to be deferred", report=published[-1]
+                    ) from spent
             ended = True
-            self._defer(spent.retry_after or 0.0)
+            self._defer(spent)
         finally:
             if not ended:
                 durability.tell_what_stays()
@@ -342,9 +345,9 @@ class MoEngageSendOperator(BaseOperator):
         # A run that sends nothing has nothing to go on with.
         return durability_of(wanted, self._source(), {} if self.validate_only else context, deferred=deferred)
 
-    def _defer(self, seconds: float) -> NoReturn:
-        moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-        self.log.info("Deferred for %.0f s, until the rate window has reset", seconds)
+    def _defer(self, spent: MoEngageWindowSpent) -> NoReturn:
+        moment = datetime.now(timezone.utc) + timedelta(seconds=spent.retry_after or 0.0)
+        self.log.info("Deferred until %s UTC: %s", f"{moment:%H:%M:%S}", spent.progress)
         self.defer(trigger=DateTimeTrigger(moment=moment), method_name="resume")
 
     def _check_source(self) -> None:
@@ -403,7 +406,6 @@ class MoEngageSendOperator(BaseOperator):
         return str(self.rejected_path) if ti is None else task_folder(str(self.rejected_path), ti)
 
     def _publish(self, report: Report, context: Context) -> None:
-        self.log.info("Report: %s", report)
         ti = context.get("ti")
         if ti is not None:
             ti.xcom_push(key="report", value=report)

@@ -98,26 +98,16 @@ class Durability:
 
     def defers(self) -> bool:
         """
-        Tell whether a long wait is a deferral; say in the log what a retry does where it cannot go on.
+        Whether a long wait is a deferral.
 
         :raises MoEngageParameterError: a deferral was asked for, and cannot be.
         """
-        wanted = self.wanted.deferrable
-        if wanted is None:
-            wanted = conf.getboolean("operators", "default_deferrable", fallback=False)
         if self.obstacle is None:
-            return wanted and self.checkpoints is not None
+            return _is_to_defer(self.wanted) and self.checkpoints is not None
         if self.wanted.deferrable:
             raise MoEngageParameterError(
                 f"deferrable is True, but the task could not go on after a deferral: {self.obstacle}"
             )
-        refuses = self.wanted.sends_events and not self.wanted.resend
-        log.info(
-            "A retry %s: %s%s",
-            "fails before it sends an event" if refuses else "begins with the first row again",
-            self.obstacle,
-            "; rate windows are waited for in the worker, for the same reason" if wanted else "",
-        )
         return False
 
     def finished(self) -> Report | None:
@@ -183,6 +173,7 @@ def durability_of(wanted: Wanted, source: Source, context: Context, *, deferred:
         resend=wanted.resend,
         # A file can be deleted by anybody; what Airflow's own store does not hold was never there.
         announced=wanted.sends_events and isinstance(place, CheckpointFile),
+        retry_effect=_retry_effect(wanted, obstacle),
     )
     delete_folders = partial(delete_empty_staging_folders, str(url), ti) if url else Durability.delete_folders
     return Durability(wanted, source, checkpoints, obstacle, delete_folders)
@@ -219,6 +210,24 @@ def _place(context: Context, folder: str | None) -> CheckpointPlace | None:
     return CheckpointFile(folder) if folder is not None else None
 
 
+def _is_to_defer(wanted: Wanted) -> bool:
+    if wanted.deferrable is None:
+        return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+    return wanted.deferrable
+
+
+def _retry_effect(wanted: Wanted, obstacle: str | None) -> str:
+    """Return what a retry would do, as the part of a sentence."""
+    if obstacle is None:
+        return "a retry goes on where this try ends"
+    fails = wanted.sends_events and not wanted.resend
+    return (
+        f"a retry {'fails before it sends an event' if fails else 'begins with the first row again'}"
+        + (" and rate windows are waited for in the worker" if _is_to_defer(wanted) else "")
+        + f", because {obstacle}"
+    )
+
+
 def _obstacle(
     wanted: Wanted, source: Source, folder: str | None, place: CheckpointPlace | None
 ) -> str | None:
@@ -227,7 +236,7 @@ def _obstacle(
     if not wanted.durable:
         return "durable is False"
     if isinstance(source, SqlSource) and folder is None:
-        return "a query may give other rows the next time: set staging_path= to keep a copy of them"
+        return "a query may return other rows (set staging_path= to keep a copy)"
     if place is None:
-        return "there is no place for a checkpoint: set staging_path=, or use Airflow 3.3 or newer"
+        return "there is no place for a checkpoint (set staging_path=, or use Airflow 3.3)"
     return None

@@ -338,3 +338,22 @@ def test_what_was_drawn_of_a_shared_window_that_is_over_is_not_spent_in_the_next
     )
     shared.fresh = True
     assert window.offer(SHARED_UNITS + 4, least=1).units == 5
+
+
+def test_the_windows_to_come_are_counted():
+    clock = Clock()
+    window = Window(300, clock=clock)
+    # Nothing is known of the window yet: what it holds can be sent at once, the rest a window later and more.
+    assert [window.seconds_for(units) for units in (0, 300, 301, 600, 601)] == [0.0, 0.0, 60.0, 60.0, 120.0]
+    grant = window.offer(1)
+    assert isinstance(grant, Grant)
+    window.answered(grant, RateHeaders(limit=300, remaining=0, reset=19), refused=False)
+    assert window.seconds_for(1_200) == pytest.approx(19 + 3 * 60, abs=1.0)
+    clock.now += 19
+    assert window.seconds_for(1_200) == pytest.approx(3 * 60, abs=1.0)
+
+
+def test_units_in_flight_are_granted_already():
+    window = Window(10, share=0.5, clock=Clock())
+    window.offer(1)
+    assert [window.seconds_for(units) for units in (5, 6)] == [0.0, 60.0]

@@ -228,7 +228,7 @@ def test_ten_refusals_are_logged_whatever_waits(waiting: bool, caplog: pytest.Lo
         if position % 10 == 0:
             ledger.end_stretch(position)
         ledger.refuse(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
-    assert sum("refused" in record.getMessage() for record in caplog.records) == 10
+    assert sum("rejected" in record.getMessage() for record in caplog.records) == 10
 
 
 def test_a_part_ends_before_long_lines_fill_the_memory(tmp_path, monkeypatch):

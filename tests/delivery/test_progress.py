@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.progress import Progress
+from airflow_provider_moengage.delivery.progress import LINE_LENGTH, Progress
+from airflow_provider_moengage.delivery.quantities import counted, span
+from airflow_provider_moengage.delivery.stretches import Tally
 
 SOME = Progress(
     accepted=11_997,
@@ -17,23 +22,25 @@ SOME = Progress(
     throttled_seconds=41.0,
     resets_in=None,
 )
+ROWS = st.integers(min_value=0, max_value=9_999_999_999)
+SECONDS = st.floats(min_value=0.0, max_value=1e9)
 
 
-def test_the_line_names_rows_refusals_pace_waits_and_the_time_to_go():
-    assert str(SOME) == (
-        "12,000 of 50,000 rows done (24 %), 3 refused (0.03 %), 120 rows/s, waited 41 s for the rate window, "
-        "about 5 min to go"
-    )
+def progress(accepted: int, rejected: int, left: int, seconds: float, resets_in: float | None) -> Progress:
+    return Progress(accepted, 0, rejected, accepted + rejected + left, seconds, 0.0, resets_in)
 
 
-def test_a_wait_that_lasts_is_told_with_its_end():
-    assert "waiting for the rate window (41 s so far, 19 s more)" in str(replace(SOME, resets_in=19.0))
+def test_the_line_begins_with_the_share_and_the_time_to_go():
+    assert str(SOME) == "24 % (12,000 of 50,000), about 5 min to go, 3 rejected, 120/s"
 
 
-def test_where_nobody_knows_the_total_the_line_promises_no_end():
-    assert str(replace(SOME, total=None, rejected=0, accepted=12_000, throttled_seconds=0.0)) == (
-        "12,000 rows done, 0 refused, 120 rows/s"
-    )
+def test_a_wait_that_lasts_is_named_with_its_end():
+    assert str(replace(SOME, resets_in=19.0)).endswith(", window full, 19 s more")
+
+
+def test_where_nobody_knows_the_total_there_is_no_share_and_no_time_to_go():
+    assert str(replace(SOME, total=None)) == "12,000 rows done, 3 rejected, 120/s"
+    assert str(replace(SOME, total=None, accepted=1, rejected=0, seconds=1.0)).startswith("1 row done, ")
 
 
 def test_rows_that_were_only_to_be_checked_are_done_too():
@@ -42,21 +49,51 @@ def test_rows_that_were_only_to_be_checked_are_done_too():
 
 def test_before_the_first_row_there_is_no_pace_to_reckon_with():
     start = replace(SOME, accepted=0, rejected=0, seconds=0.0, throttled_seconds=0.0)
-    assert str(start) == "0 of 50,000 rows done (0 %), 0 refused, 0.0 rows/s"
+    assert str(start) == "0 % (0 of 50,000), 0 rejected, 0.0/s"
 
 
 def test_no_row_less_than_all_is_100_percent():
-    almost = replace(SOME, accepted=49_996)
-    assert "49,999 of 50,000 rows done (99 %)" in str(almost)
-    done = replace(SOME, accepted=49_997)
-    assert "50,000 of 50,000 rows done (100 %)" in str(done)
-    assert "to go" not in str(done)
+    assert str(replace(SOME, accepted=49_996)).startswith("99 % (49,999 of 50,000), about ")
+    assert str(replace(SOME, accepted=49_997)).startswith("100 % (50,000 of 50,000), 3 rejected")
 
 
 def test_of_no_rows_at_all_there_is_no_share():
-    assert str(replace(SOME, accepted=0, rejected=0, total=0, throttled_seconds=0.0)).startswith(
-        "0 rows done, 0 refused"
-    )
+    assert str(replace(SOME, accepted=0, rejected=0, total=0)).startswith("0 rows done, 0 rejected")
+
+
+@given(
+    accepted=ROWS,
+    rejected=ROWS,
+    left=ROWS,
+    seconds=SECONDS,
+    resets_in=st.none() | SECONDS,
+    known=st.booleans(),
+)
+def test_a_line_is_never_cut_off(
+    accepted: int, rejected: int, left: int, seconds: float, resets_in: float | None, known: bool
+):
+    assume(accepted + rejected + left < 10_000_000_000)
+    at = progress(accepted, rejected, left, seconds, resets_in)
+    line = str(at if known else replace(at, total=None))
+    assert len(line) <= LINE_LENGTH == 100
+    assert f"{rejected:,} rejected" in line
+    assert line.startswith("100 % ") == (known and left == 0 and at.done > 0)
+
+
+@given(
+    accepted=st.integers(min_value=1, max_value=98_999_999),
+    rejected=st.integers(min_value=0, max_value=999_999),
+    left=st.integers(min_value=1, max_value=100_000_000),
+    seconds=st.floats(min_value=0.1, max_value=100_000.0),
+    resets_in=st.floats(min_value=0.0, max_value=3_600.0),
+)
+def test_up_to_a_hundred_million_rows_a_wait_is_always_named(
+    accepted: int, rejected: int, left: int, seconds: float, resets_in: float
+):
+    assume(accepted + rejected + left <= 100_000_000)
+    line = str(progress(accepted, rejected, left, seconds, resets_in))
+    assert re.match(r"\d+ % \([\d,]+ of [\d,]+\), about .* to go, [\d,]+ rejected, ", line)
+    assert "window full, " in line
 
 
 @pytest.mark.parametrize(
@@ -79,21 +116,39 @@ def test_a_burst_and_the_wait_after_it_make_one_pace(seconds: float, resets_in: 
 
 
 def test_the_last_rows_come_no_sooner_than_the_window_they_wait_for():
-    one_left = replace(SOME, accepted=49_996, resets_in=30.0)
-    assert one_left.seconds_to_go == 30.0
+    assert replace(SOME, accepted=49_996, resets_in=30.0).seconds_to_go == 30.0
+
+
+def test_rows_come_no_sooner_than_the_windows_to_come_grant_them():
+    burst = replace(SOME, accepted=300, rejected=0, total=1_500, seconds=1.0)
+    assert burst.seconds_to_go == pytest.approx(4.0)
+    assert replace(burst, windows_seconds=79.0).seconds_to_go == 79.0
+
+
+def test_a_try_that_has_done_nothing_yet_goes_by_the_windows_alone():
+    resumed = replace(SOME, earlier=Tally(accepted=11_997, rejected=3))
+    assert resumed.seconds_to_go is None
+    assert replace(resumed, windows_seconds=180.0).summary == "24 % (12,000 of 50,000), about 3 min to go"
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.2, "0 s"),
+        (0.0, "0 s"),
+        (0.24, "0.2 s"),
+        (0.96, "1 s"),
         (99.0, "99 s"),
         (99.9, "2 min"),
         (3_540.0, "59 min"),
         (3_599.0, "1 h 0 min"),
         (9_960.0, "2 h 46 min"),
         (59_940.0, "16 h 39 min"),
+        (172_800.0, "2 days"),
     ],
 )
-def test_spans_are_written_as_people_say_them(seconds: float, text: str):
-    assert f"waited {text} for the rate window" in str(replace(SOME, throttled_seconds=seconds))
+def test_spans_are_written_as_people_read_them(seconds: float, text: str):
+    assert span(seconds) == text
+
+
+def test_one_is_not_a_plural():
+    assert [counted(number, "row") for number in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]

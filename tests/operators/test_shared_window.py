@@ -199,3 +199,9 @@ def test_a_redis_that_is_not_there_costs_one_warning_and_no_row(
     assert outcome(report) == (150, 0, 0)
     (warning,) = said()
     assert "REDISKEY" not in warning
+
+
+def test_the_log_says_that_the_window_is_shared(shared: Tracker, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    shared(users=users(3))
+    assert "Rate window: 10,000 users a minute (MoEngage's default, shared through Redis)" in caplog.text

@@ -1,0 +1,59 @@
+"""What the log says when a run begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_moengage.api.endpoints import BULK_IMPORT, CREATE_EVENT, QUOTAS, TRACK_USER, Endpoint
+from airflow_provider_moengage.api.workspace import Workspace
+from airflow_provider_moengage.delivery.column_names import ColumnNames
+from airflow_provider_moengage.delivery.opening import without_credentials
+from airflow_provider_moengage.delivery.sources import Guarded, Named, Rows, described
+from airflow_provider_moengage.hooks.options import single_or_bulk
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("path s3://lake_conn@lake/customers/*.csv.gz", "path s3://lake_conn@lake/customers/*.csv.gz"),
+        ("path s3://KEY:SECRET@lake/a.csv", "path s3://KEY:***@lake/a.csv"),
+        ("path ftp://user:PASS:WORD@host/a.csv", "path ftp://user:***@host/a.csv"),
+        ("path https://host/a.csv?signature=SECRET", "path https://host/a.csv?***"),
+        ("path file:///data/part-?.csv", "path file:///data/part-?.csv"),
+        ("sql of connection 'warehouse'", "sql of connection 'warehouse'"),
+    ],
+)
+def test_no_password_of_a_url_is_shown(text: str, shown: str):
+    assert without_credentials(text) == shown
+
+
+def test_a_source_around_another_is_called_as_that_one_is():
+    rows = Rows([{"customer_id": "a1"}], "users")
+    assert described(Guarded(rows, 10)) == described(rows) == "1 row of users"
+
+
+def test_a_source_of_ones_own_is_called_by_its_type():
+    class Lines:
+        def __len__(self) -> int:
+            return 0
+
+    assert described(Named(Lines(), ColumnNames())) == "rows of Lines"  # type: ignore[arg-type]
+
+
+def test_a_workspace_is_named_with_its_place_and_without_its_key():
+    assert str(Workspace("W1", "SECRET", "03")) == "workspace W1 in data centre 03 (India)"
+    assert str(Workspace("W1", "SECRET", host="https://proxy:8443")) == "workspace W1 at proxy:8443"
+
+
+def test_bulk_import_draws_from_the_quota_of_what_is_in_it():
+    assert single_or_bulk(TRACK_USER, False, 1_000).quotas == ("users",)
+    assert single_or_bulk(TRACK_USER, True, 1_000).quotas == ("bulk_users",)
+    assert single_or_bulk(CREATE_EVENT, True, 1_000).quotas == ("bulk_events",)
+    assert single_or_bulk(BULK_IMPORT, True, 1_000).quotas == BULK_IMPORT.quotas
+
+
+def test_every_quota_belongs_to_one_endpoint():
+    from airflow_provider_moengage.api import endpoints
+
+    known = [one for one in vars(endpoints).values() if isinstance(one, Endpoint)]
+    assert sorted(quota for endpoint in known for quota in endpoint.quotas) == sorted(QUOTAS)
