@@ -37,8 +37,10 @@ def log_conditions(client: MoEngageClient, endpoint: Endpoint, retry_effect: str
 
     :param retry_effect: what it would do; None: there is no retry to speak of.
     """
-    parts = [f"Rate window: {_rate(client, endpoint)}", *([retry_effect] if retry_effect else [])]
-    log.info("%s", "; ".join(parts))
+    log.info("Rate window: %s", _rate(client, endpoint))
+    if retry_effect is not None:
+        # A line of its own: Airflow's page of a log cuts long ones off.
+        log.info("%s", retry_effect)
 
 
 def log_resumption(checkpoint: Checkpoint, ledger: Ledger) -> None:

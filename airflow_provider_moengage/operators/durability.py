@@ -219,10 +219,10 @@ def _is_to_defer(wanted: Wanted) -> bool:
 def _retry_effect(wanted: Wanted, obstacle: str | None) -> str:
     """Return what a retry would do, as the part of a sentence."""
     if obstacle is None:
-        return "a retry goes on where this try ends"
+        return "A retry goes on where this try ends"
     fails = wanted.sends_events and not wanted.resend
     return (
-        f"a retry {'fails before it sends an event' if fails else 'begins with the first row again'}"
+        f"A retry {'fails before it sends an event' if fails else 'begins with the first row again'}"
         + (" and rate windows are waited for in the worker" if _is_to_defer(wanted) else "")
         + f", because {obstacle}"
     )
