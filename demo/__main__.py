@@ -56,7 +56,7 @@ def main() -> int:
             if name != "reasons":
                 say(f"{name:19}{value}")
 
-        step("The refused rows, each with its reason")
+        step("The rejected rows, each with its reason")
         show_refused_rows()
 
         step("One profile, as the sandbox has it: the customer who spent most")

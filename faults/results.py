@@ -82,7 +82,7 @@ def sentence(done: Sequence[Result], others: int, seconds: float) -> str:
         f"{sum(result.deferrals for result in done)} deferrals, in {seconds / 60:.0f} minutes. "
         f"{sum(result.cleared for result in done)} times a task had to be cleared that was killed before its first "
         f"checkpoint. {found.lost} rows lost. "
-        f"{found.refused:,} refused rows, each in the parts once. {touched(done)} of the {others} files that strangers "
+        f"{found.refused:,} rejected rows, each in the parts once. {touched(done)} of the {others} files that strangers "
         f"had put into the shared folders, and of the files of other runs, were changed or deleted. Of {found.users:,} users, {share:.1%} had a row "
         f"applied more than once. Of the events, {found.twice:,} are there more than once, with {found.copies:,} copies "
         f"too many, at most {max(0, found.most_copies - 1)} of one event; {found.unknown:,} rows count as `unknown`."

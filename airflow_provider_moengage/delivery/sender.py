@@ -147,8 +147,8 @@ class Sender:
         if hopeless:
             self._stop(
                 MoEngageRequestRefused(
-                    f"MoEngage refused {HOPELESS_REFUSALS} rows with {hopeless} and took none: the fault is not "
-                    "the rows'; look at the refused rows, the workspace's settings and the connection"
+                    f"MoEngage rejected {HOPELESS_REFUSALS} rows with {hopeless} and accepted none: the fault is not "
+                    "the rows'; look at the rejected rows, the workspace's settings and the connection"
                 )
             )
         return ()
