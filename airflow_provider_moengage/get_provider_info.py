@@ -69,8 +69,8 @@ FORM_FIELDS: dict[str, dict[str, Any]] = {
 FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["schema"],
     "relabeling": {
-        "login": "Workspace ID",
-        "password": "Data API key",
+        "login": "Workspace ID (required)",
+        "password": "Data API key (required)",
         "host": "Host (sandbox or proxy only)",
         "port": "Port (443 for MoEngage itself)",
     },

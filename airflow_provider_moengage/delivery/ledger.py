@@ -182,11 +182,15 @@ class Ledger:
                 self._stretches.append(Stretch(position))
                 self._look_at(stretch)
 
+    @property
+    def fruitless_deferrals(self) -> int:
+        """Deferrals in a row before which not one row was settled, one at this moment included."""
+        return self.fruitless + 1 if self.total().settled == self.earlier.settled else 0
+
     def defer(self) -> None:
         """Count a deferral."""
-        total = self.total()
         self.deferrals += 1
-        self.fruitless = self.fruitless + 1 if total.settled == self.earlier.settled else 0
+        self.fruitless = self.fruitless_deferrals
 
     def take_lines(self) -> list[bytes]:
         """Give the refused rows of the stretches that were completed since the last call."""

@@ -391,7 +391,7 @@ class Delivery:
     def _close(self) -> None:
         self._over.set()
         spent = self._stopped_by if isinstance(self._stopped_by, MoEngageWindowSpent) else None
-        if spent is not None and self._ledger.fruitless + 1 >= STARVED_WINDOWS:
+        if spent is not None and self._ledger.fruitless_deferrals >= STARVED_WINDOWS:
             self._stopped_by = MoEngageRateLimited(
                 f"the rate window granted nothing after {STARVED_WINDOWS} deferrals in a row",
                 retry_after=spent.retry_after,

@@ -142,6 +142,25 @@ def test_a_window_that_never_grants_anything_ends_the_run_after_five_deferrals(s
     assert (task.report["accepted"], task.report["unsent"], task.report["deferrals"]) == (0, 5, 4)
 
 
+def test_a_row_that_is_settled_after_four_deferrals_without_one_lets_the_run_go_on(sandbox: Sandbox):
+    sandbox.settings(users_per_minute=40)
+    task = Task(
+        MoEngageTrackUsersOperator, TaskStateStore(), users=users(90), deferrable=True, defer_threshold=0.0
+    )
+    with pytest.raises(TaskDeferred) as caught:
+        task.attempt()
+    # Another sender of the workspace takes the windows in between.
+    sandbox.settings(users_per_minute=0)
+    for _ in range(4):
+        time.sleep(max(0.0, wait_of(caught.value)))
+        with pytest.raises(TaskDeferred) as caught:
+            task.attempt(resume=True)
+    sandbox.settings(users_per_minute=40)
+    time.sleep(max(0.0, wait_of(caught.value)))
+    with pytest.raises(TaskDeferred):
+        task.attempt(resume=True)
+
+
 def test_a_task_that_is_told_to_end_is_not_deferred(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         MoEngageTrackUsersOperator, "_publish", lambda operator, report, context: operator.on_kill()
