@@ -44,12 +44,12 @@ class RetryLog:
             due = self._is_due("repeated")
         if due:
             log.warning(
-                "%s: %s repeated; attempt %d of %d in %.1f s",
+                "%s: attempt %d of %d in %.1f s (%s repeated)",
                 _said(error),
-                "1 request is being" if number == 1 else f"{number} requests are being",
                 attempt + 1,
                 self._attempts,
                 pause,
+                "1 request is" if number == 1 else f"{number} requests are",
             )
 
     def given_up(self, error: MoEngageError) -> None:
