@@ -13,6 +13,8 @@ from airflow_provider_moengage.api.endpoints import QUOTAS
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.secret import Secret
 
+#: Characters of a Workspace ID that a log shows.
+SHOWN_OF_ID = 4
 #: Every data centre MoEngage's OpenAPI document lists, with its region where one is published.
 DATA_CENTERS: Mapping[str, str] = MappingProxyType(
     {
@@ -183,10 +185,11 @@ class Workspace:
         return f"{scheme}://{name}" + (f":{port}" if port else "")
 
     def __str__(self) -> str:
-        """Return which workspace it is and where, for logs."""
+        """Return which workspace it is and where, for logs; of its id the beginning, as the key may stand there by mistake."""
+        name = f"workspace {self.app_id[:SHOWN_OF_ID]}…"
         if self.host or self.data_center is None:
-            return f"workspace {self.app_id} at {urlsplit(self.base_url).netloc}"
-        return f"workspace {self.app_id} in data centre {self.data_center} ({DATA_CENTERS[self.data_center]})"
+            return f"{name} at {urlsplit(self.base_url).netloc}"
+        return f"{name} in data centre {self.data_center} ({DATA_CENTERS[self.data_center]})"
 
     def limit(self, quota: str) -> int:
         """Units a minute of ``quota`` until an answer's headers say otherwise."""

@@ -61,7 +61,7 @@ def test_the_first_lines_name_rows_workspace_window_and_what_a_retry_does(sandbo
     Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(30), concurrency=4).attempt()
     first, second, third = opening(log)
     assert re.fullmatch(
-        r"Track User: 30 rows of users to workspace SANDBOX_WORKSPACE at 127\.0\.0\.1:\d+, concurrency 4",
+        r"Track User: 30 rows of users to workspace SAND… at 127\.0\.0\.1:\d+, concurrency 4",
         first,
     )
     assert second == "Rate window: 10,000 users a minute (MoEngage's default)"
