@@ -168,6 +168,10 @@ class Windows:
         if self._shared is not None:
             self._shared.close()
 
+    def window(self, quota: str) -> Window:
+        """Return the rate window of a quota."""
+        return self._window(quota)
+
     def _all(self) -> list[Window]:
         with self._lock:
             return list(self._windows.values())

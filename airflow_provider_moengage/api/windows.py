@@ -115,6 +115,16 @@ class Window:
             return max(0.0, self._reset.ends.latest - self._clock())
 
     @property
+    def limit(self) -> int:
+        """Units a window: what answers have published, else what was configured."""
+        return self._limit
+
+    @property
+    def period(self) -> float:
+        """Seconds a window."""
+        return self._period
+
+    @property
     def in_flight(self) -> int:
         """Units that were granted and are not settled."""
         with self._changed:

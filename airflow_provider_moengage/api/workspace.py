@@ -13,8 +13,6 @@ from airflow_provider_moengage.api.endpoints import QUOTAS
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.secret import Secret
 
-#: Characters of a Workspace ID that a log shows.
-SHOWN_OF_ID = 4
 #: Every data centre MoEngage's OpenAPI document lists, with its region where one is published.
 DATA_CENTERS: Mapping[str, str] = MappingProxyType(
     {
@@ -184,12 +182,12 @@ class Workspace:
             name = f"[{name}]"
         return f"{scheme}://{name}" + (f":{port}" if port else "")
 
-    def __str__(self) -> str:
-        """Return which workspace it is and where, for logs; of its id the beginning, as the key may stand there by mistake."""
-        name = f"workspace {self.app_id[:SHOWN_OF_ID]}…"
+    @property
+    def location(self) -> str:
+        """Where requests go, such as ``in data centre 03 (India)`` or ``at 127.0.0.1:8095``, for logs."""
         if self.host or self.data_center is None:
-            return f"{name} at {urlsplit(self.base_url).netloc}"
-        return f"{name} in data centre {self.data_center} ({DATA_CENTERS[self.data_center]})"
+            return f"at {urlsplit(self.base_url).netloc}"
+        return f"in data centre {self.data_center} ({DATA_CENTERS[self.data_center]})"
 
     def limit(self, quota: str) -> int:
         """Units a minute of ``quota`` until an answer's headers say otherwise."""

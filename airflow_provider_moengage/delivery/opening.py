@@ -6,7 +6,7 @@ import logging
 import re
 
 from airflow_provider_moengage.api.client import MoEngageClient
-from airflow_provider_moengage.api.endpoints import Endpoint
+from airflow_provider_moengage.api.endpoints import WINDOW_SECONDS, Endpoint
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.ledger import Ledger
 from airflow_provider_moengage.delivery.quantities import counted
@@ -18,29 +18,20 @@ log = logging.getLogger(__name__)
 def log_target(
     source: Source, client: MoEngageClient, endpoint: Endpoint, concurrency: int, *, validate_only: bool
 ) -> None:
-    """Log which rows go to which workspace."""
-    description = without_credentials(described(source))
+    """Log which rows go where; not to which workspace, as the key may stand in the field of its id by mistake."""
+    description, where = without_credentials(described(source)), client.workspace.location
     if validate_only:
-        log.info(
-            "%s, validate_only: %s for %s, nothing is sent", endpoint.name, description, client.workspace
-        )
+        log.info("%s, validate_only: %s, nothing is sent to MoEngage %s", endpoint.name, description, where)
         return
     direction = "from" if endpoint.reads else "to"
     log.info(
-        "%s: %s %s %s, concurrency %d", endpoint.name, description, direction, client.workspace, concurrency
+        "%s: %s %s MoEngage %s, concurrency %d", endpoint.name, description, direction, where, concurrency
     )
 
 
-def log_conditions(client: MoEngageClient, endpoint: Endpoint, retry_effect: str | None) -> None:
-    """
-    Log the rate window, and what a retry would do.
-
-    :param retry_effect: what it would do; None: there is no retry to speak of.
-    """
-    log.info("Rate window: %s", _rate(client, endpoint))
-    if retry_effect is not None:
-        # A line of its own: Airflow's page of a log cuts long ones off.
-        log.info("%s", retry_effect)
+def log_workspace(client: MoEngageClient, endpoint: Endpoint) -> None:
+    """Log the workspace and its rate window, once a response has shown that the credentials are right."""
+    log.info("Workspace %s, rate window: %s", client.workspace.app_id, _rate(client, endpoint))
 
 
 def log_resumption(checkpoint: Checkpoint, ledger: Ledger) -> None:
@@ -72,14 +63,22 @@ def without_credentials(text: str) -> str:
 def _rate(client: MoEngageClient, endpoint: Endpoint) -> str:
     workspace = client.workspace
     share = workspace.rate_limit_share
-    limits = [(workspace.limit(quota), quota.rpartition("_")[2]) for quota in endpoint.quotas]
-    parts = [
-        f"{f'{int(units * share):,} of ' if share < 1 else ''}{units:,} {noun}" for units, noun in limits
-    ]
-    configured = any(quota in workspace.limits for quota in endpoint.quotas)
-    origin = "limits of the connection" if configured else "MoEngage's default"
+    windows = {quota: client.windows.window(quota) for quota in endpoint.quotas}
+    limits = []
+    for quota, window in windows.items():
+        part = f"{window.capacity:,} of " if share < 1 else ""
+        limits.append(f"{part}{window.limit:,} {quota.rpartition('_')[2]}")
+    periods = {window.period for window in windows.values()}
+    period = "a minute" if periods == {WINDOW_SECONDS} else f"in {max(periods):g} s"
+    learned = any(window.limit != workspace.limit(quota) for quota, window in windows.items())
+    if learned or periods != {WINDOW_SECONDS}:
+        origin = "published"
+    elif any(quota in workspace.limits for quota in endpoint.quotas):
+        origin = "limits of the connection"
+    else:
+        origin = "MoEngage's default"
     return (
-        f"{' and '.join(', '.join(parts).rsplit(', ', 1))} a minute ({origin}"
+        f"{' and '.join(', '.join(limits).rsplit(', ', 1))} {period} ({origin}"
         + (f", rate_limit_share {share:g}" if share < 1 else "")
         + (", shared through Redis)" if client.windows.is_shared else ")")
     )

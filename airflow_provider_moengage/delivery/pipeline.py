@@ -27,7 +27,7 @@ from airflow_provider_moengage.delivery.ending import GRACE, Ending
 from airflow_provider_moengage.delivery.formats import Unreadable
 from airflow_provider_moengage.delivery.journal import Journal
 from airflow_provider_moengage.delivery.ledger import Ledger
-from airflow_provider_moengage.delivery.opening import log_conditions, log_resumption, log_target
+from airflow_provider_moengage.delivery.opening import log_resumption, log_target, log_workspace
 from airflow_provider_moengage.delivery.operations import Operation
 from airflow_provider_moengage.delivery.progress import Observe, Progress, ProgressReporter
 from airflow_provider_moengage.delivery.rejected import RejectedParts
@@ -184,8 +184,8 @@ class Delivery:
         self._measure()
         if kept is not None:
             log_resumption(kept, self._ledger)
-        elif not self._validate_only:
-            log_conditions(client, endpoint, self._checkpoints.retry_effect if self._checkpoints else None)
+        elif self._checkpoints is not None and self._checkpoints.retry_effect is not None:
+            log.info("%s", self._checkpoints.retry_effect)
         if self._parts is not None:
             self._parts.open(resumed.parts if resumed else None)
         self._sender = Sender(
@@ -332,6 +332,8 @@ class Delivery:
         if self._workers is None:
             # The first request goes alone: it proves the credentials and brings the rate window.
             sender.send(batch)
+            if self._client is not None and not self._halt.is_set():
+                log_workspace(self._client, self._operation.endpoint)
             self._workers = Workers(sender.send, self._concurrency)
         else:
             self._workers.submit(batch)

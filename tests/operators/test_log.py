@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import socket
@@ -53,7 +54,7 @@ def opening(log: Log) -> list[str]:
     return [
         line
         for line in log()
-        if re.match(r"[A-Z][\w ]+(, validate_only)?: .* workspace |Rate window: |A retry ", line)
+        if re.match(r"[A-Z][\w ]+(, validate_only)?: .* MoEngage |Workspace |A retry ", line)
     ]
 
 
@@ -61,11 +62,11 @@ def test_the_first_lines_name_rows_workspace_window_and_what_a_retry_does(sandbo
     Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(30), concurrency=4).attempt()
     first, second, third = opening(log)
     assert re.fullmatch(
-        r"Track User: 30 rows of users to workspace SAND… at 127\.0\.0\.1:\d+, concurrency 4",
+        r"Track User: 30 rows of users to MoEngage at 127\.0\.0\.1:\d+, concurrency 4",
         first,
     )
-    assert second == "Rate window: 10,000 users a minute (MoEngage's default)"
-    assert third == "A retry goes on where this try ends"
+    assert second == "A retry goes on where this try ends"
+    assert third == "Workspace SANDBOX_WORKSPACE, rate window: 10,000 users a minute (MoEngage's default)"
 
 
 @pytest.mark.parametrize(
@@ -115,14 +116,14 @@ def test_a_query_a_file_and_a_copy_are_named_without_their_words(
     sql = {"sql": "select * from people where customer_id <> 'SOMEBODY'", "sql_conn_id": "warehouse"}
     Task(MoEngageTrackUsersOperator, **sql).attempt()
     said = log()
-    assert any("Track User: sql of connection 'warehouse' to workspace" in line for line in said)
+    assert any("Track User: sql of connection 'warehouse' to MoEngage" in line for line in said)
     Task(MoEngageTrackUsersOperator, staging_path=tmp_path.as_uri(), **sql).attempt()
     said += log()
-    assert any("Track User: sql of connection 'warehouse', staged, to workspace" in line for line in said)
+    assert any("Track User: sql of connection 'warehouse', staged, to MoEngage" in line for line in said)
     file = tmp_path / "people.csv"
     file.write_text("customer_id\naa\n")
     Task(MoEngageTrackUsersOperator, path=file.as_uri()).attempt()
-    assert any(f"Track User: path {file.as_uri()} to workspace" in line for line in log())
+    assert any(f"Track User: path {file.as_uri()} to MoEngage" in line for line in log())
     assert "SOMEBODY" not in "".join(said)
 
 
@@ -136,24 +137,44 @@ def test_limits_and_share_of_the_connection_are_named(
         f'{{"conn_type": "moengage", "login": "{workspace.app_id}", "password": "{workspace.api_key}", '
         f'"host": "{workspace.base_url.removesuffix("/v1")}", "extra": {extra}}}',
     )
+    sandbox.settings(bulk_users_per_minute=500)
     Task(MoEngageTrackUsersOperator, users=users(3), bulk=True, moengage_conn_id="small").attempt()
-    first, second, _ = opening(log)
-    assert first.startswith("Bulk Import: 3 rows of users to workspace")
-    assert second == "Rate window: 250 of 500 users a minute (limits of the connection, rate_limit_share 0.5)"
+    first, _, third = opening(log)
+    assert first.startswith("Bulk Import: 3 rows of users to MoEngage")
+    assert third.endswith(
+        "rate window: 250 of 500 users a minute (limits of the connection, rate_limit_share 0.5)"
+    )
+    sandbox.settings(bulk_users_per_minute=10_000)
     Task(
         MoEngageBulkImportOperator,
         elements=[{"type": "customer", "customer_id": "aa", "attributes": {"plan": "gold"}}],
     ).attempt()
-    assert opening(log)[1].startswith(
-        "Rate window: 10,000 users, 30,000 events and 10,000 devices a minute (MoEngage's"
+    assert opening(log)[-1].endswith(
+        "rate window: 10,000 users, 30,000 events and 10,000 devices a minute (MoEngage's default)"
     )
+
+
+def test_the_window_that_answers_publish_is_named(sandbox: Sandbox, log: Log):
+    sandbox.settings(users_per_minute=300, window_seconds=20)
+    Task(MoEngageTrackUsersOperator, users=users(3)).attempt()
+    assert opening(log)[-1].endswith("rate window: 300 users in 20 s (published)")
+
+
+def test_a_key_in_the_field_of_the_workspace_is_not_logged(
+    sandbox: Sandbox, log: Log, monkeypatch: pytest.MonkeyPatch
+):
+    swapped = {**sandbox.connection, "login": sandbox.api_key, "password": sandbox.workspace_id}
+    monkeypatch.setenv("AIRFLOW_CONN_SWAPPED", json.dumps(swapped))
+    Task(MoEngageTrackUsersOperator, users=users(3), moengage_conn_id="swapped").fails()
+    assert sandbox.api_key not in "".join(log())
 
 
 def test_validating_only_says_that_nothing_is_sent(sandbox: Sandbox, log: Log):
     MoEngageTrackUsersOperator(task_id="push", users=users(3), validate_only=True).execute({})
     (line,) = opening(log)
-    assert line.startswith("Track User, validate_only: 3 rows of users for workspace ")
-    assert line.endswith(", nothing is sent")
+    assert re.fullmatch(
+        r"Track User, validate_only: 3 rows of users, nothing is sent to MoEngage at 127\.0\.0\.1:\d+", line
+    )
 
 
 def test_a_deferral_is_one_line_and_the_run_after_it_says_where_it_goes_on(sandbox: Sandbox, log: Log):
@@ -174,7 +195,7 @@ def test_a_deferral_is_one_line_and_the_run_after_it_says_where_it_goes_on(sandb
     with pytest.raises(TaskDeferred):
         task.attempt(resume=True)
     first, second, *_ = log()
-    assert first.startswith("Track User: 80 rows of users to workspace ")
+    assert first.startswith("Track User: 80 rows of users to MoEngage ")
     assert second == "Resumed after a deferral: 30 of 80 rows are done, 0 of them rejected"
     time.sleep(1.0)
     assert task.attempt(resume=True)["accepted"] == 80

@@ -204,4 +204,4 @@ def test_a_redis_that_is_not_there_costs_one_warning_and_no_row(
 def test_the_log_says_that_the_window_is_shared(shared: Tracker, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     shared(users=users(3))
-    assert "Rate window: 10,000 users a minute (MoEngage's default, shared through Redis)" in caplog.text
+    assert "rate window: 10,000,000 users in 1 s (published, shared through Redis)" in caplog.text
