@@ -21,9 +21,6 @@ from typing_extensions import Self
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from airflow_provider_moengage import __version__
-from airflow_provider_moengage.api.answer_body import read_body
-from airflow_provider_moengage.api.answer_stream import BoundedAdapter, TlsFailed
-from airflow_provider_moengage.api.answers import Answer, judge, judge_oversized
 from airflow_provider_moengage.api.endpoints import TEST_CONNECTION, Endpoint
 from airflow_provider_moengage.api.errors import (
     MAX_TEXT,
@@ -32,11 +29,14 @@ from airflow_provider_moengage.api.errors import (
     MoEngageRateLimited,
     MoEngageStopped,
 )
-from airflow_provider_moengage.api.permits import Permit, Windows
-from airflow_provider_moengage.api.rate_headers import RateHeaders
+from airflow_provider_moengage.api.http.body import read_body
+from airflow_provider_moengage.api.http.bounded_response import BoundedAdapter, TlsFailed
+from airflow_provider_moengage.api.http.classify import Answer, judge, judge_oversized
+from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
+from airflow_provider_moengage.api.rate_limit.limiter import Permit, Windows
+from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindows
 from airflow_provider_moengage.api.retry_log import RetryLog
 from airflow_provider_moengage.api.secret import Secret, SecretBytes, without_frames_below
-from airflow_provider_moengage.api.shared_windows import SharedWindows
 from airflow_provider_moengage.api.workspace import Workspace, is_loopback
 
 #: "Retry … for a maximum of 5 times." Source: Data API overview.

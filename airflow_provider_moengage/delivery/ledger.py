@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from airflow_provider_moengage.api.answers import Answer
 from airflow_provider_moengage.api.client import Exchange
 from airflow_provider_moengage.api.errors import MoEngageError, MoEngageRecordInvalid
+from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.delivery.batches import Batch, Entry
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.ranges import Ranges

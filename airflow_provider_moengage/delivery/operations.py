@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_moengage.api.answers import Answer
 from airflow_provider_moengage.api.endpoints import Endpoint
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageRecordRefused,
     MoEngageServerError,
 )
+from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.delivery.batches import Batch
 from airflow_provider_moengage.delivery.ids import Missing
 from airflow_provider_moengage.delivery.sinks import Sink

@@ -19,7 +19,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageUnsafeRestart,
     MoEngageWindowSpent,
 )
-from airflow_provider_moengage.api.windows import STARVED_WINDOWS
+from airflow_provider_moengage.api.rate_limit.window import STARVED_WINDOWS
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Item, Packer
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.checkpoints import Checkpoints

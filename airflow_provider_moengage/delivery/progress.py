@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from airflow_provider_moengage.api.permits import Windows
+from airflow_provider_moengage.api.rate_limit.limiter import Windows
 from airflow_provider_moengage.delivery.ledger import Ledger
 from airflow_provider_moengage.delivery.quantities import counted, span
 from airflow_provider_moengage.delivery.stretches import Tally

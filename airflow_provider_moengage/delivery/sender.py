@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from queue import SimpleQueue
 
-from airflow_provider_moengage.api.answers import Answer
 from airflow_provider_moengage.api.client import MAX_RETRIES, MoEngageClient
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
@@ -18,7 +17,8 @@ from airflow_provider_moengage.api.errors import (
     MoEngageStopped,
     MoEngageWindowSpent,
 )
-from airflow_provider_moengage.api.permits import Permit
+from airflow_provider_moengage.api.http.classify import Answer
+from airflow_provider_moengage.api.rate_limit.limiter import Permit
 from airflow_provider_moengage.delivery.batches import Batch
 from airflow_provider_moengage.delivery.journal import Journal
 from airflow_provider_moengage.delivery.ledger import HOPELESS_REFUSALS, Ledger

@@ -27,7 +27,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageNetworkError,
     MoEngageParameterError,
 )
-from airflow_provider_moengage.api.shared_windows import SharedWindows
+from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindows
 from airflow_provider_moengage.api.workspace import DATA_CENTERS, Workspace
 from airflow_provider_moengage.delivery.elements import DeviceMapping, ElementMapping, OptOutMapping
 from airflow_provider_moengage.delivery.events import EventMapping

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.api.shared_windows import SharedWindows
+from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindows
 from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.hooks.connection import ConnectionFields, as_boolean, read_connection
 

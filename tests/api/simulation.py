@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_moengage.api.rate_headers import RateHeaders
-from airflow_provider_moengage.api.windows import Grant, Window
+from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
+from airflow_provider_moengage.api.rate_limit.window import Grant, Window
 
 BEGAN = 1_000.0
 

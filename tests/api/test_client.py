@@ -10,7 +10,6 @@ from requests_mock import Adapter
 
 from airflow_provider_moengage import __version__
 from airflow_provider_moengage.api import client as client_module
-from airflow_provider_moengage.api.answers import Answer
 from airflow_provider_moengage.api.client import MoEngageClient
 from airflow_provider_moengage.api.endpoints import TRACK_USER, Endpoint
 from airflow_provider_moengage.api.errors import (
@@ -24,6 +23,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageStopped,
     MoEngageUnexpectedAnswer,
 )
+from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.api.workspace import Workspace
 
 URL = "https://api-01.moengage.com/v1/customer/APP"

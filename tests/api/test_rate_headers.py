@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.api.rate_headers import RateHeaders
+from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 
 
 @pytest.mark.parametrize(

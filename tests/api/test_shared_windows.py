@@ -18,8 +18,13 @@ from hypothesis import strategies as st
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from airflow_provider_moengage.api import shared_windows
-from airflow_provider_moengage.api.shared_windows import SharedWindow, SharedWindowGone, SharedWindows, Taken
+from airflow_provider_moengage.api.rate_limit import redis_window as shared_windows
+from airflow_provider_moengage.api.rate_limit.redis_window import (
+    SharedWindow,
+    SharedWindowGone,
+    SharedWindows,
+    Taken,
+)
 from tests.redis_server import HOST, RedisServer, running_redis
 
 LIMIT = 100
@@ -472,7 +477,5 @@ def test_what_redis_refuses_counts_as_gone(client: redis.Redis, caller: Caller):
 
 
 def test_nothing_is_imported_before_it_is_used():
-    program = (
-        "import sys, airflow_provider_moengage.api.shared_windows as _; sys.exit('redis' in sys.modules)"
-    )
+    program = "import sys, airflow_provider_moengage.api.rate_limit.redis_window as _; sys.exit('redis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

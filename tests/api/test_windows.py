@@ -7,10 +7,10 @@ import time
 import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageStopped
-from airflow_provider_moengage.api.permits import Windows
-from airflow_provider_moengage.api.rate_headers import RateHeaders
-from airflow_provider_moengage.api.shared_windows import Taken
-from airflow_provider_moengage.api.windows import SHARED_UNITS, Grant, Window
+from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
+from airflow_provider_moengage.api.rate_limit.limiter import Windows
+from airflow_provider_moengage.api.rate_limit.redis_window import Taken
+from airflow_provider_moengage.api.rate_limit.window import SHARED_UNITS, Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
 
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.api.rate_headers import RateHeaders
-from airflow_provider_moengage.api.windows import Grant, Window
+from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
+from airflow_provider_moengage.api.rate_limit.window import Grant, Window
 from tests.api.simulation import BEGAN, Server, Simulation
 
 #: Seconds: the doubt of a published second, and what is slept through.

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.api.answers import Answer
 from airflow_provider_moengage.api.client import Exchange
 from airflow_provider_moengage.api.errors import (
     MoEngageRecordInvalid,
     MoEngageRecordRefused,
     MoEngageServerError,
 )
+from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.delivery import rejected
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Form
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.api.answers import Answer
 from airflow_provider_moengage.api.client import Exchange
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid, MoEngageServerError
+from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.delivery.batches import Batch, Entry, Form
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.ledger import Ledger

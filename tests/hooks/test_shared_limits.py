@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.api.shared_windows import SharedWindowGone
+from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindowGone
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.shared_limits import REDIS_TIMEOUT

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.api.windows import Window
+from airflow_provider_moengage.api.rate_limit.window import Window
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from tests.operators.conftest import Tracker

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_moengage.api.windows import Window
+from airflow_provider_moengage.api.rate_limit.window import Window
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, users

@@ -29,7 +29,7 @@ with_policies = pytest.mark.skipif(RetryDecision is None, reason="Airflow 3.3 br
 @pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first 429 ends a run, and not the fifth window."""
-    monkeypatch.setattr("airflow_provider_moengage.api.windows.STARVED_WINDOWS", 0)
+    monkeypatch.setattr("airflow_provider_moengage.api.rate_limit.window.STARVED_WINDOWS", 0)
 
 
 def decide(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from airflow_provider_moengage.api.windows import SHARED_UNITS
+from airflow_provider_moengage.api.rate_limit.window import SHARED_UNITS
 from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.hooks.moengage import MoEngageHook

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from math import ceil, inf
 
 from airflow_provider_moengage.api.endpoints import WINDOW_SECONDS
-from airflow_provider_moengage.api.neighbours import Neighbours
-from airflow_provider_moengage.api.rate_headers import RateHeaders
-from airflow_provider_moengage.api.resets import Reset
-from airflow_provider_moengage.api.shared_windows import SharedWindow, SharedWindowGone
+from airflow_provider_moengage.api.rate_limit.contention import Neighbours
+from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
+from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindow, SharedWindowGone
+from airflow_provider_moengage.api.rate_limit.reset_estimate import Reset
 
 log = logging.getLogger(__name__)
 

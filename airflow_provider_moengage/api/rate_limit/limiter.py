@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from math import inf
 
 from airflow_provider_moengage.api.errors import MoEngageStopped, MoEngageWindowSpent
-from airflow_provider_moengage.api.rate_headers import RateHeaders
-from airflow_provider_moengage.api.shared_windows import SharedWindows
-from airflow_provider_moengage.api.windows import Grant, Window
+from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
+from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindows
+from airflow_provider_moengage.api.rate_limit.window import Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
 
 

@@ -27,7 +27,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageServerError,
     MoEngageUnexpectedAnswer,
 )
-from airflow_provider_moengage.api.quotes import quotes
+from airflow_provider_moengage.api.http.quotes import quotes
 
 #: ``error.type`` of what concerns the request and not the record; compared as :func:`_normalized` writes it.
 REQUEST_TYPES = frozenset({"blacklisted", "invalidparams", "paramsrequired", "missing header value"})

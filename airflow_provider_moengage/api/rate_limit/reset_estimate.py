@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import inf
 from typing import NamedTuple
 
-from airflow_provider_moengage.api.rate_headers import RateHeaders
+from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 
 #: Seconds of doubt that are slept through and not tried.
 NARROW = 0.03

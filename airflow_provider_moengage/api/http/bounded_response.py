@@ -15,7 +15,7 @@ from typing import Any
 
 from urllib3.exceptions import SSLError
 
-from airflow_provider_moengage.api.adapter import OneHostAdapter
+from airflow_provider_moengage.api.http.pool import OneHostAdapter
 
 #: The most that comes before a body: status line and headers, a gateway's ``100 Continue`` included. MoEngage's have
 #: some hundred bytes; urllib3 logs what it cannot read of them.

@@ -1,0 +1,1 @@
+"""The rate windows of a workspace: when a request may be sent."""
