@@ -8,16 +8,16 @@ from datetime import tzinfo
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from airflow_provider_moengage.api.date_texts import SHORTEST_OTHER_INSTANT
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import name_fault
-from airflow_provider_moengage.api.quick_values import are_good
-from airflow_provider_moengage.api.values import ARRAY_OPERATORS, are_plain
 from airflow_provider_moengage.delivery.column_names import spelling_hint
 from airflow_provider_moengage.delivery.conversion import attribute_value
 from airflow_provider_moengage.delivery.id_columns import id_column_hint
 from airflow_provider_moengage.delivery.stretches import Dropped
 from airflow_provider_moengage.delivery.typed_values import AttributeType, Converter, DateFormat, converter_of
+from airflow_provider_moengage.records.dates import SHORTEST_OTHER_INSTANT
+from airflow_provider_moengage.records.names import name_fault
+from airflow_provider_moengage.records.quick_values import are_good
+from airflow_provider_moengage.records.values import ARRAY_OPERATORS, are_plain
 
 NameFault = Callable[[object], "tuple[str, str] | None"]
 #: Sets of columns that are remembered: rows of NDJSON can have as many as there are rows.

@@ -15,10 +15,10 @@ from numbers import Integral, Real
 from typing import Any
 from uuid import UUID
 
-from airflow_provider_moengage.api.date_texts import SHORTEST_OTHER_INSTANT, documented_form
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.foreign import InexactFloat, python_value
 from airflow_provider_moengage.delivery.foreign import OutOfRange as OutOfRange
+from airflow_provider_moengage.records.dates import SHORTEST_OTHER_INSTANT, documented_form
 
 #: Integers from this on are not exact as binary floating point, so a float cannot stand for an id.
 MAX_EXACT_FLOAT = 2**53

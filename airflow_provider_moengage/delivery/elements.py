@@ -8,11 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic_core import from_json
 
-from airflow_provider_moengage.api.devices import Device, DeviceAttributes, OptOut
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.api.platforms import DEVICE_PLATFORMS, as_documented
-from airflow_provider_moengage.api.reasons import in_column
-from airflow_provider_moengage.api.records import Terms
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.column_names import check_spelling, spelling_hint
 from airflow_provider_moengage.delivery.conversion import json_value
@@ -28,6 +24,10 @@ from airflow_provider_moengage.delivery.rows import (
     own_id_column,
 )
 from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.records.devices import Device, DeviceAttributes, OptOut
+from airflow_provider_moengage.records.platforms import DEVICE_PLATFORMS, as_documented
+from airflow_provider_moengage.records.reasons import in_column
+from airflow_provider_moengage.records.users import Terms
 
 DEVICE_KEYS = frozenset({"type", "customer_id", "device_id", "attributes"})
 DEVICE_ATTRIBUTES = tuple(DeviceAttributes.model_fields)
@@ -53,7 +53,7 @@ OPT_OUT = Form({"opt_out_devices": 1})
 @dataclass(frozen=True)
 class DeviceMapping:
     """
-    How rows become :class:`~airflow_provider_moengage.api.devices.Device` records.
+    How rows become :class:`~airflow_provider_moengage.records.devices.Device` records.
 
     A row is flat, its columns named as the API names its fields, or in the API's own shape.
 
@@ -136,7 +136,7 @@ class DeviceMapping:
 @dataclass(frozen=True)
 class OptOutMapping:
     """
-    How rows become :class:`~airflow_provider_moengage.api.devices.OptOut` records.
+    How rows become :class:`~airflow_provider_moengage.records.devices.OptOut` records.
 
     :param action: ``block`` or ``unblock`` for rows that do not say it themselves under ``action_type``.
     :param id_column: the column that identifies the user, for rows without ``user_identifier_value``.

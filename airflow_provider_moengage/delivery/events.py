@@ -10,18 +10,7 @@ from functools import lru_cache
 from numbers import Real
 from typing import Any, ClassVar, Literal
 
-from airflow_provider_moengage.api.epoch import number_of
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.events import (
-    NAME_OF_A_FLAT_ROW,
-    TIME_OF_A_FLAT_ROW,
-    Event,
-    check_event_attribute,
-)
-from airflow_provider_moengage.api.names import event_name_fault
-from airflow_provider_moengage.api.platforms import EVENT_PLATFORMS, TV_SYSTEMS, as_documented
-from airflow_provider_moengage.api.reasons import in_column
-from airflow_provider_moengage.api.records import Terms
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.column_names import check_spelling
 from airflow_provider_moengage.delivery.columns import Columns, LeftOut
@@ -41,6 +30,17 @@ from airflow_provider_moengage.delivery.rows import (
 )
 from airflow_provider_moengage.delivery.typed_values import CONVERTERS, AttributeType, DateFormat
 from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.records.epoch import number_of
+from airflow_provider_moengage.records.events import (
+    NAME_OF_A_FLAT_ROW,
+    TIME_OF_A_FLAT_ROW,
+    Event,
+    check_event_attribute,
+)
+from airflow_provider_moengage.records.names import event_name_fault
+from airflow_provider_moengage.records.platforms import EVENT_PLATFORMS, TV_SYSTEMS, as_documented
+from airflow_provider_moengage.records.reasons import in_column
+from airflow_provider_moengage.records.users import Terms
 
 #: What a row in the API's own shape may hold; one row may hold several actions.
 EVENT_KEYS = frozenset(
@@ -57,7 +57,7 @@ def bulk_events(actions: int) -> Form:
 @dataclass(frozen=True)
 class EventMapping:
     """
-    How rows become :class:`~airflow_provider_moengage.api.events.Event` records.
+    How rows become :class:`~airflow_provider_moengage.records.events.Event` records.
 
     A row is flat, or in the API's own shape, which a list under ``actions`` gives away, and so does ``event`` under
     ``type`` with ``actions`` of any kind.

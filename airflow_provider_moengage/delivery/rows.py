@@ -10,16 +10,6 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import BLOCKED_CUSTOMER_IDS, MAX_VALUE_LENGTH, check_customer_id
-from airflow_provider_moengage.api.platforms import users_platforms
-from airflow_provider_moengage.api.reasons import in_column
-from airflow_provider_moengage.api.records import Terms, UnsetRule, User, check_user_id, user_json
-from airflow_provider_moengage.api.values import (
-    ARRAY_OPERATORS,
-    check_array_change,
-    check_attribute,
-    check_attributes,
-)
 from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.conversion import json_value
@@ -27,6 +17,16 @@ from airflow_provider_moengage.delivery.id_columns import missing_id
 from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent, is_no_id
 from airflow_provider_moengage.delivery.typed_values import AttributeType, DateFormat
 from airflow_provider_moengage.delivery.watch import MAX_USER_ATTRIBUTES, Watch
+from airflow_provider_moengage.records.names import BLOCKED_CUSTOMER_IDS, MAX_VALUE_LENGTH, check_customer_id
+from airflow_provider_moengage.records.platforms import users_platforms
+from airflow_provider_moengage.records.reasons import in_column
+from airflow_provider_moengage.records.users import Terms, UnsetRule, User, check_user_id, user_json
+from airflow_provider_moengage.records.values import (
+    ARRAY_OPERATORS,
+    check_array_change,
+    check_attribute,
+    check_attributes,
+)
 
 NULL_POLICIES = ("skip", "unset", "send")
 #: An Identity Resolution workspace has at most so many active identifiers.
@@ -72,7 +72,7 @@ class RowMapping(Protocol):
 @dataclass(frozen=True)
 class UserMapping:
     """
-    How rows become :class:`~airflow_provider_moengage.api.records.User` records.
+    How rows become :class:`~airflow_provider_moengage.records.users.User` records.
 
     A row is flat, or in the API's own shape, which a dict under ``attributes`` gives away, and so does ``customer``
     under ``type``, unless ``attributes`` here says which columns of a flat row are sent.

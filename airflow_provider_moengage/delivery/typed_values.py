@@ -19,8 +19,6 @@ from typing import Any, Literal, NewType
 
 from pydantic_core import from_json
 
-from airflow_provider_moengage.api.date_texts import is_documented_date
-from airflow_provider_moengage.api.epoch import MAX_DIGITS, is_calendar_number, number_of, whole_seconds
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.conversion import (
     OWN_ERRORS,
@@ -34,6 +32,8 @@ from airflow_provider_moengage.delivery.conversion import (
     utc_text,
 )
 from airflow_provider_moengage.delivery.foreign import python_value
+from airflow_provider_moengage.records.dates import is_documented_date
+from airflow_provider_moengage.records.epoch import MAX_DIGITS, is_calendar_number, number_of, whole_seconds
 
 #: What ``types`` says of an attribute.
 AttributeType = Literal["string", "number", "boolean", "datetime", "date", "json"]

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_moengage.api.date_texts import is_documented_date
-from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES
-from airflow_provider_moengage.api.records import UnsetRule
 from airflow_provider_moengage.delivery.stretches import Dropped
+from airflow_provider_moengage.records.dates import is_documented_date
+from airflow_provider_moengage.records.names import CREATE_ONLY_NAMES
+from airflow_provider_moengage.records.users import UnsetRule
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.api.date_texts import is_undocumented_date
-from airflow_provider_moengage.api.quick_values import are_good
+from airflow_provider_moengage.records.dates import is_undocumented_date
+from airflow_provider_moengage.records.quick_values import are_good
 
 DATES = [
     "00/00/0000", "31/12/2025", "12/31/2025 10:00", "2025/12/31", " 2025-12-31", "2025-12-31 ", "31.12.2025", "31-12-2025",

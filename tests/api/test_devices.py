@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_moengage.api.devices import Device, OptOut
+from airflow_provider_moengage.records.devices import Device, OptOut
 
 
 def test_what_was_not_said_is_not_sent():

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.events import Event, epoch_seconds
+from airflow_provider_moengage.records.events import Event, epoch_seconds
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import (
+from airflow_provider_moengage.records.names import (
     BLOCKED_CUSTOMER_IDS,
     CREATE_ONLY_NAMES,
     FETCH_ONLY_NAMES,
     RESERVED_NAMES,
     WRITABLE_SYSTEM_NAMES,
 )
-from airflow_provider_moengage.api.records import Terms, User
+from airflow_provider_moengage.records.users import Terms, User
 
 
 def user(**attributes):

@@ -14,13 +14,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.quick_values import are_good
-from airflow_provider_moengage.api.records import Terms, User
-from airflow_provider_moengage.api.values import check_attributes
 from airflow_provider_moengage.delivery.conversion import attribute_value, customer_id_text
 from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.typed_values import CONVERTERS
 from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.records.quick_values import are_good
+from airflow_provider_moengage.records.users import Terms, User
+from airflow_provider_moengage.records.values import check_attributes
 
 ZONE = timezone.utc
 

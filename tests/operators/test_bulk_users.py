@@ -14,8 +14,6 @@ from uuid import UUID
 
 import pytest
 
-from airflow_provider_moengage.api import events as event_records
-from airflow_provider_moengage.api import records
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
@@ -24,6 +22,8 @@ from airflow_provider_moengage.operators.users import (
     MoEngageTrackUsersOperator,
     MoEngageUnsetAttributesOperator,
 )
+from airflow_provider_moengage.records import events as event_records
+from airflow_provider_moengage.records import users as records
 from tests.leaks import PERSON
 from tests.operators.conftest import Tracker
 from tests.operators.rows import attributes_of, outcome, refused, users

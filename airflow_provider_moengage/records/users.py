@@ -18,9 +18,9 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import Self
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import check_customer_id, unset_fault
-from airflow_provider_moengage.api.reasons import code_and_reason
-from airflow_provider_moengage.api.values import check_attributes
+from airflow_provider_moengage.records.names import check_customer_id, unset_fault
+from airflow_provider_moengage.records.reasons import code_and_reason
+from airflow_provider_moengage.records.values import check_attributes
 
 
 @dataclass(frozen=True)

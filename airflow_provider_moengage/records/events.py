@@ -15,12 +15,12 @@ from typing import Any, Literal
 from pydantic import ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
-from airflow_provider_moengage.api.epoch import is_calendar_number, number_of, whole_seconds
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import check_customer_id, event_name_fault, event_name_rule
-from airflow_provider_moengage.api.reasons import FieldRule
-from airflow_provider_moengage.api.records import Record, identifier_in, serialised, terms_of
-from airflow_provider_moengage.api.values import check_value
+from airflow_provider_moengage.records.epoch import is_calendar_number, number_of, whole_seconds
+from airflow_provider_moengage.records.names import check_customer_id, event_name_fault, event_name_rule
+from airflow_provider_moengage.records.reasons import FieldRule
+from airflow_provider_moengage.records.users import Record, identifier_in, serialised, terms_of
+from airflow_provider_moengage.records.values import check_value
 
 MAX_EVENT_ATTRIBUTES = 100
 #: A flat row is one action: where it has its name, and its time.

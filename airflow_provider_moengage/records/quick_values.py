@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic_core import SchemaValidator, core_schema
 
-from airflow_provider_moengage.api.date_texts import BLANKS, MONTHS, WEEKDAYS
-from airflow_provider_moengage.api.names import MAX_VALUE_LENGTH
+from airflow_provider_moengage.records.dates import BLANKS, MONTHS, WEEKDAYS
+from airflow_provider_moengage.records.names import MAX_VALUE_LENGTH
 
 #: What may follow the digits that a text begins with, where they are the first part of a date.
 _AFTER_DIGITS = (*MONTHS, "st", "nd", "rd", "th", *(f"t{digit}" for digit in range(10)))
@@ -37,7 +37,7 @@ def _good_texts() -> str:
     """
     Build a pattern of texts that are no dates but documented ones, as far as their beginning says.
 
-    The rules are those of :mod:`~airflow_provider_moengage.api.date_texts`, so a text that is rejected there must not
+    The rules are those of :mod:`~airflow_provider_moengage.records.dates`, so a text that is rejected there must not
     match here. The 29th of February does not match either, because no pattern knows leap years.
     """
     moment = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"

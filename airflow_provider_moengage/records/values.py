@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from airflow_provider_moengage.api.date_texts import SHORTEST_DATE, is_documented_date, is_undocumented_date
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.api.names import CREATE_ONLY_NAMES, MAX_VALUE_LENGTH, name_fault
-from airflow_provider_moengage.api.quick_values import are_good
+from airflow_provider_moengage.records.dates import SHORTEST_DATE, is_documented_date, is_undocumented_date
+from airflow_provider_moengage.records.names import CREATE_ONLY_NAMES, MAX_VALUE_LENGTH, name_fault
+from airflow_provider_moengage.records.quick_values import are_good
 
 MAX_ARRAY_ELEMENTS = 50
 MAX_ARRAY_OBJECTS = 100

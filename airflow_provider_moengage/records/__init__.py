@@ -1,0 +1,1 @@
+"""The documented rules of MoEngage's records: pure functions and models."""
