@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.lines import Unreadable
+from airflow_provider_moengage.delivery.unreadable import Unreadable
 
 log = logging.getLogger(__name__)
 

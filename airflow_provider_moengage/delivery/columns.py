@@ -12,7 +12,7 @@ from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngag
 from airflow_provider_moengage.delivery.column_names import spelling_hint
 from airflow_provider_moengage.delivery.conversion import attribute_value
 from airflow_provider_moengage.delivery.id_columns import id_column_hint
-from airflow_provider_moengage.delivery.stretches import Dropped
+from airflow_provider_moengage.delivery.report import Dropped
 from airflow_provider_moengage.delivery.typed_values import AttributeType, Converter, DateFormat, converter_of
 from airflow_provider_moengage.records.dates import SHORTEST_OTHER_INSTANT
 from airflow_provider_moengage.records.names import name_fault

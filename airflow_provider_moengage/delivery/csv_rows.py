@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.file_options import FileOptions
-from airflow_provider_moengage.delivery.lines import LINE_ENDS, Unreadable, bytes_of, lines_of, undecodable
+from airflow_provider_moengage.delivery.lines import LINE_ENDS, bytes_of, lines_of, undecodable
+from airflow_provider_moengage.delivery.unreadable import Unreadable
 
 QUOTE = '"'
 #: What most likely separates cells where a header has but one.

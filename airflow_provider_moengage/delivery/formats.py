@@ -9,9 +9,9 @@ from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.csv_rows import CsvRows
 from airflow_provider_moengage.delivery.file_options import FileOptions
 from airflow_provider_moengage.delivery.json_rows import begins_array_of_objects, document_rows, line_rows
-from airflow_provider_moengage.delivery.lines import Unreadable
 from airflow_provider_moengage.delivery.parquet_rows import open_parquet, parquet_rows
 from airflow_provider_moengage.delivery.text import open_text
+from airflow_provider_moengage.delivery.unreadable import Unreadable
 
 __all__ = ["FORMATS", "Unreadable", "columns_of", "format_of", "rows_of"]
 

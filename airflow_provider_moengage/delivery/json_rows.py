@@ -12,7 +12,6 @@ from pydantic_core import from_json
 from airflow_provider_moengage.delivery.lines import (
     KEPT_OF_LONG,
     LINE_ENDS,
-    Unreadable,
     bytes_of,
     is_too_long,
     lines_of,
@@ -20,6 +19,7 @@ from airflow_provider_moengage.delivery.lines import (
     undecodable,
 )
 from airflow_provider_moengage.delivery.row_codec import decoded
+from airflow_provider_moengage.delivery.unreadable import Unreadable
 
 #: What a line of a folder of refused rows holds, exactly; such a line is unwrapped.
 REJECTED_KEYS = frozenset({"position", "reason", "code", "request_id", "row"})

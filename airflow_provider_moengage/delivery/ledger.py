@@ -16,9 +16,9 @@ from airflow_provider_moengage.delivery.batches import Batch, Entry
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.ranges import Ranges
 from airflow_provider_moengage.delivery.rejected import line_of
-from airflow_provider_moengage.delivery.report import Report
+from airflow_provider_moengage.delivery.report import Dropped, Report
 from airflow_provider_moengage.delivery.row_codec import readable
-from airflow_provider_moengage.delivery.stretches import Dropped, Stretch, Tally
+from airflow_provider_moengage.delivery.stretches import Stretch, Tally
 
 log = logging.getLogger(__name__)
 

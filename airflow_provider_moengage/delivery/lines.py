@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from airflow_provider_moengage.delivery.text import has_undecodable
+from airflow_provider_moengage.delivery.unreadable import Unreadable
 
 #: Characters that are kept of what is too long.
 KEPT_OF_LONG = 1_000
@@ -16,21 +15,6 @@ PASSED_OVER = 64 * 1024
 #: Bytes of a character in UTF-8 at most.
 MOST_BYTES = 4
 LINE_ENDS = "\r\n"
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """
-    A line that is no row, in the place where the row would be.
-
-    :param text: the line as it stands in the file; of one that is too long its beginning.
-    :param code: the rule, in one stable word.
-    :param reason: what is wrong with the line; not what it holds.
-    """
-
-    text: Any
-    code: str
-    reason: str
 
 
 def lines_of(text: io.TextIOWrapper, most: int) -> Iterator[str | Unreadable]:

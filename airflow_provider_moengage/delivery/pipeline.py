@@ -24,7 +24,6 @@ from airflow_provider_moengage.delivery.batches import Batch, Entry, Item, Packe
 from airflow_provider_moengage.delivery.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.checkpoints import Checkpoints
 from airflow_provider_moengage.delivery.ending import GRACE, Ending
-from airflow_provider_moengage.delivery.formats import Unreadable
 from airflow_provider_moengage.delivery.journal import Journal
 from airflow_provider_moengage.delivery.ledger import Ledger
 from airflow_provider_moengage.delivery.opening import log_resumption, log_target, log_workspace
@@ -37,6 +36,7 @@ from airflow_provider_moengage.delivery.sender import Sender, unknown
 from airflow_provider_moengage.delivery.sources import Source
 from airflow_provider_moengage.delivery.staging import StagedRows
 from airflow_provider_moengage.delivery.stretches import STRETCH_ROWS
+from airflow_provider_moengage.delivery.unreadable import Unreadable
 from airflow_provider_moengage.delivery.watch import Watch
 from airflow_provider_moengage.delivery.workers import Workers
 

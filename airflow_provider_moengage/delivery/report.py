@@ -6,6 +6,9 @@ from typing import Any, TypedDict
 
 from typing_extensions import NotRequired
 
+#: An attribute that a row is sent without, and the reason.
+Dropped = tuple[str, str]
+
 
 class Report(TypedDict):
     """

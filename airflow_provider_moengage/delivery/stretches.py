@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from airflow_provider_moengage.delivery.report import Dropped
+
 #: Rows from which a stretch ends with the next request: a crash costs about so many rows sent again.
 STRETCH_ROWS = 500
-#: An attribute that a row is sent without, and the reason.
-Dropped = tuple[str, str]
 
 
 @dataclass

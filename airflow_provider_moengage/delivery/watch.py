@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_moengage.delivery.stretches import Dropped
+from airflow_provider_moengage.delivery.report import Dropped
 from airflow_provider_moengage.records.dates import is_documented_date
 from airflow_provider_moengage.records.names import CREATE_ONLY_NAMES
 from airflow_provider_moengage.records.users import UnsetRule

@@ -16,8 +16,8 @@ from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery import csv_rows
 from airflow_provider_moengage.delivery.csv_rows import CsvRows, split
 from airflow_provider_moengage.delivery.file_options import FileOptions
-from airflow_provider_moengage.delivery.lines import Unreadable
 from airflow_provider_moengage.delivery.text import UNDECODABLE, open_text
+from airflow_provider_moengage.delivery.unreadable import Unreadable
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 FRAGMENTS = [

@@ -10,7 +10,8 @@ import pytest
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.column_names import ColumnNames
 from airflow_provider_moengage.delivery.file_options import FileOptions
-from airflow_provider_moengage.delivery.formats import Unreadable, columns_of, format_of, rows_of
+from airflow_provider_moengage.delivery.formats import columns_of, format_of, rows_of
+from airflow_provider_moengage.delivery.unreadable import Unreadable
 
 
 def rows(name, content):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.column_names import BLANKS, ColumnNames
-from airflow_provider_moengage.delivery.formats import Unreadable
+from airflow_provider_moengage.delivery.unreadable import Unreadable
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.devices import (
