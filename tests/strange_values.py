@@ -18,7 +18,7 @@ import psycopg2.extras
 import pyarrow
 import pytest
 
-from airflow_provider_moengage.delivery.conversion import OutOfRange
+from airflow_provider_moengage.delivery.shape.convert import OutOfRange
 
 REJECTED = object()
 NULL = None

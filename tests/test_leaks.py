@@ -41,7 +41,7 @@ pytestmark = [
     pytest.mark.shows(kind, OUTPUT, reason="planted")
     for kind in (KEY, HEADER, PASSWORD, MARKED_VALUE, CUSTOMER_ID)
 ]
-LEDGER = logging.getLogger("airflow_provider_moengage.delivery.ledger")
+LEDGER = logging.getLogger("airflow_provider_moengage.delivery.account.ledger")
 
 
 def taken(leaks: Watch) -> set[tuple[str, str]]:
@@ -66,7 +66,9 @@ def test_each_kind_is_found_in_a_log_line_and_named_but_not_shown(leaks: Watch, 
     found = leaks.take()
     assert kind in {finding.kind for finding in found}
     for finding in found:
-        assert str(finding).startswith("a log line (airflow_provider_moengage.delivery.ledger, INFO) held ")
+        assert str(finding).startswith(
+            "a log line (airflow_provider_moengage.delivery.account.ledger, INFO) held "
+        )
         again = Watch()
         again(str(finding), LOG)
         assert again.findings == []

@@ -9,12 +9,8 @@ from typing import Any, ClassVar
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
-from airflow_provider_moengage.delivery.column_names import check_spelling, spelling_hint
-from airflow_provider_moengage.delivery.conversion import json_value
+from airflow_provider_moengage.delivery.batch import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.events import EventMapping
-from airflow_provider_moengage.delivery.id_columns import id_column_hint, missing_id
-from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent, is_no_id
 from airflow_provider_moengage.delivery.rows import (
     UserMapping,
     as_row,
@@ -23,7 +19,11 @@ from airflow_provider_moengage.delivery.rows import (
     own_fields,
     own_id_column,
 )
-from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.delivery.shape.column_names import check_spelling, spelling_hint
+from airflow_provider_moengage.delivery.shape.convert import json_value
+from airflow_provider_moengage.delivery.shape.id_columns import id_column_hint, missing_id
+from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_absent, is_no_id
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
 from airflow_provider_moengage.records.devices import Device, DeviceAttributes, OptOut
 from airflow_provider_moengage.records.platforms import DEVICE_PLATFORMS, as_documented
 from airflow_provider_moengage.records.reasons import in_column

@@ -11,13 +11,7 @@ from numbers import Real
 from typing import Any, ClassVar, Literal
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
-from airflow_provider_moengage.delivery.column_names import check_spelling
-from airflow_provider_moengage.delivery.columns import Columns, LeftOut
-from airflow_provider_moengage.delivery.conversion import is_null, json_value
-from airflow_provider_moengage.delivery.foreign import python_value
-from airflow_provider_moengage.delivery.id_columns import missing_id
-from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent
+from airflow_provider_moengage.delivery.batch import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.rows import (
     as_row,
     check_column,
@@ -28,8 +22,14 @@ from airflow_provider_moengage.delivery.rows import (
     own_fields,
     own_id_column,
 )
-from airflow_provider_moengage.delivery.typed_values import CONVERTERS, AttributeType, DateFormat
-from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.delivery.shape.column_names import check_spelling
+from airflow_provider_moengage.delivery.shape.columns import Columns, LeftOut
+from airflow_provider_moengage.delivery.shape.convert import is_null, json_value
+from airflow_provider_moengage.delivery.shape.foreign import python_value
+from airflow_provider_moengage.delivery.shape.id_columns import missing_id
+from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_absent
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS, AttributeType, DateFormat
 from airflow_provider_moengage.records.epoch import number_of
 from airflow_provider_moengage.records.events import (
     NAME_OF_A_FLAT_ROW,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.connections import connection_of
-from airflow_provider_moengage.delivery.not_rows import of_empty_text
+from airflow_provider_moengage.delivery.shape.not_rows import of_empty_text
 
 LOCAL_SCHEMES = frozenset({"", "file", "local"})
 #: What brings the file system of a scheme.

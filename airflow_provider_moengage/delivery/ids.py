@@ -9,14 +9,14 @@ from typing import Any, ClassVar, Literal
 from pydantic_core import to_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.batches import Form, Item
-from airflow_provider_moengage.delivery.column_names import check_spelling, spelling_hint
-from airflow_provider_moengage.delivery.conversion import json_value
+from airflow_provider_moengage.delivery.batch import Form, Item
 from airflow_provider_moengage.delivery.elements import parsed_list
-from airflow_provider_moengage.delivery.id_columns import id_column_hint, missing_id
-from airflow_provider_moengage.delivery.id_texts import id_text, is_absent, is_no_id
 from airflow_provider_moengage.delivery.rows import BULK_USER, USER, as_row, check_column, check_switch
-from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.delivery.shape.column_names import check_spelling, spelling_hint
+from airflow_provider_moengage.delivery.shape.convert import json_value
+from airflow_provider_moengage.delivery.shape.id_columns import id_column_hint, missing_id
+from airflow_provider_moengage.delivery.shape.ids import id_text, is_absent, is_no_id
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
 from airflow_provider_moengage.records.reasons import in_column
 from airflow_provider_moengage.records.users import Deletion, Identifier, MergePair, Terms, UnsetRule, User
 

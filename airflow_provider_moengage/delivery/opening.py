@@ -7,10 +7,10 @@ import re
 
 from airflow_provider_moengage.api.client import MoEngageClient
 from airflow_provider_moengage.api.endpoints import WINDOW_SECONDS, Endpoint
-from airflow_provider_moengage.delivery.checkpoint import Checkpoint
-from airflow_provider_moengage.delivery.ledger import Ledger
+from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
+from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.quantities import counted
-from airflow_provider_moengage.delivery.sources import Source, described
+from airflow_provider_moengage.delivery.read.sources import Source, described
 
 log = logging.getLogger(__name__)
 

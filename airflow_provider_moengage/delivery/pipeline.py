@@ -20,25 +20,25 @@ from airflow_provider_moengage.api.errors import (
     MoEngageWindowSpent,
 )
 from airflow_provider_moengage.api.rate_limit.window import STARVED_WINDOWS
-from airflow_provider_moengage.delivery.batches import Batch, Entry, Item, Packer
-from airflow_provider_moengage.delivery.checkpoint import Checkpoint
-from airflow_provider_moengage.delivery.checkpoints import Checkpoints
-from airflow_provider_moengage.delivery.ending import GRACE, Ending
-from airflow_provider_moengage.delivery.journal import Journal
-from airflow_provider_moengage.delivery.ledger import Ledger
+from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
+from airflow_provider_moengage.delivery.account.ledger import Ledger
+from airflow_provider_moengage.delivery.account.progress import Observe, Progress, ProgressReporter
+from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
+from airflow_provider_moengage.delivery.account.segments import STRETCH_ROWS
+from airflow_provider_moengage.delivery.batch import Batch, Entry, Item, Packer
 from airflow_provider_moengage.delivery.opening import log_resumption, log_target, log_workspace
-from airflow_provider_moengage.delivery.operations import Operation
-from airflow_provider_moengage.delivery.progress import Observe, Progress, ProgressReporter
-from airflow_provider_moengage.delivery.rejected import RejectedParts
+from airflow_provider_moengage.delivery.operation import Operation
+from airflow_provider_moengage.delivery.read.sources import Source
+from airflow_provider_moengage.delivery.read.staging import StagedRows
 from airflow_provider_moengage.delivery.report import Report
+from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoints
+from airflow_provider_moengage.delivery.resume.checkpointer import Journal
 from airflow_provider_moengage.delivery.rows import RowMapping
-from airflow_provider_moengage.delivery.sender import Sender, unknown
-from airflow_provider_moengage.delivery.sources import Source
-from airflow_provider_moengage.delivery.staging import StagedRows
-from airflow_provider_moengage.delivery.stretches import STRETCH_ROWS
-from airflow_provider_moengage.delivery.unreadable import Unreadable
-from airflow_provider_moengage.delivery.watch import Watch
-from airflow_provider_moengage.delivery.workers import Workers
+from airflow_provider_moengage.delivery.send.cancellation import GRACE, Ending
+from airflow_provider_moengage.delivery.send.sender import Sender, unknown
+from airflow_provider_moengage.delivery.send.workers import Workers
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic_core import from_json
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.batches import Form, Item, in_bulk
-from airflow_provider_moengage.delivery.columns import Columns, LeftOut
-from airflow_provider_moengage.delivery.conversion import json_value
-from airflow_provider_moengage.delivery.id_columns import missing_id
-from airflow_provider_moengage.delivery.id_texts import id_text, identifier_text, is_absent, is_no_id
-from airflow_provider_moengage.delivery.typed_values import AttributeType, DateFormat
-from airflow_provider_moengage.delivery.watch import MAX_USER_ATTRIBUTES, Watch
+from airflow_provider_moengage.delivery.batch import Form, Item, in_bulk
+from airflow_provider_moengage.delivery.shape.columns import Columns, LeftOut
+from airflow_provider_moengage.delivery.shape.convert import json_value
+from airflow_provider_moengage.delivery.shape.id_columns import missing_id
+from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_absent, is_no_id
+from airflow_provider_moengage.delivery.shape.row_warnings import MAX_USER_ATTRIBUTES, Watch
+from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.records.names import BLOCKED_CUSTOMER_IDS, MAX_VALUE_LENGTH, check_customer_id
 from airflow_provider_moengage.records.platforms import users_platforms
 from airflow_provider_moengage.records.reasons import in_column

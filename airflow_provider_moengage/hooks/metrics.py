@@ -6,7 +6,7 @@ import re
 
 from airflow_provider_moengage._compat import Stats
 from airflow_provider_moengage.api.endpoints import Endpoint
-from airflow_provider_moengage.delivery.progress import Progress
+from airflow_provider_moengage.delivery.account.progress import Progress
 
 ROWS_ACCEPTED = "moengage.rows_accepted"
 ROWS_REJECTED = "moengage.rows_rejected"

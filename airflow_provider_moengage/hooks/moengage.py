@@ -29,6 +29,7 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindows
 from airflow_provider_moengage.api.workspace import DATA_CENTERS, Workspace
+from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
 from airflow_provider_moengage.delivery.elements import DeviceMapping, ElementMapping, OptOutMapping
 from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.ids import (
@@ -38,14 +39,12 @@ from airflow_provider_moengage.delivery.ids import (
     PairMapping,
     UnsetMapping,
 )
-from airflow_provider_moengage.delivery.operations import Operation, UsersRead, is_not_found, never
+from airflow_provider_moengage.delivery.operation import Operation, UsersRead, is_not_found, never
 from airflow_provider_moengage.delivery.pipeline import Delivery, Run
-from airflow_provider_moengage.delivery.rejected import RejectedParts
+from airflow_provider_moengage.delivery.read.sources import Guarded
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.report_table import LoggedEnd
 from airflow_provider_moengage.delivery.rows import RowMapping, UserMapping
-from airflow_provider_moengage.delivery.sinks import Sink
-from airflow_provider_moengage.delivery.sources import Guarded
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR
 from airflow_provider_moengage.hooks.connection import (
@@ -71,6 +70,7 @@ from airflow_provider_moengage.hooks.outcome import (
     conclude,
 )
 from airflow_provider_moengage.hooks.shared_limits import shared_windows
+from airflow_provider_moengage.operations.user_outputs import Sink
 
 
 class MoEngageHook(BaseHook):
@@ -160,7 +160,7 @@ class MoEngageHook(BaseHook):
         """
         Create and update users, one Track User call each, or many in a call of Bulk Import.
 
-        :param users: a list of rows, or a :class:`~airflow_provider_moengage.delivery.sources.Source`. A row is
+        :param users: a list of rows, or a :class:`~airflow_provider_moengage.delivery.read.sources.Source`. A row is
             flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape.
         :param mapping: how rows become users; None: ``customer_id`` and every other column under its own name. With
             ``bulk=True`` they go to Bulk Import.
@@ -208,7 +208,7 @@ class MoEngageHook(BaseHook):
         Read users back, twenty a call.
 
         :param users: rows, or bare ids; an id that comes again is asked for once.
-        :param sink: where the users go, see :mod:`airflow_provider_moengage.delivery.sinks`.
+        :param sink: where the users go, see :mod:`airflow_provider_moengage.operations.user_outputs`.
         :param mapping: which users are asked for, and which attributes.
         :param on_missing: ``fail``: users that MoEngage does not know fail the task, once all others are read.
         :param on_missing_ids: called with the ids that MoEngage does not know; where the rows say of which kind each

@@ -12,15 +12,15 @@ from typing_extensions import Self
 
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT, Endpoint
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.checkpoints import Checkpoints
-from airflow_provider_moengage.delivery.column_names import ColumnNames
-from airflow_provider_moengage.delivery.ending import Ending
-from airflow_provider_moengage.delivery.files import FileSource
+from airflow_provider_moengage.delivery.read.files import FileSource
+from airflow_provider_moengage.delivery.read.sources import Guarded, Named, Rows, Source, is_source
+from airflow_provider_moengage.delivery.read.sql import SqlSource
+from airflow_provider_moengage.delivery.read.staging import StagedRows
 from airflow_provider_moengage.delivery.report import Report
+from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoints
 from airflow_provider_moengage.delivery.rows import check_switch
-from airflow_provider_moengage.delivery.sources import Guarded, Named, Rows, Source, is_source
-from airflow_provider_moengage.delivery.sql import SqlSource
-from airflow_provider_moengage.delivery.staging import StagedRows
+from airflow_provider_moengage.delivery.send.cancellation import Ending
+from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 from airflow_provider_moengage.hooks.outcome import (
     check_concurrency,
     check_max_bytes,

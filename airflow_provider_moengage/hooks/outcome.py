@@ -15,9 +15,9 @@ from airflow_provider_moengage.api.errors import (
     MoEngageUnsafeRestart,
     MoEngageWindowSpent,
 )
-from airflow_provider_moengage.delivery.causes import said_of, shown_with
 from airflow_provider_moengage.delivery.pipeline import Run
 from airflow_provider_moengage.delivery.report import Report
+from airflow_provider_moengage.delivery.safe_messages import said_of, shown_with
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 
 MAX_CONCURRENCY = 256

@@ -18,16 +18,16 @@ from airflow_provider_moengage._compat import (
     conf,
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
-from airflow_provider_moengage.delivery.column_names import ColumnNames, check_fold_columns
-from airflow_provider_moengage.delivery.ending import Ending
-from airflow_provider_moengage.delivery.file_options import MAX_LINE_BYTES, FileOptions
-from airflow_provider_moengage.delivery.files import FileSource
-from airflow_provider_moengage.delivery.folders import task_folder
-from airflow_provider_moengage.delivery.not_rows import of_empty_text, of_nothing
+from airflow_provider_moengage.delivery.read.file_options import MAX_LINE_BYTES, FileOptions
+from airflow_provider_moengage.delivery.read.files import FileSource
+from airflow_provider_moengage.delivery.read.sources import Named, Rows, Source, is_source
+from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.report_table import LoggedEnd, log_report
-from airflow_provider_moengage.delivery.sources import Named, Rows, Source, is_source
-from airflow_provider_moengage.delivery.sql import SqlSource
+from airflow_provider_moengage.delivery.send.cancellation import Ending
+from airflow_provider_moengage.delivery.shape.column_names import ColumnNames, check_fold_columns
+from airflow_provider_moengage.delivery.shape.not_rows import of_empty_text, of_nothing
+from airflow_provider_moengage.delivery.storage import task_folder
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY

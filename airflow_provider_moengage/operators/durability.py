@@ -13,20 +13,20 @@ from typing import Any
 
 from airflow_provider_moengage._compat import BaseOperator, Context, conf
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.canonical import canonical
-from airflow_provider_moengage.delivery.checkpoints import (
+from airflow_provider_moengage.delivery.file_systems import storage_path
+from airflow_provider_moengage.delivery.read.sources import Source
+from airflow_provider_moengage.delivery.read.sql import SqlSource
+from airflow_provider_moengage.delivery.read.staging import StagedRows
+from airflow_provider_moengage.delivery.report import Report
+from airflow_provider_moengage.delivery.resume.checkpoint_store import (
     Binding,
     CheckpointFile,
     CheckpointPlace,
     Checkpoints,
     StateStore,
 )
-from airflow_provider_moengage.delivery.file_systems import storage_path
-from airflow_provider_moengage.delivery.folders import delete_empty_staging_folders, staging_folder
-from airflow_provider_moengage.delivery.report import Report
-from airflow_provider_moengage.delivery.sources import Source
-from airflow_provider_moengage.delivery.sql import SqlSource
-from airflow_provider_moengage.delivery.staging import StagedRows
+from airflow_provider_moengage.delivery.shape.canonical import canonical
+from airflow_provider_moengage.delivery.storage import delete_empty_staging_folders, staging_folder
 
 log = logging.getLogger(__name__)
 

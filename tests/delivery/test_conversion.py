@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.conversion import (
+from airflow_provider_moengage.delivery.shape.convert import (
     OutOfRange,
     attribute_value,
     customer_id_text,
     json_value,
 )
-from airflow_provider_moengage.delivery.row_codec import readable
-from airflow_provider_moengage.delivery.typed_values import CONVERTERS, converter_of
+from airflow_provider_moengage.delivery.shape.row_codec import readable
+from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS, converter_of
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 

@@ -13,11 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery import csv_rows
-from airflow_provider_moengage.delivery.csv_rows import CsvRows, split
-from airflow_provider_moengage.delivery.file_options import FileOptions
-from airflow_provider_moengage.delivery.text import UNDECODABLE, open_text
-from airflow_provider_moengage.delivery.unreadable import Unreadable
+from airflow_provider_moengage.delivery.read import csv_rows
+from airflow_provider_moengage.delivery.read.csv_rows import CsvRows, split
+from airflow_provider_moengage.delivery.read.file_options import FileOptions
+from airflow_provider_moengage.delivery.read.text import UNDECODABLE, open_text
+from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 FRAGMENTS = [

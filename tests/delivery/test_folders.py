@@ -21,8 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import airflow_provider_moengage
-from airflow_provider_moengage.delivery.checkpoints import Binding, CheckpointFile
-from airflow_provider_moengage.delivery.folders import (
+from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
+from airflow_provider_moengage.delivery.read.staging import StagedRows
+from airflow_provider_moengage.delivery.resume.checkpoint_store import Binding, CheckpointFile
+from airflow_provider_moengage.delivery.storage import (
     delete_empty_staging_folders,
     delete_file,
     folder_path,
@@ -35,8 +37,6 @@ from airflow_provider_moengage.delivery.folders import (
     whole_file,
     write_whole,
 )
-from airflow_provider_moengage.delivery.rejected import RejectedParts
-from airflow_provider_moengage.delivery.staging import StagedRows
 from tests.s3_server import S3Server
 
 
@@ -107,7 +107,7 @@ def test_ordinary_names_stay_readable():
 @pytest.fixture(params=["local", "local, with names", "S3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "local, with names":
-        monkeypatch.setattr("airflow_provider_moengage.delivery.folders._open_nameless", lambda folder: None)
+        monkeypatch.setattr("airflow_provider_moengage.delivery.storage._open_nameless", lambda folder: None)
     if request.param != "S3":
         return tmp_path.as_uri()
     request.getfixturevalue("lake")
@@ -154,7 +154,7 @@ def test_an_upload_that_is_interrupted_leaves_nothing_in_the_store(
 def test_nothing_is_left_of_a_process_that_is_killed(tmp_path: Path):
     program = (
         "import os, signal, sys\n"
-        "from airflow_provider_moengage.delivery.folders import folder_path, whole_file\n"
+        "from airflow_provider_moengage.delivery.storage import folder_path, whole_file\n"
         "with whole_file(folder_path(sys.argv[1]) / 'file') as stream:\n"
         "    stream.write(b'x' * 1_000_000)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

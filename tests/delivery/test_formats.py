@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.column_names import ColumnNames
-from airflow_provider_moengage.delivery.file_options import FileOptions
-from airflow_provider_moengage.delivery.formats import columns_of, format_of, rows_of
-from airflow_provider_moengage.delivery.unreadable import Unreadable
+from airflow_provider_moengage.delivery.read.file_formats import columns_of, format_of, rows_of
+from airflow_provider_moengage.delivery.read.file_options import FileOptions
+from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
+from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
 
 def rows(name, content):

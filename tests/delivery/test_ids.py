@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.ids import IdentifierMapping, PairMapping
-from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
 
 
 def test_an_id_that_was_refused_was_not_asked_for():

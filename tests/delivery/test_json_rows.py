@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery import json_rows
-from airflow_provider_moengage.delivery.file_options import FileOptions
-from airflow_provider_moengage.delivery.formats import rows_of
-from airflow_provider_moengage.delivery.unreadable import Unreadable
+from airflow_provider_moengage.delivery.read import json_rows
+from airflow_provider_moengage.delivery.read.file_formats import rows_of
+from airflow_provider_moengage.delivery.read.file_options import FileOptions
+from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
 LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 TEXTS = st.text(st.sampled_from('ab"\\,[]{}\n é'), max_size=8)

@@ -13,13 +13,13 @@ from airflow_provider_moengage.api.errors import (
     MoEngageServerError,
 )
 from airflow_provider_moengage.api.http.classify import Answer
-from airflow_provider_moengage.delivery import rejected
-from airflow_provider_moengage.delivery.batches import Batch, Entry, Form
-from airflow_provider_moengage.delivery.checkpoint import Checkpoint
-from airflow_provider_moengage.delivery.journal import Journal
-from airflow_provider_moengage.delivery.ledger import Ledger
-from airflow_provider_moengage.delivery.rejected import RejectedParts, line_of
-from airflow_provider_moengage.delivery.row_codec import decoded
+from airflow_provider_moengage.delivery.account import rejected_rows as rejected
+from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
+from airflow_provider_moengage.delivery.account.ledger import Ledger
+from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts, line_of
+from airflow_provider_moengage.delivery.batch import Batch, Entry, Form
+from airflow_provider_moengage.delivery.resume.checkpointer import Journal
+from airflow_provider_moengage.delivery.shape.row_codec import decoded
 
 ACCEPTED = Answer({}, None)
 DEAD = MoEngageServerError("MoEngage answered 500", status=500)

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.conversion import OutOfRange
-from airflow_provider_moengage.delivery.formats import rows_of
+from airflow_provider_moengage.delivery.read.file_formats import rows_of
+from airflow_provider_moengage.delivery.shape.convert import OutOfRange
 
 pa = pytest.importorskip("pyarrow", reason="the extra [parquet] is not installed")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-from airflow_provider_moengage.delivery.parquet_rows import values_of  # noqa: E402
+from airflow_provider_moengage.delivery.read.parquet_rows import values_of  # noqa: E402
 
 UTC = timezone.utc
 BEYOND = 4_000_000  # days: the year 12921

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.progress import LINE_LENGTH, Progress
+from airflow_provider_moengage.delivery.account.progress import LINE_LENGTH, Progress
+from airflow_provider_moengage.delivery.account.segments import Tally
 from airflow_provider_moengage.delivery.quantities import counted, span
-from airflow_provider_moengage.delivery.stretches import Tally
 
 SOME = Progress(
     accepted=11_997,

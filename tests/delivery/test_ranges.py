@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.ranges import Ranges
+from airflow_provider_moengage.delivery.account.position_ranges import Ranges
 
 some = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)))
 

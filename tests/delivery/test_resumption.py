@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from airflow_provider_moengage.api.client import Exchange
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid, MoEngageServerError
 from airflow_provider_moengage.api.http.classify import Answer
-from airflow_provider_moengage.delivery.batches import Batch, Entry, Form
-from airflow_provider_moengage.delivery.checkpoint import Checkpoint
-from airflow_provider_moengage.delivery.ledger import Ledger
-from airflow_provider_moengage.delivery.stretches import Tally
+from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
+from airflow_provider_moengage.delivery.account.ledger import Ledger
+from airflow_provider_moengage.delivery.account.segments import Tally
+from airflow_provider_moengage.delivery.batch import Batch, Entry, Form
 
 ROWS = 40
 EVENT = Form({"events": 1})

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.sinks import FileSink, ListSink
+from airflow_provider_moengage.operations.user_outputs import FileSink, ListSink
 
 
 def test_nothing_is_there_until_it_is_finished(tmp_path: Path):
@@ -62,7 +62,7 @@ def test_formulas_are_escaped_in_csv_alone(tmp_path: Path, ending: str):
 
 KILLED = """
 import os, signal, sys, tempfile
-from airflow_provider_moengage.delivery import sinks
+from airflow_provider_moengage.operations import user_outputs as sinks
 sink = sinks.FileSink(sys.argv[1])
 sink.add([{"name": "somebody"}] * 10_000)
 users = sink._users

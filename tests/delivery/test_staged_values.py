@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.conversion import OutOfRange
-from airflow_provider_moengage.delivery.row_codec import readable
-from airflow_provider_moengage.delivery.staged_values import line_of_row, row_of_line
+from airflow_provider_moengage.delivery.read.staged_values import line_of_row, row_of_line
+from airflow_provider_moengage.delivery.shape.convert import OutOfRange
+from airflow_provider_moengage.delivery.shape.row_codec import readable
 
 plain = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text() | st.floats(allow_nan=False)
 zones = st.none() | st.integers(-840, 840).map(lambda minutes: timezone(timedelta(minutes=minutes)))

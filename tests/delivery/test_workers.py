@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.batches import Batch, Form
-from airflow_provider_moengage.delivery.workers import Workers
+from airflow_provider_moengage.delivery.batch import Batch, Form
+from airflow_provider_moengage.delivery.send.workers import Workers
 
 
 def batch(position: int, *users: str) -> Batch:

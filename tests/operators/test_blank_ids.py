@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.id_texts import BLANKS, id_text
-from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.delivery.shape.ids import BLANKS, id_text
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.devices import (
     MoEngageOptOutDevicesOperator,

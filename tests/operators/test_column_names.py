@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.column_names import BLANKS, ColumnNames
-from airflow_provider_moengage.delivery.unreadable import Unreadable
+from airflow_provider_moengage.delivery.shape.column_names import BLANKS, ColumnNames
+from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.devices import (
@@ -281,7 +281,7 @@ def test_a_row_of_clean_names_is_the_row_itself():
 
 
 def test_names_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("airflow_provider_moengage.delivery.column_names.MAX_NAMES", 20)
+    monkeypatch.setattr("airflow_provider_moengage.delivery.shape.column_names.MAX_NAMES", 20)
     names = ColumnNames()
     for number in range(100):
         assert names.row({f" c{number}": 1, f"d{number}": 2}) == {f"c{number}": 1, f"d{number}": 2}

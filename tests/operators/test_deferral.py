@@ -117,7 +117,7 @@ def test_a_deferral_whose_refused_rows_cannot_be_written_is_an_error(
     def full(path: Any, content: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("airflow_provider_moengage.delivery.rejected.write_whole", full)
+    monkeypatch.setattr("airflow_provider_moengage.delivery.account.rejected_rows.write_whole", full)
     task = Task(
         MoEngageTrackUsersOperator,
         TaskStateStore(),

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.canonical import canonical, text_of_row
-from airflow_provider_moengage.delivery.sources import Rows
+from airflow_provider_moengage.delivery.read.sources import Rows
+from airflow_provider_moengage.delivery.shape.canonical import canonical, text_of_row
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.operators.durability import fingerprint_of
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
@@ -27,7 +27,7 @@ PROGRAM = """
 import dataclasses, enum, functools, threading, uuid
 from airflow_provider_moengage.operators.durability import fingerprint_of
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
-from airflow_provider_moengage.delivery.sources import Rows
+from airflow_provider_moengage.delivery.read.sources import Rows
 
 class Plain:
     def __init__(self, **more):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_moengage.delivery.workers import Workers
+from airflow_provider_moengage.delivery.send.workers import Workers
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
 

@@ -286,7 +286,7 @@ def test_a_rate_window_may_take_longer_than_the_server_waits_for_its_reader(
 
 MEASURE = """
 import json, os, sys
-from airflow_provider_moengage.delivery.sql import SqlSource
+from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
 rows = int(sys.argv[1])

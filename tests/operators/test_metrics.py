@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage._compat import Stats
-from airflow_provider_moengage.delivery import progress
+from airflow_provider_moengage.delivery.account import progress
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.users import MoEngageDeleteUsersOperator

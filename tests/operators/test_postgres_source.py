@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.causes import unreadable_value
-from airflow_provider_moengage.delivery.conversion import OutOfRange
-from airflow_provider_moengage.delivery.sql import SqlSource
+from airflow_provider_moengage.delivery.read.sql import SqlSource
+from airflow_provider_moengage.delivery.safe_messages import unreadable_value
+from airflow_provider_moengage.delivery.shape.convert import OutOfRange
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from tests.leaks import watch
 from tests.operators.conftest import Tracker
@@ -290,7 +290,7 @@ def test_values_of_the_query_stay_out_of_the_error(track: Tracker):
 MEASURE = """
 import json, os, sys
 import psycopg2
-from airflow_provider_moengage.delivery.sql import SqlSource
+from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
 uri, rows, sent = sys.argv[1], int(sys.argv[2]), bool(sys.argv[3])

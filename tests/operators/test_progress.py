@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage.api.client import MoEngageClient
-from airflow_provider_moengage.delivery import progress
+from airflow_provider_moengage.delivery.account import progress
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks import metrics
 from tests.operators.conftest import Tracker

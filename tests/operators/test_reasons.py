@@ -21,7 +21,7 @@ from airflow_provider_moengage.delivery.ids import (
     UnsetMapping,
 )
 from airflow_provider_moengage.delivery.rows import UserMapping
-from airflow_provider_moengage.delivery.watch import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageUnsetAttributesOperator
 from tests.operators.conftest import Tracker

@@ -14,7 +14,7 @@ from typing import get_args
 import pytest
 
 from airflow_provider_moengage._compat import BaseOperator
-from airflow_provider_moengage.delivery.typed_values import CONVERTERS
+from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.devices import (

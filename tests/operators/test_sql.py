@@ -176,7 +176,7 @@ def test_rows_read_before_the_source_broke_are_all_sent(track: Tracker, monkeypa
         yield from ({"customer_id": f"user-{n}"} for n in range(500))
         raise OSError("the cursor is gone")
 
-    monkeypatch.setattr("airflow_provider_moengage.delivery.sql.SqlSource.rows", broken)
+    monkeypatch.setattr("airflow_provider_moengage.delivery.read.sql.SqlSource.rows", broken)
     report = track.report(MoEngageIncompleteRun, sql="select 1", **SOURCE)
     assert (report["read"], report["accepted"], report["unsent"]) == (500, 500, 0)
     assert report["source_exhausted"] is False

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_moengage.delivery import checkpoints, staging
+from airflow_provider_moengage.delivery.resume import checkpoint_store as checkpoints
+from airflow_provider_moengage.delivery.resume import staging
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator, MoEngageTrackUsersOperator
@@ -28,8 +29,8 @@ QUERY = {"sql": "select customer_id, number from customers order by number", "sq
 @pytest.fixture
 def sandbox(moengage_sandbox_connection: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     monkeypatch.setattr("airflow_provider_moengage.api.client.FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr("airflow_provider_moengage.delivery.staging.CHUNK_ROWS", 30)
-    for module in ("pipeline", "journal"):
+    monkeypatch.setattr("airflow_provider_moengage.delivery.read.staging.CHUNK_ROWS", 30)
+    for module in ("pipeline", "resume.checkpointer"):
         monkeypatch.setattr(f"airflow_provider_moengage.delivery.{module}.STRETCH_ROWS", 10)
     moengage_sandbox_connection.settings(users_per_minute=1_000_000, events_per_minute=1_000_000)
     return moengage_sandbox_connection

@@ -1,0 +1,107 @@
+"""How far a run has got, in a form that outlives its process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from airflow_provider_moengage.delivery.account.position_ranges import Ranges
+from airflow_provider_moengage.delivery.account.segments import Tally
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """
+    How far a run has got.
+
+    :param mark: every row before this position is settled.
+    :param read: rows taken from the source.
+    :param tally: what became of the settled rows, in all tries.
+    :param done: rows beyond the mark that are settled too.
+    :param doubt: rows that may have been sent, of which no answer is known; those that are settled as well count for
+        nothing.
+    :param parts: files of refused rows, and the lines in each.
+    :param source: what the rows are known by; None: they cannot be read again.
+    :param try_number: the try that wrote it; the numbers below are that try's.
+    :param fruitless: deferrals in a row without one row settled in between.
+    :param deferred_at: when it was deferred, as seconds since the epoch; None: it was not.
+    """
+
+    mark: int = 0
+    read: int = 0
+    tally: Tally = field(default_factory=Tally)
+    done: Ranges = field(default_factory=Ranges)
+    doubt: Ranges = field(default_factory=Ranges)
+    parts: Mapping[str, int] = field(default_factory=dict)
+    source: str | None = None
+    try_number: int = 0
+    requests: int = 0
+    retried: int = 0
+    deferrals: int = 0
+    fruitless: int = 0
+    throttled_seconds: float = 0.0
+    duration_seconds: float = 0.0
+    deferred_at: float | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether anything may have been sent."""
+        return self.mark > 0 or self.done.end > 0 or self.doubt.end > 0
+
+    def of_another_try(self) -> Checkpoint:
+        """Give it as the try begins with that comes next: rows count over all tries, requests and times do not."""
+        return replace(
+            self,
+            requests=0,
+            retried=0,
+            deferrals=0,
+            fruitless=0,
+            throttled_seconds=0.0,
+            duration_seconds=0.0,
+            deferred_at=None,
+        )
+
+    def after_deferral(self, now: float) -> Checkpoint:
+        """
+        Give it with the time that passed while the run was deferred.
+
+        :param now: seconds since the epoch.
+        """
+        waited = max(0.0, now - self.deferred_at) if self.deferred_at is not None else 0.0
+        return replace(
+            self,
+            throttled_seconds=self.throttled_seconds + waited,
+            duration_seconds=self.duration_seconds + waited,
+            deferred_at=None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON; it holds counts and reasons, and no value of any row."""
+        return {
+            **self.__dict__,
+            "tally": {
+                **self.tally.__dict__,
+                "reasons": dict(self.tally.reasons),
+                "dropped": [[*dropped, count] for dropped, count in self.tally.dropped.items()],
+            },
+            "done": [list(one) for one in self.done],
+            "doubt": [list(one) for one in self.doubt],
+            "parts": dict(self.parts),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Checkpoint:
+        """
+        Read it from JSON.
+
+        :raises TypeError: a field is missing or is of another kind.
+        :raises KeyError: the same.
+        :raises ValueError: the same.
+        """
+        tally = dict(fields["tally"])
+        tally["reasons"] = Counter(dict(tally["reasons"]))
+        tally["dropped"] = Counter({(name, reason): count for name, reason, count in tally["dropped"]})
+        more = {"tally": Tally(**tally), "done": Ranges(fields["done"]), "doubt": Ranges(fields["doubt"])}
+        return cls(**{**fields, **more})

@@ -1,0 +1,1 @@
+"""Where rows come from: lists, databases, files, and staged copies of them."""

@@ -1,0 +1,246 @@
+"""Where rows come from: what every source does, and rows from a list."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import closing
+from itertools import islice
+from threading import Event
+from typing import Any, Protocol, TypeGuard
+
+from pydantic_core import from_json
+
+from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.quantities import counted
+from airflow_provider_moengage.delivery.shape import not_rows
+from airflow_provider_moengage.delivery.shape.canonical import canonical, text_of_row
+from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
+
+CheckColumns = Callable[[Sequence[str]], None]
+
+
+class Source(Protocol):
+    """Where rows come from."""
+
+    def __len__(self) -> int:
+        """Rows in all; TypeError where nobody knows before the end."""
+        ...
+
+    def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
+        """
+        Get ready to be read, now and by a later try of the same task.
+
+        :param check_columns: as :meth:`rows` takes it.
+        :param halt: ends what takes long, once it is set.
+        :return: what the rows are known by: the same text means the same rows in the same order; None: they cannot be
+            read again.
+        """
+        ...
+
+    def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
+        """
+        Give the rows, in the source's order.
+
+        :param check_columns: called with the columns that all rows share, where there are such, before the
+            first row is given.
+        :param start: the position of the first row to give, from 0.
+        """
+        ...
+
+
+def is_source(value: object) -> TypeGuard[Source]:
+    """Whether an object is a :class:`Source`: whatever can be prepared and read is one, of its own making too."""
+    kind = type(value)
+    return callable(getattr(kind, "prepare", None)) and callable(getattr(kind, "rows", None))
+
+
+def described(source: Source) -> str:
+    """Return what a source's rows are, for the log; of one of a user's own making, its type."""
+    said = getattr(source, "description", None)
+    return said if isinstance(said, str) else f"rows of {type(source).__name__}"
+
+
+class Rows:
+    """
+    A list of rows that Airflow can neither render, template nor show.
+
+    :param rows: a list of rows, or its JSON text; an empty text means no rows. A single row is a list of one: a dict
+        is an error, as most are something else (``{"rows": [...]}``, ``frame.to_dict()``).
+    :param parameter: the parameter they came by, for the errors.
+    :param names: how their columns are called.
+    """
+
+    def __init__(self, rows: object, parameter: str = "rows", names: ColumnNames | None = None) -> None:
+        self._parameter = parameter
+        self._names = names or ColumnNames()
+        self._rows: object = rows
+
+    def __len__(self) -> int:
+        return len(self._listed())
+
+    def __str__(self) -> str:
+        try:
+            return f"<{len(self)} rows>"
+        except MoEngageParameterError:
+            return "<no rows>"
+
+    __repr__ = __str__
+
+    @property
+    def description(self) -> str:
+        """What the rows are, for the log."""
+        return f"{counted(len(self), 'row')} of {self._parameter}"
+
+    def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
+        """Give what the rows are known by: a sum of all that is in them."""
+        total = hashlib.sha256()
+        for row in self._listed():
+            total.update(text_of_row(row).encode("utf-8", "backslashreplace") + b"\n")
+        return f"rows:{total.hexdigest()}"
+
+    def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
+        """Give the rows; each has its own columns, so there is nothing to check before the first."""
+        return self._names.rows(islice(self._listed(), start, None))
+
+    def named(self, names: ColumnNames) -> Rows:
+        """Call the columns so from now on; returns itself, as the rows may be an iterator, which is read once."""
+        self._names = names
+        return self
+
+    def _listed(self) -> Sequence[object]:
+        if isinstance(self._rows, str):
+            self._rows = self._parse(self._rows)
+        if self._rows is None:
+            raise MoEngageParameterError(not_rows.of_nothing(self._parameter))
+        if isinstance(self._rows, Mapping):
+            raise MoEngageParameterError(not_rows.of_dict(self._parameter, self._rows))
+        if isinstance(self._rows, (bytes, bytearray)) or not isinstance(
+            self._rows, (Sequence, Iterator, AbstractSet)
+        ):
+            raise MoEngageParameterError(not_rows.of_another_type(self._parameter, self._rows))
+        if isinstance(self._rows, AbstractSet):
+            # The order of a set is another one in every process.
+            self._rows = sorted(self._rows, key=canonical)
+        elif not isinstance(self._rows, Sequence):
+            self._rows = list(self._rows)
+        return self._rows
+
+    def _parse(self, text: str) -> object:
+        if not text.strip():
+            return []
+        # What a template without tojson makes of None.
+        if text.strip() == "None":
+            return None
+        try:
+            parsed = from_json(text)
+        except (ValueError, TypeError):
+            raise MoEngageParameterError(
+                f"{self._parameter} is a text that is not JSON"
+                + (", but the Python form of a list" if _is_python_repr(text) else "")
+                + f"; hand over the upstream task's output as it is ({self._parameter}=upstream.output), or render "
+                "JSON: {{ ti.xcom_pull(task_ids='upstream') | tojson }}"
+            ) from None
+        if isinstance(parsed, str):
+            raise MoEngageParameterError(
+                f"{self._parameter} is the JSON of a text, not of a list: was it made JSON twice? Leave out json.dumps or "
+                "| tojson"
+            )
+        return parsed
+
+
+def _is_python_repr(text: str) -> bool:
+    try:
+        return isinstance(ast.literal_eval(text.strip()), (list, tuple, dict))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text.lstrip().startswith(("[", "{", "("))
+
+
+class Guarded:
+    """
+    Another source's rows, once it is known that they are not too many.
+
+    :param most: rows allowed; so many are held in memory.
+    """
+
+    def __init__(self, source: Source, most: int) -> None:
+        self._source = source
+        self._most = most
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    @property
+    def description(self) -> str:
+        """What the guarded source's rows are, for the log."""
+        return described(self._source)
+
+    def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
+        """Get the guarded source ready."""
+        return self._source.prepare(check_columns, halt)
+
+    def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
+        """
+        Give the rows.
+
+        :raises MoEngageParameterError: there are more than allowed; none was given.
+        """
+        with closing(self._source.rows(check_columns)) as rows:
+            held = list(islice(rows, self._most + 1))
+        if len(held) > self._most:
+            raise MoEngageParameterError(
+                f"the source has more than max_users={self._most} users; nothing was sent. Raise max_users if all of "
+                "them are meant"
+            )
+        yield from islice(held, start, None)
+
+    def cancel(self) -> None:
+        """End a query of the guarded source; may be called from any thread."""
+        cancel = getattr(self._source, "cancel", None)
+        if cancel is not None:
+            cancel()
+
+
+class Named:
+    """
+    Another source's rows, with their columns called by a rule.
+
+    :param source: a source of a user's own making; those of this package take ``names`` themselves.
+    """
+
+    def __init__(self, source: Source, names: ColumnNames) -> None:
+        self._source = source
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    @property
+    def description(self) -> str:
+        """What the source's rows are, for the log."""
+        return described(self._source)
+
+    def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
+        """Get the source ready."""
+        return self._source.prepare(self._checking(check_columns), halt)
+
+    def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
+        """Return the rows."""
+        rows: Any = self._source.rows(self._checking(check_columns), start)
+        try:
+            yield from self._names.rows(rows)
+        finally:
+            # Any iterator is taken, and not each can be closed.
+            if hasattr(rows, "close"):
+                rows.close()
+
+    def _checking(self, check_columns: CheckColumns) -> CheckColumns:
+        return lambda columns: check_columns(self._names.header(columns))
+
+    def cancel(self) -> None:
+        """End what the source waits for; may be called from any thread."""
+        cancel = getattr(self._source, "cancel", None)
+        if cancel is not None:
+            cancel()

@@ -1,0 +1,128 @@
+"""Keeps what a crash must not cost: the checkpoint, and the refused rows up to it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from airflow_provider_moengage.api.errors import MoEngageStorageError
+from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
+from airflow_provider_moengage.delivery.account.ledger import Ledger
+from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
+from airflow_provider_moengage.delivery.account.segments import STRETCH_ROWS
+from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoints
+
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """
+    Writes refused rows and then the checkpoint that counts them, from whichever thread settles a stretch.
+
+    :param ledger: knows what became of every row.
+    :param parts: where refused rows are written; None: nowhere.
+    :param checkpoints: where the checkpoint is kept; None: nowhere.
+    :param throttled_seconds: gives the seconds spent waiting for rate windows in this try.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        parts: RejectedParts | None,
+        checkpoints: Checkpoints | None,
+        throttled_seconds: Callable[[], float],
+    ) -> None:
+        self._ledger = ledger
+        self._parts = parts
+        self._checkpoints = checkpoints
+        self._throttled_seconds = throttled_seconds
+        self._kept = ledger.mark
+        self._reserved = 0
+        self._failing = False
+        self._writing = threading.Lock()
+
+    def keep(self) -> None:
+        """
+        Write what has been settled since the last time; whoever comes while another writes leaves it to that one.
+
+        :raises OSError: the folder of refused rows cannot be written.
+        """
+        while self._ledger.mark != self._kept and self._writing.acquire(blocking=False):
+            try:
+                self._keep()
+            finally:
+                self._writing.release()
+
+    def reserve(self, first: int, end: int) -> None:
+        """
+        Write down that rows may have been sent, before they are.
+
+        :param first: the position of the first of them.
+        :param end: the position behind the last one.
+        :raises MoEngageStorageError: it cannot be written; they must not be sent.
+        """
+        if self._checkpoints is None or end <= self._reserved:
+            return
+        with self._writing:
+            self._reserved = max(end, first + STRETCH_ROWS)
+            self._checkpoints.save(self._state())
+
+    def close(self, *, deferring: bool = False) -> None:
+        """
+        Write what is known of every single row, once none is on its way any more.
+
+        :raises OSError: the folder of refused rows cannot be written.
+        """
+        with self._writing:
+            checkpoint, lines = self._ledger.last_state()
+            if self._parts is not None:
+                self._parts.add(lines)
+                self._parts.flush()
+            if self._checkpoints is None or not self._checkpoints.resumable:
+                return
+            checkpoint = replace(
+                checkpoint,
+                parts=self._parts.written if self._parts is not None else {},
+                throttled_seconds=self._throttled_seconds(),
+                deferred_at=time.time() if deferring else None,
+            )
+            if deferring:
+                self._checkpoints.save(checkpoint)
+            else:
+                self._save(checkpoint)
+
+    def _keep(self) -> None:
+        self._kept = self._ledger.mark
+        if self._checkpoints is not None and self._checkpoints.resumable:
+            self._save(self._state())
+        elif self._parts is not None:
+            # Without a checkpoint nothing is gained by parts that are not full.
+            self._parts.add(self._ledger.take_lines())
+
+    def _state(self) -> Checkpoint:
+        """Write the refused rows up to the mark, and give the checkpoint that counts them."""
+        checkpoint, lines = self._ledger.state()
+        if self._parts is not None:
+            self._parts.add(lines)
+            self._parts.flush()
+        return replace(
+            checkpoint,
+            doubt=checkpoint.doubt.and_also(ranges=[(checkpoint.mark, self._reserved)]),
+            parts=self._parts.written if self._parts is not None else {},
+            throttled_seconds=self._throttled_seconds(),
+        )
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint that the run can do without: an older one costs rows sent again, and loses none."""
+        if self._checkpoints is None:
+            return
+        try:
+            self._checkpoints.save(checkpoint)
+            self._failing = False
+        except MoEngageStorageError as error:
+            if not self._failing:
+                log.warning("%s; the run goes on, and a retry would send more rows again", error)
+            self._failing = True

@@ -1,0 +1,1 @@
+"""Batches become requests, from many threads."""

@@ -1,0 +1,1 @@
+"""A row becomes a record: its columns, its values, its id."""

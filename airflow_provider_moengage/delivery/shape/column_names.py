@@ -1,0 +1,250 @@
+"""Names of columns as a source has them, and as the parameters name them: white space, and upper and lower case."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Any
+
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
+from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
+
+log = logging.getLogger(__name__)
+
+FOLDS = ("lower", "upper")
+#: What a person cannot see at the end of a name or an id: all that Unicode calls a space, and characters of no width.
+BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + (
+    "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+)
+#: Names that are remembered, which is so many times what a workspace has attributes.
+MAX_NAMES = 10_000
+#: Fields of the API, which are no columns: their case is MoEngage's.
+API_FIELDS = frozenset(
+    {
+        "type",
+        "customer_id",
+        "device_id",
+        "user_identifiers",
+        "attributes",
+        "unset_attributes",
+        "update_existing_only",
+        "actions",
+        "platforms",
+    }
+)
+#: Fields of the API that stand among attributes.
+ARRAY_OPERATORS = frozenset({"addValueToArrayField", "removeValueFromArrayField"})
+#: Names behind which more names may stand, which have to be looked at in every row.
+OUTER = ARRAY_OPERATORS | {"attributes", "actions"}
+
+
+class ColumnNames:
+    """
+    How a source's columns are called: without blanks at their ends and, where asked for, all in one case.
+
+    :param fold: ``lower`` or ``upper``: the case of all names; None: as they are.
+    :raises MoEngageParameterError: it is another word.
+    """
+
+    def __init__(self, fold: str | None = None) -> None:
+        check_fold_columns(fold)
+        self._fold = fold
+        #: Names that are right as they are; and those that are so in a row of the API's own shape.
+        self._clean: set[object] = set()
+        self._clean_fields: set[object] = set(API_FIELDS)
+        self._stripped: set[str] = set()
+        self._warned = False
+
+    def header(self, names: Sequence[Any]) -> list[Any]:
+        """
+        Return the names of the columns that all rows share.
+
+        :raises MoEngageParameterError: two of them become one.
+        """
+        renamed = [self._renamed(name) for name in names]
+        both = _collision(names, renamed)
+        if both:
+            raise MoEngageParameterError(self._said_of(both, "the source has"))
+        return renamed
+
+    def row(self, row: object) -> object:
+        """
+        Return a row that has its own columns, with their names; nearly always that is the row itself.
+
+        In a row of the API's own shape the names under ``attributes``, its actions' too, are those of columns.
+
+        :return: an :class:`~airflow_provider_moengage.delivery.read.lines.Unreadable` where two columns become one.
+        """
+        if type(row) is dict and self._clean.issuperset(row):
+            return row
+        return self._looked_at(row) if isinstance(row, Mapping) else row
+
+    def rows(self, rows: Iterable[object]) -> Generator[object, None, None]:
+        """Return rows as :meth:`row` does each, and warn at their end."""
+        # A row costs no call here, unless there is something about it.
+        clean = self._clean
+        try:
+            for row in rows:
+                if type(row) is dict and clean.issuperset(row):
+                    yield row
+                else:
+                    yield self._looked_at(row) if isinstance(row, Mapping) else row
+        finally:
+            self.warn()
+
+    def warn(self) -> None:
+        """Log how many names were stripped, once."""
+        if self._stripped and not self._warned:
+            self._warned = True
+            log.warning(
+                "%d column names had blanks or invisible characters at their ends, which were stripped, such as %s",
+                len(self._stripped),
+                ascii(min(self._stripped)[:100]),
+            )
+
+    def _looked_at(self, row: Mapping[Any, Any]) -> object:
+        try:
+            return row if self._is_clean_own_shape(row) else self._named(row)
+        except _Collision as collision:
+            return Unreadable(dict(row), "column_twice", self._said_of(collision.names, "the row has"))
+        except Exception:
+            # A mapping of a library's own may raise anything: what it is worth is seen where it is converted.
+            return row
+
+    def _is_clean_own_shape(self, row: Mapping[Any, Any]) -> bool:
+        attributes, actions = row.get("attributes"), row.get("actions")
+        return (
+            type(attributes) is dict
+            and actions is None
+            and self._clean_fields.issuperset(row)
+            and self._clean.issuperset(attributes)
+        )
+
+    def _named(self, row: Mapping[Any, Any]) -> dict[Any, Any]:
+        renamed = self._dict(row, API_FIELDS)
+        if isinstance(renamed.get("attributes"), Mapping) or isinstance(renamed.get("actions"), list):
+            return self._own_shape(renamed)
+        return self._dict(row)
+
+    def _own_shape(self, row: dict[Any, Any]) -> dict[Any, Any]:
+        fields = dict(row)
+        if isinstance(fields.get("attributes"), Mapping):
+            fields["attributes"] = self._attributes(fields["attributes"])
+        if isinstance(fields.get("actions"), list):
+            fields["actions"] = [self._action(action) for action in fields["actions"]]
+        return fields
+
+    def _action(self, action: object) -> object:
+        if not isinstance(action, Mapping) or not isinstance(action.get("attributes"), Mapping):
+            return action
+        return {**action, "attributes": self._attributes(action["attributes"])}
+
+    def _attributes(self, attributes: Mapping[Any, Any]) -> dict[Any, Any]:
+        renamed = dict(self._dict(attributes))
+        for operator in ARRAY_OPERATORS & renamed.keys():
+            if isinstance(renamed[operator], Mapping):
+                renamed[operator] = self._dict(renamed[operator])
+        return renamed
+
+    def _dict(self, values: Mapping[Any, Any], fields: frozenset[str] = frozenset()) -> dict[Any, Any]:
+        """Return a dict with the names of columns; ``fields`` are those of the API."""
+        names = list(values)
+        renamed = [self._renamed(name, fields) for name in names]
+        if renamed == names and type(values) is dict:
+            return values
+        both = _collision(names, renamed, empty=True)
+        if both:
+            raise _Collision(both)
+        return dict(zip(renamed, values.values(), strict=True))
+
+    def _renamed(self, name: Any, fields: frozenset[str] = frozenset()) -> Any:
+        if not isinstance(name, str):
+            return name
+        stripped = name.strip(BLANKS)
+        if stripped != name and len(self._stripped) < MAX_NAMES:
+            self._stripped.add(name)
+        if stripped in ARRAY_OPERATORS:
+            return stripped
+        if self._fold is not None:
+            lower = stripped.lower()
+            stripped = lower if self._fold == "lower" or lower in fields else stripped.upper()
+        if stripped == name and name not in OUTER and len(self._clean_fields) < MAX_NAMES:
+            self._clean_fields.add(name)
+            if not fields:
+                self._clean.add(name)
+        return stripped
+
+    def _said_of(self, names: tuple[Any, Any], whose: str) -> str:
+        how = f"with fold_columns={self._fold!r}" if self._fold else "once blanks at their ends are stripped"
+        return f"{whose} the columns {names[0]!a} and {names[1]!a}, which become one {how}; give each its own name"
+
+
+class _Collision(Exception):
+    """Two columns become one."""
+
+    def __init__(self, names: tuple[Any, Any]) -> None:
+        super().__init__()
+        self.names = names
+
+
+def _collision(
+    names: Sequence[Any], renamed: Sequence[Any], *, empty: bool = False
+) -> tuple[Any, Any] | None:
+    """
+    Return two names that became one; a name that stands twice as it is is somebody else's business.
+
+    :param empty: whether those count that are nothing but blanks.
+    """
+    first: dict[Any, Any] = {}
+    for name, new in zip(names, renamed, strict=True):
+        other = first.setdefault(new, name) if new or empty else name
+        if other != name:
+            return other, name
+    return None
+
+
+def check_fold_columns(fold: object) -> None:
+    """
+    Check the case of column names.
+
+    :raises MoEngageParameterError: it is neither ``lower`` nor ``upper`` nor None.
+    """
+    if fold is not None and fold not in FOLDS:
+        raise MoEngageParameterError(f"fold_columns is {fold!r}; use 'lower', 'upper' or None")
+
+
+def spelling_hint(wanted: object, columns: Iterable[object]) -> str:
+    """
+    Return what to do about a column that is missing where another one differs in case or blanks alone.
+
+    :return: the end of an error's sentence; empty where there is no such column.
+    """
+    if not isinstance(wanted, str):
+        return ""
+    plain = wanted.strip(BLANKS)
+    for column in columns:
+        if (
+            isinstance(column, str)
+            and column != wanted
+            and column.strip(BLANKS).casefold() == plain.casefold()
+        ):
+            if column == plain:
+                return f"; it has {column!r}: names of columns are stripped of blanks at their ends"
+            fold = next((fold for fold in FOLDS if getattr(wanted, fold)() == wanted), None)
+            return f"; it has {column!r}, where only the case differs: " + (
+                f"set fold_columns={fold!r}, or make both names the same"
+                if fold
+                else "make both names the same"
+            )
+    return ""
+
+
+def check_spelling(wanted: str, row: Mapping[Any, Any]) -> None:
+    """
+    Check that a row without a column has none that differs in case or blanks alone.
+
+    :raises MoEngageRecordInvalid: it has one.
+    """
+    hint = "" if wanted in row else spelling_hint(wanted, row)
+    if hint:
+        raise MoEngageRecordInvalid("column_missing", f"the row has no column {wanted!r}{hint}")

@@ -1,0 +1,310 @@
+"""Which column is which attribute, and how a row's values become JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
+from airflow_provider_moengage.delivery.report import Dropped
+from airflow_provider_moengage.delivery.shape.column_names import spelling_hint
+from airflow_provider_moengage.delivery.shape.convert import attribute_value
+from airflow_provider_moengage.delivery.shape.id_columns import id_column_hint
+from airflow_provider_moengage.delivery.shape.typed_text import (
+    AttributeType,
+    Converter,
+    DateFormat,
+    converter_of,
+)
+from airflow_provider_moengage.records.dates import SHORTEST_OTHER_INSTANT
+from airflow_provider_moengage.records.names import name_fault
+from airflow_provider_moengage.records.quick_values import are_good
+from airflow_provider_moengage.records.values import ARRAY_OPERATORS, are_plain
+
+NameFault = Callable[[object], "tuple[str, str] | None"]
+#: Sets of columns that are remembered: rows of NDJSON can have as many as there are rows.
+MAX_PLANS = 1_000
+
+
+class Plan(NamedTuple):
+    """
+    What becomes of rows of one set of columns.
+
+    :param pairs: attribute and column; None: every column but those that are kept out, under its own name.
+    :param plain: nothing but their values has to be looked at: no name has rules of its own, none has a type.
+    """
+
+    pairs: Sequence[tuple[str, str]] | None
+    plain: bool
+
+
+class LeftOut:
+    """
+    The attributes that one row is sent without, because they break a rule.
+
+    :param spared: attributes that are never left out.
+    """
+
+    def __init__(self, spared: Collection[str] = ()) -> None:
+        self.dropped: list[Dropped] = []
+        self._spared = spared
+
+    def takes(self, name: str, error: MoEngageRecordInvalid) -> bool:
+        """Whether an attribute that breaks a rule is left out; then it is counted."""
+        if name in self._spared:
+            return False
+        self.dropped.append((str(name), error.reason))
+        return True
+
+    def take_from(self, attributes: dict[str, Any], check: Callable[[str, Any], None]) -> None:
+        """
+        Leave out what breaks a rule.
+
+        :param attributes: by name; changed.
+        :param check: raises what is wrong with an attribute.
+        :raises MoEngageRecordInvalid: an attribute breaks a rule that is never left out.
+        """
+        for name, value in list(attributes.items()):
+            try:
+                check(name, value)
+            except MoEngageRecordInvalid as error:
+                if not self.takes(name, error):
+                    raise
+                del attributes[name]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """
+    The columns of rows that become attributes.
+
+    :param attributes: attribute → column, or the columns to send under their own names; None: every other column.
+    :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
+        ``date:`` and a form of ``strptime``.
+    :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
+    :param parameter: the parameter that ``attributes`` came by, for the errors.
+    :param elsewhere: attributes that ``types`` may name though their columns are read elsewhere.
+    :param name_fault: tells why an attribute of a name must not be written.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    """
+
+    attributes: Mapping[str, str] | Sequence[str] | None = None
+    types: Mapping[str, AttributeType | DateFormat] | None = None
+    timezone: str | None = None
+    name_fault: NameFault = name_fault
+    parameter: str = "attributes"
+    elsewhere: Collection[str] = ()
+    zone: tzinfo | None = field(init=False)
+    texts: frozenset[str] = field(init=False)
+    _types: Mapping[str, Converter] = field(init=False, repr=False)
+    _chosen: Mapping[str, str] | None = field(init=False, repr=False)
+    _plans: dict[tuple[Any, ...], Plan] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # The dataclass is frozen so that one can serve many threads; these are derived from its fields.
+        kinds = _checked_types(self.types)
+        types = {name: converter_of(f"types[{name!r}]", kind) for name, kind in kinds.items()}
+        object.__setattr__(self, "zone", _checked_zone(self.timezone))
+        object.__setattr__(self, "texts", frozenset(name for name, kind in kinds.items() if kind == "string"))
+        object.__setattr__(self, "_types", types)
+        object.__setattr__(self, "_plans", {})
+        object.__setattr__(self, "_chosen", _checked_attributes(self))
+        if self._chosen is not None:
+            self._check_types(self._chosen)
+
+    def check(self, columns: Sequence[str], needed: Mapping[str, str]) -> None:
+        """
+        Say once, before the first row is sent, what is wrong with a source's columns.
+
+        :param needed: columns that have a place of their own, by the parameter that names them.
+        :raises MoEngageParameterError: a column is missing, stands twice or has a name that MoEngage does not take.
+        """
+        twice = sorted({column for column in columns if columns.count(column) > 1})
+        if twice:
+            raise MoEngageParameterError(f"the source has column {twice[0]!r} twice; give each its own name")
+        for parameter, column in needed.items():
+            if column not in columns:
+                raise MoEngageParameterError(
+                    f"the source has no column {column!r}; say with {parameter}= which of its columns "
+                    f"({', '.join(columns)}) it is"
+                    + (
+                        spelling_hint(column, columns)
+                        or (id_column_hint(columns) if parameter == "id_column" else "")
+                    )
+                )
+        chosen = self._attributes_of(columns, needed.values())
+        self._check_types(chosen)
+        for attribute, column in chosen.items():
+            if column not in columns:
+                raise MoEngageParameterError(
+                    f"attributes takes {attribute!r} from column {column!r}, which the source does not have; it has "
+                    + ", ".join(columns)
+                    + spelling_hint(column, columns)
+                )
+            fault = self.name_fault(attribute)
+            if fault:
+                mend = {f"account_{attribute}": column}
+                raise MoEngageParameterError(
+                    f"column {column!r}: {fault[1]}; send it under another name with attributes={mend} and every other "
+                    "column you want, or leave it out"
+                )
+
+    def good_values(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> dict[str, Any] | None:
+        """
+        Give a row's attributes where they are good as they stand, which nearly all rows are; None elsewhere.
+
+        :param kept_out: columns that have a place of their own.
+        :raises MoEngageRecordInvalid: a column is missing.
+        """
+        plan = self._plans.get((kept_out, *row)) or self._planned(row, kept_out)
+        if not plan.plain:
+            return None
+        attributes = self._picked(plan, row, kept_out)
+        return attributes if are_good(attributes) else None
+
+    def values(
+        self, row: Mapping[Any, Any], kept_out: tuple[str, ...], left_out: LeftOut | None = None
+    ) -> tuple[dict[str, Any], Sequence[str]]:
+        """
+        Give a row's attributes and their JSON values, and the names of those that are NULL.
+
+        :param kept_out: columns that have a place of their own.
+        :param left_out: takes attributes whose values have no place in JSON; None: they reject the row.
+        :raises MoEngageRecordInvalid: a value has no place in JSON, or a column is missing.
+        """
+        plan = self._plans.get((kept_out, *row)) or self._planned(row, kept_out)
+        attributes = self._picked(plan, row, kept_out)
+        nulls = []
+        for attribute, value in list(attributes.items()):
+            convert = self._types.get(attribute)
+            if convert is None:
+                kind = type(value)
+                if kind is int or kind is bool or (kind is str and len(value) < SHORTEST_OTHER_INSTANT):
+                    # It is JSON as it stands, as nearly all values are.
+                    continue
+                convert = attribute_value
+            try:
+                converted = convert(attribute, value, self.zone)
+            except MoEngageRecordInvalid as error:
+                if left_out is not None and attribute in ARRAY_OPERATORS and isinstance(value, Mapping):
+                    attributes[attribute] = self._converted_changes(value, left_out)
+                    continue
+                if left_out is None or not left_out.takes(attribute, error):
+                    raise
+                del attributes[attribute]
+                continue
+            if converted is None:
+                nulls.append(attribute)
+                del attributes[attribute]
+            elif converted is not value:
+                attributes[attribute] = converted
+        return attributes, nulls
+
+    def _converted_changes(self, changes: Mapping[Any, Any], left_out: LeftOut) -> dict[Any, Any]:
+        """Convert what is added to arrays, or removed from them, attribute by attribute."""
+        converted = dict(changes)
+
+        def convert(name: Any, value: object) -> None:
+            converted[name] = attribute_value(name, value, self.zone)
+
+        left_out.take_from(converted, convert)
+        return converted
+
+    def typed(self, name: str, value: object) -> Any:
+        """
+        Return the value of a column that is no attribute as ``types`` says; as it is where it says nothing.
+
+        :raises MoEngageRecordInvalid: the value is not what ``types`` says.
+        """
+        convert = self._types.get(name)
+        return value if convert is None else convert(name, value, self.zone)
+
+    @staticmethod
+    def _picked(plan: Plan, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> dict[str, Any]:
+        """Give a row's attributes and their values as they stand."""
+        if plan.pairs is not None:
+            return {attribute: row[column] for attribute, column in plan.pairs}
+        attributes = dict(row)
+        for column in kept_out:
+            attributes.pop(column, None)
+        return attributes
+
+    def _planned(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> Plan:
+        """Say which attribute comes from which column, once for all rows of the same columns."""
+        chosen = self._attributes_of(row, kept_out)
+        for attribute, column in chosen.items():
+            if column not in row:
+                raise MoEngageRecordInvalid(
+                    "column_missing",
+                    f"the row has no column {column!r}, which {self.parameter} takes {attribute!r} from"
+                    + spelling_hint(column, row),
+                )
+        if len(self._plans) >= MAX_PLANS:
+            self._plans.clear()
+        pairs = None if self._chosen is None else list(chosen.items())
+        plan = Plan(pairs, not self._types and are_plain(chosen))
+        columns = (kept_out, *row)
+        self._plans[columns] = plan
+        return plan
+
+    def _attributes_of(self, columns: Iterable[str], kept_out: Collection[str]) -> Mapping[str, str]:
+        """Attribute → column for rows of these columns."""
+        if self._chosen is not None:
+            return self._chosen
+        return {column: column for column in columns if column not in kept_out}
+
+    def _check_types(self, attributes: Iterable[str]) -> None:
+        unknown = sorted(set(self._types) - set(attributes) - set(self.elsewhere))
+        if unknown:
+            raise MoEngageParameterError(
+                f"types names {unknown[0]!r}, which is no attribute; there are {', '.join(attributes)}"
+            )
+
+
+def _checked_types(types: object) -> Mapping[str, str]:
+    if types is None:
+        return {}
+    if not isinstance(types, Mapping):
+        raise MoEngageParameterError(
+            f"types is of type {type(types).__name__}; use a dict of attribute and type"
+        )
+    return dict(types)
+
+
+def _checked_zone(name: object) -> tzinfo | None:
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(str(name))
+    except (OSError, ValueError, LookupError):
+        raise MoEngageParameterError(
+            f"timezone is {name!r}; use an IANA name such as 'UTC' or 'Asia/Kolkata'"
+        ) from None
+
+
+def _checked_attributes(columns: Columns) -> Mapping[str, str] | None:
+    given: object = columns.attributes
+    name = columns.parameter
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        chosen = dict(given)
+    elif isinstance(given, Sequence) and not isinstance(given, str):
+        strange = [one for one in given if not isinstance(one, str)]
+        if strange:
+            raise MoEngageParameterError(f"{name} holds {strange[0]!r}; names are strings")
+        chosen = {one: one for one in given}
+    else:
+        raise MoEngageParameterError(
+            f"{name} is of type {type(given).__name__}; use a dict of attribute and column, or a list of columns"
+        )
+    for attribute, column in chosen.items():
+        fault = columns.name_fault(attribute)
+        if fault:
+            raise MoEngageParameterError(f"{name}: {fault[1]}")
+        if not isinstance(column, str):
+            raise MoEngageParameterError(f"{name}[{attribute!r}] is {column!r}; use a column's name")
+    return chosen

@@ -1,0 +1,61 @@
+"""Ids as rows have them: texts or whole numbers, often with blanks at their ends."""
+
+from __future__ import annotations
+
+import math
+
+from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.delivery.shape.column_names import BLANKS
+from airflow_provider_moengage.delivery.shape.convert import customer_id_text, is_null
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+
+
+def id_text(value: object, watch: Watch, called: str = "customer_id") -> str | None:
+    """
+    Return an id as the string MoEngage takes, without blanks at its ends: ``12345`` and ``"12345 "`` as ``"12345"``.
+
+    :param watch: counts the ids that had blanks.
+    :param called: what a reason calls the id.
+    :return: None where there is no id, or one of blanks alone.
+    :raises MoEngageRecordInvalid: the value cannot be an id without being changed.
+    """
+    try:
+        text = customer_id_text(value)
+    except MoEngageRecordInvalid as error:
+        if called == "customer_id":
+            raise
+        raise MoEngageRecordInvalid(
+            error.code,
+            f"{called} has a value of type {type(value).__name__} that is no id; ids are strings or whole numbers",
+        ) from None
+    if text is None:
+        return None
+    stripped = text.strip(BLANKS)
+    if len(stripped) != len(text):
+        watch.strip_id()
+    return stripped or None
+
+
+def identifier_text(name: str, value: object, watch: Watch) -> str | None:
+    """
+    Return an identifier as the text it must be; a number is one too.
+
+    :return: None where there is none.
+    :raises MoEngageRecordInvalid: the value cannot be an identifier without being changed.
+    """
+    try:
+        return id_text(value, watch)
+    except MoEngageRecordInvalid:
+        raise MoEngageRecordInvalid(
+            "identifier_type", f"identifier {name!r} has a value of type {type(value).__name__}; use a text"
+        ) from None
+
+
+def is_no_id(value: object) -> bool:
+    """Whether a value stands for no id: it is absent, or a text of blanks alone."""
+    return is_absent(value) or (isinstance(value, str) and not value.strip(BLANKS))
+
+
+def is_absent(value: object) -> bool:
+    """Whether a value is what a table has where there is nothing: None, NaN, and pandas' NaT and NA."""
+    return is_null(value) or (isinstance(value, float) and math.isnan(value))

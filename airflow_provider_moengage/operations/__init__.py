@@ -1,0 +1,1 @@
+"""The operations of the Data API, one file each."""
