@@ -1,21 +1,19 @@
-"""What one operation does with its requests beside sending them; all of them run through the same loop."""
+"""What an operation is to the engine: how a row becomes a record, and what its responses mean."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar, Protocol
 
 from airflow_provider_moengage.api.endpoints import Endpoint
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageRecordRefused,
-    MoEngageServerError,
 )
 from airflow_provider_moengage.api.http.classify import Answer
-from airflow_provider_moengage.delivery.batch import Batch
-from airflow_provider_moengage.delivery.ids import Missing
-from airflow_provider_moengage.operations.user_outputs import Sink
+from airflow_provider_moengage.delivery.batch import Batch, Item
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
 
 
 def never(error: MoEngageError) -> bool:
@@ -55,41 +53,25 @@ class Operation:
     repeated_row: Callable[[str], object] = str
 
 
-class UsersRead:
-    """
-    Takes the answers of Get User.
+class RowMapping(Protocol):
+    """How the rows of one operation become what is sent."""
 
-    :param sink: where the users go.
-    :param missing: what is kept of an identifier that MoEngage does not know.
-    """
+    #: Whether a row may become something else after other rows: a later try has to look at those too.
+    remembers: ClassVar[bool]
 
-    def __init__(self, sink: Sink, missing: Callable[[dict[str, Any]], Missing]) -> None:
-        self._sink = sink
-        self._missing = missing
-        self.found = 0
-        self.not_found: list[Missing] = []
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """
+        Say once, before the first row is sent, what is wrong with a source's columns.
 
-    def doubts(self, batch: Batch, answer: Answer) -> MoEngageError | None:
-        """Tell whether an answer leaves users out; their order does not matter, that none is lost does."""
-        data = answer.body.get("data")
-        told = len(_listed(data, "users")) + len(_listed(data, "users_not_found"))
-        if told == len(batch):
-            return None
-        return MoEngageServerError(
-            f"MoEngage accounted for {told} of {len(batch)} users that it was asked for",
-            request_id=answer.request_id,
-        )
+        :raises MoEngageParameterError: a column is missing, stands twice or has a name that MoEngage does not take.
+        """
+        ...
 
-    def receive(self, batch: Batch, answer: Answer) -> None:
-        """Take one answer."""
-        data = answer.body.get("data")
-        users = _listed(data, "users")
-        missing = _listed(data, "users_not_found")
-        self._sink.add([user.get("user_attributes") or {} for user in users])
-        self.found += len(users)
-        self.not_found.extend(map(self._missing, missing))
+    def item(self, row: object, watch: Watch) -> Item:
+        """
+        Give what is sent of one row; its content is empty where an earlier row asks for the same.
 
-
-def _listed(data: Any, name: str) -> list[dict[str, Any]]:
-    listed = data.get(name) if isinstance(data, dict) else None
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        :param watch: shown what is about to be sent of a user.
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        """
+        ...

@@ -25,16 +25,16 @@ from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.progress import Observe, Progress, ProgressReporter
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
 from airflow_provider_moengage.delivery.account.segments import STRETCH_ROWS
-from airflow_provider_moengage.delivery.batch import Batch, Entry, Item, Packer
+from airflow_provider_moengage.delivery.batch import Batch, Entry, Item
 from airflow_provider_moengage.delivery.opening import log_resumption, log_target, log_workspace
-from airflow_provider_moengage.delivery.operation import Operation
+from airflow_provider_moengage.delivery.operation import Operation, RowMapping
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.read.staging import StagedRows
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoints
 from airflow_provider_moengage.delivery.resume.checkpointer import Journal
-from airflow_provider_moengage.delivery.rows import RowMapping
 from airflow_provider_moengage.delivery.send.cancellation import GRACE, Ending
+from airflow_provider_moengage.delivery.send.packer import Packer
 from airflow_provider_moengage.delivery.send.sender import Sender, unknown
 from airflow_provider_moengage.delivery.send.workers import Workers
 from airflow_provider_moengage.delivery.shape.row_warnings import Watch

@@ -30,21 +30,11 @@ from airflow_provider_moengage.api.errors import (
 from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindows
 from airflow_provider_moengage.api.workspace import DATA_CENTERS, Workspace
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
-from airflow_provider_moengage.delivery.elements import DeviceMapping, ElementMapping, OptOutMapping
-from airflow_provider_moengage.delivery.events import EventMapping
-from airflow_provider_moengage.delivery.ids import (
-    DeletionMapping,
-    IdentifierMapping,
-    Missing,
-    PairMapping,
-    UnsetMapping,
-)
-from airflow_provider_moengage.delivery.operation import Operation, UsersRead, is_not_found, never
+from airflow_provider_moengage.delivery.operation import Operation, RowMapping, is_not_found, never
 from airflow_provider_moengage.delivery.pipeline import Delivery, Run
 from airflow_provider_moengage.delivery.read.sources import Guarded
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.report_table import LoggedEnd
-from airflow_provider_moengage.delivery.rows import RowMapping, UserMapping
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR
 from airflow_provider_moengage.hooks.connection import (
@@ -70,6 +60,15 @@ from airflow_provider_moengage.hooks.outcome import (
     conclude,
 )
 from airflow_provider_moengage.hooks.shared_limits import shared_windows
+from airflow_provider_moengage.operations.bulk_import import ElementMapping
+from airflow_provider_moengage.operations.delete_users import DeletionMapping
+from airflow_provider_moengage.operations.get_users import IdentifierMapping, Missing, UsersRead
+from airflow_provider_moengage.operations.merge_users import PairMapping
+from airflow_provider_moengage.operations.opt_out_devices import OptOutMapping
+from airflow_provider_moengage.operations.track_devices import DeviceMapping
+from airflow_provider_moengage.operations.track_events import EventMapping
+from airflow_provider_moengage.operations.track_users import UserMapping
+from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
 from airflow_provider_moengage.operations.user_outputs import Sink
 
 

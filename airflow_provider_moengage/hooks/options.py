@@ -18,7 +18,6 @@ from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.delivery.read.staging import StagedRows
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoints
-from airflow_provider_moengage.delivery.rows import check_switch
 from airflow_provider_moengage.delivery.send.cancellation import Ending
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 from airflow_provider_moengage.hooks.outcome import (
@@ -26,6 +25,7 @@ from airflow_provider_moengage.hooks.outcome import (
     check_max_bytes,
     check_max_rejected,
 )
+from airflow_provider_moengage.parameters import check_switch
 
 DEFAULT_CONCURRENCY = 16
 

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.delivery.elements import DeviceMapping, OptOutMapping
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.operations.opt_out_devices import OptOutMapping
+from airflow_provider_moengage.operations.track_devices import DeviceMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,

@@ -8,13 +8,13 @@ from typing import Any, Literal
 from typing_extensions import Unpack
 
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
-from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.hooks.outcome import ON_UNKNOWN, check_max_bytes, check_one_of
+from airflow_provider_moengage.operations.track_events import EventMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,

@@ -11,12 +11,12 @@ from typing_extensions import Unpack
 from airflow_provider_moengage._compat import Context
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.file_systems import storage_path
-from airflow_provider_moengage.delivery.ids import IdentifierMapping, Missing
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.operations.get_users import IdentifierMapping, Missing
 from airflow_provider_moengage.operations.user_outputs import FileSink, ListSink, Sink, TableSink, write_ids
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,

@@ -10,11 +10,11 @@ from typing_extensions import Unpack
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
-from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.hooks.outcome import check_max_bytes
+from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,

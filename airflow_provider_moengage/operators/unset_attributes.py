@@ -8,12 +8,12 @@ from typing import Any, Literal
 from typing_extensions import Unpack
 
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT
-from airflow_provider_moengage.delivery.ids import UnsetMapping
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.hooks.outcome import check_max_bytes
+from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.endpoints import Endpoint
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.batch import Batch, Form, Item, Packer
+from airflow_provider_moengage.delivery.batch import Batch, Form, Item
+from airflow_provider_moengage.delivery.send.packer import Packer
 
 items = st.lists(
     st.tuples(

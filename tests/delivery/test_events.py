@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_provider_moengage.delivery.events import EventMapping
 from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.operations.track_events import EventMapping
 
 
 def test_rows_of_one_user_share_an_opening_and_are_ordered_by_user():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.ids import IdentifierMapping, PairMapping
 from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.operations.get_users import IdentifierMapping
+from airflow_provider_moengage.operations.merge_users import PairMapping
 
 
 def test_an_id_that_was_refused_was_not_asked_for():

@@ -17,10 +17,10 @@ from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.account.ledger import ID_TYPE_CODES
 from airflow_provider_moengage.delivery.account.rejected_rows import line_of
 from airflow_provider_moengage.delivery.read.staged_values import line_of_row, row_of_line
-from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.shape.foreign import OutOfRange
 from airflow_provider_moengage.delivery.shape.row_codec import decoded, readable
 from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.operations.track_users import UserMapping
 from tests.strange_values import VALUES
 
 zones = st.none() | st.integers(-840, 840).map(lambda minutes: timezone(timedelta(minutes=minutes)))

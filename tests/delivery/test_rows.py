@@ -14,10 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.shape.convert import attribute_value, customer_id_text
 from airflow_provider_moengage.delivery.shape.row_warnings import Watch
 from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS
+from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.records.quick_values import are_good
 from airflow_provider_moengage.records.users import Terms, User
 from airflow_provider_moengage.records.values import check_attributes

@@ -12,9 +12,9 @@ import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.workspace import Workspace
-from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.sandbox import Sandbox
 
 WORKSPACE = {"conn_type": "moengage", "login": "WORKSPACE", "password": "SECRETKEY"}

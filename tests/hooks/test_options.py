@@ -11,10 +11,10 @@ import pytest
 
 from airflow_provider_moengage.api.endpoints import TRACK_USER
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.ids import UnsetMapping
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import CheckedOptions, DeliveryOptions
+from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
 from airflow_provider_moengage.operations.user_outputs import ListSink
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.get_users import MoEngageGetUsersOperator

@@ -21,10 +21,10 @@ from airflow_provider_moengage.api.errors import (
     MoEngageNetworkError,
     MoEngageServerError,
 )
-from airflow_provider_moengage.delivery.ids import IdentifierMapping
 from airflow_provider_moengage.delivery.shape.not_rows import of_another_type, of_dict
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.operations.get_users import IdentifierMapping
 from airflow_provider_moengage.operations.user_outputs import TableSink
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator

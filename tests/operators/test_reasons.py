@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.elements import DeviceMapping, ElementMapping, OptOutMapping
-from airflow_provider_moengage.delivery.events import EventMapping
-from airflow_provider_moengage.delivery.ids import (
-    DeletionMapping,
-    IdentifierMapping,
-    PairMapping,
-    UnsetMapping,
-)
-from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.operations.bulk_import import ElementMapping
+from airflow_provider_moengage.operations.delete_users import DeletionMapping
+from airflow_provider_moengage.operations.get_users import IdentifierMapping
+from airflow_provider_moengage.operations.merge_users import PairMapping
+from airflow_provider_moengage.operations.opt_out_devices import OptOutMapping
+from airflow_provider_moengage.operations.track_devices import DeviceMapping
+from airflow_provider_moengage.operations.track_events import EventMapping
+from airflow_provider_moengage.operations.track_users import UserMapping
+from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageUnsetAttributesOperator
 from tests.operators.conftest import Tracker

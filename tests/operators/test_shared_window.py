@@ -14,9 +14,9 @@ import pytest
 import redis
 
 from airflow_provider_moengage.api.rate_limit.window import SHARED_UNITS
-from airflow_provider_moengage.delivery.rows import UserMapping
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, users

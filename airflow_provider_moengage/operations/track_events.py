@@ -1,4 +1,4 @@
-"""A row becomes an event: whose, which, when, and the rest as its attributes."""
+"""Create Event: a row becomes an event, or several."""
 
 from __future__ import annotations
 
@@ -12,24 +12,21 @@ from typing import Any, ClassVar, Literal
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.batch import Form, Item, in_bulk
-from airflow_provider_moengage.delivery.rows import (
-    as_row,
-    check_column,
-    check_identifiers,
-    check_on_bad_attribute,
-    check_switch,
-    is_type,
-    own_fields,
-    own_id_column,
-)
 from airflow_provider_moengage.delivery.shape.column_names import check_spelling
 from airflow_provider_moengage.delivery.shape.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.shape.convert import is_null, json_value
 from airflow_provider_moengage.delivery.shape.foreign import python_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_absent
+from airflow_provider_moengage.delivery.shape.row_forms import as_row, is_type, own_fields, own_id_column
 from airflow_provider_moengage.delivery.shape.row_warnings import Watch
 from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS, AttributeType, DateFormat
+from airflow_provider_moengage.parameters import (
+    check_column,
+    check_identifiers,
+    check_on_bad_attribute,
+    check_switch,
+)
 from airflow_provider_moengage.records.epoch import number_of
 from airflow_provider_moengage.records.events import (
     NAME_OF_A_FLAT_ROW,
@@ -177,7 +174,7 @@ class EventMapping:
         return attributes
 
     def _flat(self, row: Mapping[Any, Any], watch: Watch, left_out: LeftOut | None) -> dict[str, Any]:
-        customer_id = self._id_of(row, self.id_column, watch, self._flat_terms)
+        customer_id = self.id_of_row(row, self.id_column, watch, self._flat_terms)
         if self.action_column not in row:
             check_spelling(self.action_column, row)
             raise MoEngageRecordInvalid(
@@ -203,7 +200,7 @@ class EventMapping:
             fields["user_identifiers"] = named
         return fields
 
-    def _id_of(self, row: Mapping[Any, Any], column: str, watch: Watch, terms: Terms) -> str | None:
+    def id_of_row(self, row: Mapping[Any, Any], column: str, watch: Watch, terms: Terms) -> str | None:
         """
         Return the id of a row.
 
@@ -244,7 +241,7 @@ class EventMapping:
         return moment
 
     def _own(self, row: Mapping[Any, Any], watch: Watch, left_out: LeftOut | None) -> dict[str, Any]:
-        customer_id = self._id_of(row, own_id_column(row, self.id_column), watch, self._own_terms)
+        customer_id = self.id_of_row(row, own_id_column(row, self.id_column), watch, self._own_terms)
         fields = own_fields(
             row,
             EVENT_KEYS,

@@ -1,22 +1,27 @@
-"""A row becomes a user: its columns, what a NULL means, how its id is written."""
+"""Track User: a row becomes a user."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Literal, Protocol
-
-from pydantic_core import from_json
+from typing import Any, ClassVar, Literal
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.batch import Form, Item, in_bulk
 from airflow_provider_moengage.delivery.shape.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.shape.convert import json_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
-from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_absent, is_no_id
+from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_no_id
+from airflow_provider_moengage.delivery.shape.row_forms import as_row, is_type, own_fields, own_id_column
 from airflow_provider_moengage.delivery.shape.row_warnings import MAX_USER_ATTRIBUTES, Watch
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
+from airflow_provider_moengage.parameters import (
+    check_column,
+    check_identifiers,
+    check_on_bad_attribute,
+    check_switch,
+)
 from airflow_provider_moengage.records.names import BLOCKED_CUSTOMER_IDS, MAX_VALUE_LENGTH, check_customer_id
 from airflow_provider_moengage.records.platforms import users_platforms
 from airflow_provider_moengage.records.reasons import in_column
@@ -29,44 +34,24 @@ from airflow_provider_moengage.records.values import (
 )
 
 NULL_POLICIES = ("skip", "unset", "send")
-#: An Identity Resolution workspace has at most so many active identifiers.
-MAX_IDENTIFIERS = 5
+
+
 #: What a row in the API's own shape may hold; OpenAPI's schema has ``platforms`` there, every sample in ``attributes``.
 USER_KEYS = frozenset(
     {"type", "customer_id", "attributes", "update_existing_only", "unset_attributes", "platforms"}
 )
-#: Fields of rows in the API's own shape that are objects or lists.
-STRUCTURES = frozenset({"attributes", "unset_attributes", "platforms", "actions", "user_identifiers"})
+
+
 _BESIDE_ATTRIBUTES = (
     "the row is in the API's own shape and has {!r} beside 'attributes', which MoEngage would drop; put it inside, or "
     "say with attributes= which columns of a flat row are sent"
 )
+
+
 USER = Form({"users": 1})
+
+
 BULK_USER = in_bulk({"bulk_users": 1})
-
-
-class RowMapping(Protocol):
-    """How the rows of one operation become what is sent."""
-
-    #: Whether a row may become something else after other rows: a later try has to look at those too.
-    remembers: ClassVar[bool]
-
-    def check_columns(self, columns: Sequence[str]) -> None:
-        """
-        Say once, before the first row is sent, what is wrong with a source's columns.
-
-        :raises MoEngageParameterError: a column is missing, stands twice or has a name that MoEngage does not take.
-        """
-        ...
-
-    def item(self, row: object, watch: Watch) -> Item:
-        """
-        Give what is sent of one row; its content is empty where an earlier row asks for the same.
-
-        :param watch: shown what is about to be sent of a user.
-        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -323,105 +308,3 @@ def _dict(parameter: str, fields: object) -> Mapping[str, str]:
             f"{parameter} is of type {type(fields).__name__}; use a dict of attribute and column"
         )
     return fields
-
-
-def as_row(row: object) -> Mapping[Any, Any]:
-    """
-    Give a row as what it must be.
-
-    :raises MoEngageRecordInvalid: it is no dict.
-    """
-    if isinstance(row, Mapping):
-        return row
-    raise MoEngageRecordInvalid(
-        "row_type", f"a row is of type {type(row).__name__}; it must be a dict of column and value"
-    )
-
-
-def is_type(value: object, kind: str) -> bool:
-    """Whether a row's ``type`` says what it is in the API's own shape; in another case MoEngage ignores the record."""
-    return isinstance(value, str) and value == kind
-
-
-def own_id_column(row: Mapping[Any, Any], id_column: str) -> str:
-    """Return the column of the id of a row in the API's own shape, which may have it under the API's own name."""
-    return "customer_id" if id_column not in row and "customer_id" in row else id_column
-
-
-def own_fields(
-    row: Mapping[Any, Any], known: frozenset[str], id_column: str, otherwise: str
-) -> dict[str, Any]:
-    """
-    Return what a row in the API's own shape holds beside its id.
-
-    Tables have such rows too: a NULL counts as absent, and an object or a list may be JSON text.
-
-    :param otherwise: the reason where it holds anything else, with a place for its name.
-    :raises MoEngageRecordInvalid: it holds what the API does not know there, and would drop.
-    """
-    fields = {}
-    for key, value in row.items():
-        if key not in known and key != id_column:
-            raise MoEngageRecordInvalid("unknown_key", otherwise.format(key))
-        if key in STRUCTURES and isinstance(value, str):
-            value = _parsed(value)
-        if key not in ("customer_id", id_column) and not is_absent(value):
-            fields[key] = value
-    return fields
-
-
-def _parsed(text: str) -> object:
-    try:
-        return from_json(text)
-    except (ValueError, TypeError):
-        return text
-
-
-def check_column(parameter: str, column: object) -> None:
-    """
-    Check a parameter that names a column.
-
-    :raises MoEngageParameterError: it is no name.
-    """
-    if not isinstance(column, str) or not column:
-        raise MoEngageParameterError(f"{parameter} is {column!r}; use the name of a column")
-
-
-def check_switch(parameter: str, value: object) -> None:
-    """
-    Check a parameter that is on or off.
-
-    :raises MoEngageParameterError: it is neither.
-    """
-    if not isinstance(value, bool):
-        raise MoEngageParameterError(f"{parameter} is {value!r}; use True or False")
-
-
-def check_on_bad_attribute(value: object) -> None:
-    """
-    Check what becomes of a row with an attribute that breaks a rule.
-
-    :raises MoEngageParameterError: it is neither ``reject`` nor ``drop``.
-    """
-    if value not in ("reject", "drop"):
-        raise MoEngageParameterError(f"on_bad_attribute is {value!r}; use 'reject' or 'drop'")
-
-
-def check_identifiers(identifiers: object) -> frozenset[str]:
-    """
-    Check the identifiers of an Identity Resolution workspace.
-
-    :raises MoEngageParameterError: they are no list of up to five names.
-    """
-    names = (
-        list(identifiers) if isinstance(identifiers, Iterable) and not isinstance(identifiers, str) else None
-    )
-    if (
-        names is None
-        or len(names) > MAX_IDENTIFIERS
-        or not all(isinstance(name, str) and name for name in names)
-    ):
-        raise MoEngageParameterError(
-            f"identifiers is {identifiers!r}; use a list of up to {MAX_IDENTIFIERS} names, such as ['moe_mobile']"
-        )
-    return frozenset(names)

@@ -1,0 +1,74 @@
+"""Bulk Import: rows become users, events and devices, mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
+from airflow_provider_moengage.delivery.batch import Item
+from airflow_provider_moengage.delivery.shape.column_names import check_spelling, spelling_hint
+from airflow_provider_moengage.delivery.shape.id_columns import missing_id
+from airflow_provider_moengage.delivery.shape.ids import is_no_id
+from airflow_provider_moengage.delivery.shape.row_forms import as_row, own_id_column
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.operations.track_devices import DeviceMapping
+from airflow_provider_moengage.operations.track_events import EventMapping
+from airflow_provider_moengage.operations.track_users import UserMapping
+from airflow_provider_moengage.records.reasons import in_column
+
+ELEMENT_TYPES = ("customer", "event", "device")
+
+
+@dataclass(frozen=True)
+class ElementMapping:
+    """
+    How rows in the API's own shape become the elements of a Bulk Import: customers, events and devices, mixed.
+
+    :param users: how customer elements are read.
+    :param events: how event elements are read.
+    """
+
+    remembers: ClassVar[bool] = False
+    users: UserMapping = field(default_factory=UserMapping)
+    events: EventMapping = field(default_factory=EventMapping)
+    devices: DeviceMapping = field(default_factory=DeviceMapping)
+
+    def __post_init__(self) -> None:
+        for name in ("users", "events", "devices"):
+            object.__setattr__(self, name, replace(getattr(self, name), bulk=True))
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        if "type" not in columns:
+            raise MoEngageParameterError(
+                f"the source has no column 'type', which says what an element is; it has {', '.join(columns)}"
+                + spelling_hint("type", columns)
+            )
+
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        row = as_row(row)
+        kind = row.get("type")
+        if kind is None:
+            check_spelling("type", row)
+        for name, mapping in (("customer", self.users), ("event", self.events), ("device", self.devices)):
+            if kind == name:
+                self._check_id(row, mapping)
+        if kind == "customer":
+            return self.users.item(row, watch, own=True)
+        if kind == "event":
+            return self.events.own_item(row, watch)
+        if kind == "device":
+            return self.devices.item(row, watch)
+        raise MoEngageRecordInvalid(
+            "element_type", f"an element's type must be one of {', '.join(ELEMENT_TYPES)}, in lower case"
+        )
+
+    @staticmethod
+    def _check_id(row: Mapping[Any, Any], mapping: UserMapping | EventMapping | DeviceMapping) -> None:
+        """Check that a row has an id, before its mapping does: here is no ``id_column=`` that could name another one."""
+        column = own_id_column(row, mapping.id_column)
+        if is_no_id(row.get(column)) and not getattr(mapping, "identifiers", ()):
+            raise missing_id(row, column, in_column("customer_id", column), parameter=False)

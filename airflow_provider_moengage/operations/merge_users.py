@@ -1,0 +1,70 @@
+"""Merge Users: a row names the user that goes and the one that stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
+from airflow_provider_moengage.delivery.batch import Form, Item
+from airflow_provider_moengage.delivery.shape.column_names import check_spelling, spelling_hint
+from airflow_provider_moengage.delivery.shape.ids import id_text
+from airflow_provider_moengage.delivery.shape.row_forms import as_row
+from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.records.users import MergePair
+
+MERGE = Form({"merge_users": 1}, b'{"merge_data":[', b"]}")
+
+
+class PairMapping:
+    """
+    How rows say which users are merged; what could not be meant, or not be undone, is refused.
+
+    The ids of a run are remembered: about 100 bytes each.
+    """
+
+    remembers: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self._merged: set[str] = set()
+        self._retained: set[str] = set()
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        for column in ("merged_user", "retained_user"):
+            if column not in columns:
+                raise MoEngageParameterError(
+                    f"the source has no column {column!r}; it has {', '.join(columns)}"
+                    + spelling_hint(column, columns)
+                )
+
+    def item(self, row: object, watch: Watch) -> Item:
+        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        row = as_row(row)
+        for name in ("merged_user", "retained_user"):
+            if row.get(name) is None:
+                check_spelling(name, row)
+            if name not in row:
+                raise MoEngageRecordInvalid(
+                    "customer_id_missing",
+                    f"the row has no column {name!r}; a pair is 'merged_user', which goes, and 'retained_user', which stays",
+                )
+        ids = {name: id_text(row.get(name), watch, name) for name in ("merged_user", "retained_user")}
+        pair = MergePair.check(ids)
+        merged, retained = pair.merged_user, pair.retained_user
+        if merged == retained:
+            raise MoEngageRecordInvalid("merge_same", "merged_user and retained_user are the same")
+        if merged in self._merged:
+            raise MoEngageRecordInvalid("merge_twice", "merged_user is merged by an earlier row already")
+        if retained in self._merged:
+            raise MoEngageRecordInvalid(
+                "merge_chain", "retained_user is merged away by an earlier row; merge into the one that stays"
+            )
+        if merged in self._retained:
+            raise MoEngageRecordInvalid(
+                "merge_chain", "merged_user is what an earlier row merges into; merge into the one that stays"
+            )
+        content = pair.to_json()
+        self._merged.add(merged)
+        self._retained.add(retained)
+        return (content, "", MERGE)
