@@ -10,17 +10,17 @@ from typing import Protocol
 from starlette.types import Receive, Scope, Send
 
 from airflow_provider_moengage.sandbox.answers import Answer, Refused, phrase_of
-from airflow_provider_moengage.sandbox.authentication import TEST_CONNECTION
-from airflow_provider_moengage.sandbox.bulk_import import BULK_IMPORT, BULK_IMPORT_BY_QUERY
 from airflow_provider_moengage.sandbox.calls import Call, Endpoint
-from airflow_provider_moengage.sandbox.create_event import CREATE_EVENT
-from airflow_provider_moengage.sandbox.delete_user import DELETE_USER
+from airflow_provider_moengage.sandbox.endpoints.authentication import TEST_CONNECTION
+from airflow_provider_moengage.sandbox.endpoints.bulk_import import BULK_IMPORT, BULK_IMPORT_BY_QUERY
+from airflow_provider_moengage.sandbox.endpoints.create_event import CREATE_EVENT
+from airflow_provider_moengage.sandbox.endpoints.delete_user import DELETE_USER
+from airflow_provider_moengage.sandbox.endpoints.get_user import GET_USER
+from airflow_provider_moengage.sandbox.endpoints.merge_users import MERGE_USERS
+from airflow_provider_moengage.sandbox.endpoints.opt_out_devices import OPT_OUT_DEVICES
+from airflow_provider_moengage.sandbox.endpoints.track_device import TRACK_DEVICE
+from airflow_provider_moengage.sandbox.endpoints.track_user import TRACK_USER
 from airflow_provider_moengage.sandbox.faults import Fault
-from airflow_provider_moengage.sandbox.get_user import GET_USER
-from airflow_provider_moengage.sandbox.merge_users import MERGE_USERS
-from airflow_provider_moengage.sandbox.opt_out_devices import OPT_OUT_DEVICES
-from airflow_provider_moengage.sandbox.track_device import TRACK_DEVICE
-from airflow_provider_moengage.sandbox.track_user import TRACK_USER
 from airflow_provider_moengage.sandbox.window import Headers, RateWindow
 from airflow_provider_moengage.sandbox.workspace import Workspace
 

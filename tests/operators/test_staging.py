@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_moengage.delivery.read import staging
 from airflow_provider_moengage.delivery.resume import checkpoint_store as checkpoints
-from airflow_provider_moengage.delivery.resume import staging
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator, MoEngageTrackUsersOperator

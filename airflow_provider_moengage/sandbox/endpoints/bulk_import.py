@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_moengage.sandbox import create_event, gate, track_device, track_user
+from airflow_provider_moengage.sandbox import gate
 from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, expected
 from airflow_provider_moengage.sandbox.calls import Call, Endpoint, listed
+from airflow_provider_moengage.sandbox.endpoints import create_event, track_device, track_user
 from airflow_provider_moengage.sandbox.settings import Settings
 
 #: By the type of an element: what checks it, and what stores it.

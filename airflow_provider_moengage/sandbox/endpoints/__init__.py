@@ -1,0 +1,1 @@
+"""The endpoints of the Data API, one file each."""
