@@ -24,16 +24,16 @@ from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.progress import Observe, Progress, ProgressReporter
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
-from airflow_provider_moengage.delivery.account.segments import STRETCH_ROWS
+from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
 from airflow_provider_moengage.delivery.batch import Batch, Entry, Item
-from airflow_provider_moengage.delivery.opening import log_resumption, log_target, log_workspace
 from airflow_provider_moengage.delivery.operation import Operation, RowMapping
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.read.staging import StagedRows
 from airflow_provider_moengage.delivery.report import Report
-from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoints
-from airflow_provider_moengage.delivery.resume.checkpointer import Journal
-from airflow_provider_moengage.delivery.send.cancellation import GRACE, Ending
+from airflow_provider_moengage.delivery.resume.checkpoint_store import CheckpointStore
+from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
+from airflow_provider_moengage.delivery.run_log import log_resumption, log_target, log_workspace
+from airflow_provider_moengage.delivery.send.cancellation import GRACE, Cancellation
 from airflow_provider_moengage.delivery.send.packer import Packer
 from airflow_provider_moengage.delivery.send.sender import Sender, unknown
 from airflow_provider_moengage.delivery.send.workers import Workers
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 #: A call that is not full is sent after so many rows all the same, most of which were refused: what is known of them is
 #: not kept before.
-MOST_STRETCH_ROWS = 10 * STRETCH_ROWS
+MAX_SEGMENT_ROWS = 10 * SEGMENT_ROWS
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class Delivery:
         parts: RejectedParts | None = None,
         validate_only: bool = False,
         observe: Observe | None = None,
-        checkpoints: Checkpoints | None = None,
+        checkpoints: CheckpointStore | None = None,
         patience: float | None = None,
-        ending: Ending | None = None,
+        ending: Cancellation | None = None,
     ) -> None:
         self._source = source
         self._mapping = mapping
@@ -115,7 +115,7 @@ class Delivery:
         self._validate_only = validate_only
         self._checkpoints = checkpoints
         self._patience = patience
-        self._ending = ending or Ending()
+        self._cancellation = ending or Cancellation()
         self._over = threading.Event()
         self._begin_with(None, None)
         self._watch = Watch(learn_types=validate_only)
@@ -127,7 +127,7 @@ class Delivery:
 
     def run(self) -> Run:
         """Deliver until the source ends or something stops the run; what is in flight then is still settled."""
-        ender = threading.Thread(target=self._await_order, name="moengage-ending", daemon=True)
+        ender = threading.Thread(target=self._await_cancellation, name="moengage-ending", daemon=True)
         ender.start()
         # A time-out may interrupt the wait for what is in flight, which is settled before the report all the same:
         # so there is a second one, which has nothing to do otherwise.
@@ -143,7 +143,7 @@ class Delivery:
             except BaseException as error:
                 self._stop(error)
         self._over.set()
-        self._ending.over()
+        self._cancellation.finish()
         if isinstance(self._stopped_by, MoEngageWindowSpent) and self._progress.last is not None:
             self._stopped_by.progress = self._progress.last.summary
         if self._client is not None:
@@ -158,15 +158,15 @@ class Delivery:
             report["valid"] = self._ledger.valid
         return Run(report, self._stopped_by)
 
-    def _begin_with(self, resumed: Checkpoint | None, checkpoints: Checkpoints | None) -> None:
+    def _begin_with(self, resumed: Checkpoint | None, checkpoints: CheckpointStore | None) -> None:
         """Begin where an earlier try got to; before that is known, its checkpoint must not be written over."""
         self._ledger = Ledger(resumed, keep_rejected=self._parts is not None)
-        self._journal = Journal(self._ledger, self._parts, checkpoints, self._throttled_seconds)
+        self._checkpointer = Checkpointer(self._ledger, self._parts, checkpoints, self._throttled_seconds)
         self._throttled_earlier = resumed.throttled_seconds if resumed else 0.0
-        self._start = self._ledger.mark
+        self._start = self._ledger.low_water_mark
         self._known_until = max(self._start, self._ledger.done.end)
         self._doubt_until = self._ledger.doubt.end
-        self._stretch_due = self._look_due = self._start + STRETCH_ROWS
+        self._segment_due = self._look_due = self._start + SEGMENT_ROWS
 
     def _open(self) -> None:
         self._measure()
@@ -189,10 +189,10 @@ class Delivery:
         if self._parts is not None:
             self._parts.open(resumed.parts if resumed else None)
         self._sender = Sender(
-            client, self._operation, self._ledger, self._journal, self._halt, self._stop, self._patience
+            client, self._operation, self._ledger, self._checkpointer, self._halt, self._stop, self._patience
         )
 
-    def _known_source(self, checkpoints: Checkpoints) -> str | None:
+    def _known_source(self, checkpoints: CheckpointStore) -> str | None:
         """Get the rows ready, and give what they are known by; where nobody will ask, a list is not read for it."""
         if checkpoints.resumable or isinstance(self._source, StagedRows):
             return self._source.prepare(self._mapping.check_columns, self._halt)
@@ -231,7 +231,7 @@ class Delivery:
                 if position >= known_until or not self._is_known(position, row):
                     self._take(position, row)
                 if position >= self._look_due:
-                    self._end_stretch(position + 1)
+                    self._end_segment(position + 1)
                 if self._stopped_by is not None:
                     return
         ledger.source_exhausted = True
@@ -272,7 +272,7 @@ class Delivery:
 
     def _take(self, position: int, row: object) -> None:
         if isinstance(row, Unreadable):
-            self._ledger.refuse(Entry(position, row.text), MoEngageRecordInvalid(row.code, row.reason))
+            self._ledger.reject(Entry(position, row.text), MoEngageRecordInvalid(row.code, row.reason))
             return
         try:
             item = self._item(row)
@@ -282,11 +282,11 @@ class Delivery:
             doubtful = position < self._doubt_until and position in self._ledger.doubt
             if doubtful and not self._operation.repeatable:
                 self._ledger.may_have_been_sent(position, form.events or 1)
-                self._ledger.refuse(Entry(position, row), unknown())
+                self._ledger.reject(Entry(position, row), unknown())
                 return
             ready = self._packer.add(item, position, row) if content else ()
         except MoEngageRecordInvalid as error:
-            self._ledger.refuse(Entry(position, row), error)
+            self._ledger.reject(Entry(position, row), error)
             return
         if self._validate_only:
             log.debug("Row %d would be sent as %s", position, content or "what an earlier row is")
@@ -298,9 +298,9 @@ class Delivery:
         if not content:
             self._repeated.append((user, position))
             self._ledger.pass_over(position)
-        if ready and position >= self._stretch_due:
-            self._begin_stretch(position if ready[-1].end <= position else position + 1)
-        # Where a stretch began with this row, it is that one's.
+        if ready and position >= self._segment_due:
+            self._begin_segment(position if ready[-1].end <= position else position + 1)
+        # Where a segment began with this row, it is that one's.
         if dropped:
             self._ledger.drop(position, dropped)
         if doubtful:
@@ -308,20 +308,20 @@ class Delivery:
         for batch in ready:
             self._submit(batch)
 
-    def _end_stretch(self, end: int) -> None:
-        """End the stretch behind the last row, where nothing of it waits for its call to fill."""
-        if end - self._ledger.growing >= MOST_STRETCH_ROWS:
+    def _end_segment(self, end: int) -> None:
+        """End the segment behind the last row, where nothing of it waits for its call to fill."""
+        if end - self._ledger.growing >= MAX_SEGMENT_ROWS:
             self._send_rest()
         if self._validate_only or not len(self._packer):
-            self._begin_stretch(end)
+            self._begin_segment(end)
         else:
             # Most likely the call that fills ends it: a look at every row would cost more than it brings.
-            self._look_due = end + STRETCH_ROWS // 5
+            self._look_due = end + SEGMENT_ROWS // 5
 
-    def _begin_stretch(self, position: int) -> None:
-        self._ledger.end_stretch(position)
-        self._stretch_due = self._look_due = position + STRETCH_ROWS
-        self._journal.keep()
+    def _begin_segment(self, position: int) -> None:
+        self._ledger.end_segment(position)
+        self._segment_due = self._look_due = position + SEGMENT_ROWS
+        self._checkpointer.keep()
 
     def _submit(self, batch: Batch) -> None:
         sender = self._sender
@@ -339,7 +339,7 @@ class Delivery:
             self._workers.submit(batch)
         sender.receive()
 
-    def _reserve(self, batch: Batch, checkpoints: Checkpoints) -> None:
+    def _reserve(self, batch: Batch, checkpoints: CheckpointStore) -> None:
         """Write down that events may have been sent before they are: a crash must not send them again unnoticed."""
         if checkpoints.unsafe:
             raise MoEngageUnsafeRestart(
@@ -347,7 +347,7 @@ class Delivery:
                 "would be there twice. None was sent now. on_restart='resend' sends all of them again; staging_path= "
                 "makes rows that can be gone on with"
             )
-        self._journal.reserve(batch.positions[0], batch.end)
+        self._checkpointer.reserve(batch.positions[0], batch.end)
 
     def _receive(self) -> None:
         if self._sender is not None:
@@ -359,7 +359,7 @@ class Delivery:
         for user, position in self._repeated:
             if user in refused:
                 row = self._operation.repeated_row(user)
-                self._ledger.refuse(Entry(position, row), refused[user])
+                self._ledger.reject(Entry(position, row), refused[user])
             else:
                 pending += 1
         self._ledger.accept_repeated(pending)
@@ -377,11 +377,11 @@ class Delivery:
             cancel()
         if not isinstance(error, Exception):
             # A time-out: what is in flight has no more time than after an order.
-            self._ending.order()
+            self._cancellation.cancel()
 
-    def _await_order(self) -> None:
+    def _await_cancellation(self) -> None:
         """End the run once it is ordered to: what is in flight has a few seconds, then its connections are cut."""
-        if self._ending.wait():
+        if self._cancellation.wait():
             self._stop(MoEngageStopped("the task was told to end"))
             if not self._over.wait(GRACE) and self._client is not None:
                 self._client.abort()
@@ -402,7 +402,7 @@ class Delivery:
         if spent is not None:
             self._ledger.defer()
         try:
-            self._journal.close(deferring=spent is not None)
+            self._checkpointer.close(deferring=spent is not None)
         except (MoEngageStorageError, OSError) as error:
             if spent is None:
                 raise

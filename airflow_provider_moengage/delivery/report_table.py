@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from airflow_provider_moengage.api.errors import MoEngageWindowSpent
-from airflow_provider_moengage.delivery.opening import without_credentials
 from airflow_provider_moengage.delivery.quantities import counted, span
+from airflow_provider_moengage.delivery.run_log import without_credentials
 
 log = logging.getLogger(__name__)
 

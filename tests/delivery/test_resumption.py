@@ -54,18 +54,18 @@ def one_try(
     waiting: list[Batch] = []
     size = chance.randint(1, 4)
     taken: list[int] = []
-    for position in range(ledger.mark, ROWS):
+    for position in range(ledger.low_water_mark, ROWS):
         if position in ledger.done:
             ledger.pass_over(position)
         elif fates[position] == "bad":
-            ledger.refuse(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
+            ledger.reject(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
         else:
             taken.append(position)
         if len(taken) >= size or position == ROWS - 1:
             if taken:
                 waiting.append(batch_of(taken))
             taken = []
-            ledger.end_stretch(position + 1)
+            ledger.end_segment(position + 1)
     chance.shuffle(waiting)
     for batch in waiting[:batches]:
         ledger.begin(batch)
@@ -88,7 +88,7 @@ def test_rows_are_counted_once_over_any_tries(fates, tries, chance):
         ledger, checkpoint = one_try(checkpoint, fates, batches, in_order, order, lines)
         total = ledger.total()
         assert total.settled + ledger.report(0.0)["unsent"] == ROWS
-        assert checkpoint.tally.settled == checkpoint.mark + sum(
+        assert checkpoint.tally.settled == checkpoint.low_water_mark + sum(
             end - first for first, end in checkpoint.done
         )
         # What was written is what the checkpoint counts.
@@ -101,7 +101,7 @@ def test_rows_are_counted_once_over_any_tries(fates, tries, chance):
     assert sorted(json.loads(line)["position"] for line in lines) == [
         position for position, fate in enumerate(fates) if fate == "bad"
     ]
-    assert checkpoint.mark == ROWS
+    assert checkpoint.low_water_mark == ROWS
     assert report["unknown"] == checkpoint.tally.unknown
 
 
@@ -114,14 +114,14 @@ def test_rows_that_got_no_answer_are_unknown_once_however_often_they_are_sent():
         for position in batch.positions:
             if position in ledger.doubt:
                 ledger.may_have_been_sent(position, 1)
-        ledger.end_stretch(3)
+        ledger.end_segment(3)
         ledger.begin(batch)
         ledger.settle(batch, Exchange(outcome, 6, unanswered=True))
         assert ledger.total().unknown == 3
         state, _ = ledger.last_state()
         checkpoint = through_json(state)
     assert checkpoint is not None
-    assert (checkpoint.mark, checkpoint.tally.unknown, list(checkpoint.doubt)) == (3, 3, [])
+    assert (checkpoint.low_water_mark, checkpoint.tally.unknown, list(checkpoint.doubt)) == (3, 3, [])
 
 
 def test_what_is_on_its_way_when_the_run_ends_is_in_doubt():
@@ -135,7 +135,7 @@ def test_what_is_on_its_way_when_the_run_ends_is_in_doubt():
 
 def test_a_checkpoint_comes_back_from_json_as_it_was():
     full = Checkpoint(
-        mark=7,
+        low_water_mark=7,
         read=9,
         tally=Tally(accepted=5, rejected=2, missing=1, unknown=3, reasons=Counter(why=2)),
         parts={"part-1": 2},

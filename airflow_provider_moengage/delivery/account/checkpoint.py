@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_provider_moengage.delivery.account.position_ranges import Ranges
+from airflow_provider_moengage.delivery.account.position_ranges import PositionRanges
 from airflow_provider_moengage.delivery.account.segments import Tally
+
+#: Field → its key in JSON, where the two differ.
+JSON_KEYS = {"low_water_mark": "mark"}
 
 
 @dataclass(frozen=True)
@@ -16,10 +19,10 @@ class Checkpoint:
     """
     How far a run has got.
 
-    :param mark: every row before this position is settled.
+    :param low_water_mark: every row before this position is settled.
     :param read: rows taken from the source.
     :param tally: what became of the settled rows, in all tries.
-    :param done: rows beyond the mark that are settled too.
+    :param done: rows beyond the low-water mark that are settled too.
     :param doubt: rows that may have been sent, of which no answer is known; those that are settled as well count for
         nothing.
     :param parts: files of refused rows, and the lines in each.
@@ -29,11 +32,11 @@ class Checkpoint:
     :param deferred_at: when it was deferred, as seconds since the epoch; None: it was not.
     """
 
-    mark: int = 0
+    low_water_mark: int = 0
     read: int = 0
     tally: Tally = field(default_factory=Tally)
-    done: Ranges = field(default_factory=Ranges)
-    doubt: Ranges = field(default_factory=Ranges)
+    done: PositionRanges = field(default_factory=PositionRanges)
+    doubt: PositionRanges = field(default_factory=PositionRanges)
     parts: Mapping[str, int] = field(default_factory=dict)
     source: str | None = None
     try_number: int = 0
@@ -48,7 +51,7 @@ class Checkpoint:
     @property
     def began(self) -> bool:
         """Whether anything may have been sent."""
-        return self.mark > 0 or self.done.end > 0 or self.doubt.end > 0
+        return self.low_water_mark > 0 or self.done.end > 0 or self.doubt.end > 0
 
     def of_another_try(self) -> Checkpoint:
         """Give it as the try begins with that comes next: rows count over all tries, requests and times do not."""
@@ -80,7 +83,7 @@ class Checkpoint:
     def to_json(self) -> dict[str, Any]:
         """Give it as JSON; it holds counts and reasons, and no value of any row."""
         return {
-            **self.__dict__,
+            **{JSON_KEYS.get(name, name): value for name, value in self.__dict__.items()},
             "tally": {
                 **self.tally.__dict__,
                 "reasons": dict(self.tally.reasons),
@@ -103,5 +106,10 @@ class Checkpoint:
         tally = dict(fields["tally"])
         tally["reasons"] = Counter(dict(tally["reasons"]))
         tally["dropped"] = Counter({(name, reason): count for name, reason, count in tally["dropped"]})
-        more = {"tally": Tally(**tally), "done": Ranges(fields["done"]), "doubt": Ranges(fields["doubt"])}
-        return cls(**{**fields, **more})
+        more = {
+            "tally": Tally(**tally),
+            "done": PositionRanges(fields["done"]),
+            "doubt": PositionRanges(fields["doubt"]),
+        }
+        names = {key: name for name, key in JSON_KEYS.items()}
+        return cls(**{**{names.get(key, key): value for key, value in fields.items()}, **more})

@@ -13,9 +13,9 @@ from airflow_provider_moengage.api.client import Exchange
 from airflow_provider_moengage.api.errors import MoEngageError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
-from airflow_provider_moengage.delivery.account.position_ranges import Ranges
+from airflow_provider_moengage.delivery.account.position_ranges import PositionRanges
 from airflow_provider_moengage.delivery.account.rejected_rows import line_of
-from airflow_provider_moengage.delivery.account.segments import Stretch, Tally
+from airflow_provider_moengage.delivery.account.segments import Segment, Tally
 from airflow_provider_moengage.delivery.batch import Batch, Entry
 from airflow_provider_moengage.delivery.report import Dropped, Report
 from airflow_provider_moengage.delivery.shape.row_codec import readable
@@ -30,9 +30,9 @@ MAX_REASONS_COUNTED = 1_000
 OTHER_REASONS = "other reasons"
 OTHER_DROPPED: Dropped = ("other attributes", OTHER_REASONS)
 #: Refused rows that are named in the log, one line each.
-LOGGED_REFUSALS = 10
+LOGGED_REJECTIONS = 10
 #: Refusals of one type, without one success, after which the fault is not the rows'.
-HOPELESS_REFUSALS = 50
+HOPELESS_REJECTIONS = 50
 
 
 #: Codes of rows whose id is of a type that can be none: as text it might be one.
@@ -61,19 +61,19 @@ class Ledger:
         self.fruitless = before.fruitless
         self.source_exhausted = False
         #: Rows before it are settled, and so are those of ``done``; of ``doubt``, a request may have got through.
-        self.mark = before.mark
+        self.low_water_mark = before.low_water_mark
         self.done = before.done
         self.doubt = before.doubt
         self.earlier = before.tally
         self._finished = Tally()
         self._finished.add(before.tally)
-        self._stretches = [Stretch(before.mark)]
-        #: Stretches that are complete and wait for those before them.
+        self._segments = [Segment(before.low_water_mark)]
+        #: Segments that are complete and wait for those before them.
         self._ahead: dict[int, tuple[int, Tally, list[bytes]]] = {}
         self._lines: list[bytes] = []
         self._on_the_way: dict[int, Batch] = {}
-        self._refused_types: Counter[str] = Counter()
-        self._refusals = before.tally.rejected
+        self._rejected_types: Counter[str] = Counter()
+        self._rejections = before.tally.rejected
         self._keep_rejected = keep_rejected
         self._lock = threading.Lock()
         self._seconds_before = before.duration_seconds
@@ -83,10 +83,10 @@ class Ledger:
     def hopeless(self) -> str | None:
         """The type of error that MoEngage gave to fifty rows and more without taking one."""
         with self._lock:
-            if not self._refused_types or self._any_accepted():
+            if not self._rejected_types or self._any_accepted():
                 return None
-            kind, count = self._refused_types.most_common(1)[0]
-            return kind if count >= HOPELESS_REFUSALS else None
+            kind, count = self._rejected_types.most_common(1)[0]
+            return kind if count >= HOPELESS_REJECTIONS else None
 
     @property
     def duration_seconds(self) -> float:
@@ -105,7 +105,7 @@ class Ledger:
     def pass_over(self, position: int) -> None:
         """Enter a row that needs nothing: settled by an earlier try, or the repetition of another row."""
         with self._lock:
-            self._stretch(position).passed_over.add(position)
+            self._segment(position).passed_over.add(position)
 
     def accept_repeated(self, rows: int) -> None:
         """Enter rows that repeat others: where every other row is settled, they are."""
@@ -116,12 +116,12 @@ class Ledger:
     def may_have_been_sent(self, position: int, events: int) -> None:
         """Enter a row of which an earlier try may have sent ``events`` events."""
         with self._lock:
-            self._stretch(position).doubtful[position] = events
+            self._segment(position).doubtful[position] = events
 
     def drop(self, position: int, dropped: Sequence[Dropped]) -> None:
         """Enter the attributes that a row is sent without."""
         with self._lock:
-            self._stretch(position).dropped[position] = dropped
+            self._segment(position).dropped[position] = dropped
 
     def begin(self, batch: Batch) -> None:
         """Enter that a batch is on its way; :meth:`settle` says what came of it."""
@@ -135,20 +135,20 @@ class Ledger:
             if exchange.unanswered:
                 self._doubt(batch)
             if isinstance(exchange.outcome, Answer):
-                stretch = self._stretch(batch.positions[0])
-                stretch.accepted.update(batch.positions)
-                self._look_at(stretch)
+                segment = self._segment(batch.positions[0])
+                segment.accepted.update(batch.positions)
+                self._look_at(segment)
             self._on_the_way.pop(id(batch), None)
 
     def forgive(self, batch: Batch) -> None:
         """Enter rows that MoEngage had nothing to do for."""
         with self._lock:
-            stretch = self._stretch(batch.positions[0])
-            stretch.missing.update(batch.positions)
-            stretch.accepted.update(batch.positions)
-            self._look_at(stretch)
+            segment = self._segment(batch.positions[0])
+            segment.missing.update(batch.positions)
+            segment.accepted.update(batch.positions)
+            self._look_at(segment)
 
-    def refuse(self, entry: Entry, error: MoEngageError) -> None:
+    def reject(self, entry: Entry, error: MoEngageError) -> None:
         """Enter a row that was refused, by us or by MoEngage."""
         if isinstance(error, MoEngageRecordInvalid):
             code, detail = error.code, None
@@ -157,30 +157,30 @@ class Ledger:
         reason = str(error)
         line = self._line(entry, reason, code, detail, error) if self._keep_rejected else None
         with self._lock:
-            stretch = self._stretch(entry.position)
+            segment = self._segment(entry.position)
             if error.status is not None:
-                self._refused_types[code] += 1
-            stretch.rejected[entry.position] = (reason, line)
-            self._refusals += 1
-            logged = self._refusals <= LOGGED_REFUSALS
-            self._look_at(stretch)
+                self._rejected_types[code] += 1
+            segment.rejected[entry.position] = (reason, line)
+            self._rejections += 1
+            logged = self._rejections <= LOGGED_REJECTIONS
+            self._look_at(segment)
         if logged:
             # MoEngage's own words stay out of the log: they may quote the row.
             log.warning("Row %d rejected: %s", entry.position, reason)
 
     @property
     def growing(self) -> int:
-        """The position at which the stretch begins that grows."""
-        return self._stretches[-1].start
+        """The position at which the segment begins that grows."""
+        return self._segments[-1].start
 
-    def end_stretch(self, position: int) -> None:
-        """Begin a new stretch at a position; every row before it was taken, and none from it on."""
+    def end_segment(self, position: int) -> None:
+        """Begin a new segment at a position; every row before it was taken, and none from it on."""
         with self._lock:
-            stretch = self._stretches[-1]
-            if position > stretch.start:
-                stretch.end = position
-                self._stretches.append(Stretch(position))
-                self._look_at(stretch)
+            segment = self._segments[-1]
+            if position > segment.start:
+                segment.end = position
+                self._segments.append(Segment(position))
+                self._look_at(segment)
 
     @property
     def fruitless_deferrals(self) -> int:
@@ -193,20 +193,20 @@ class Ledger:
         self.fruitless = self.fruitless_deferrals
 
     def take_lines(self) -> list[bytes]:
-        """Give the refused rows of the stretches that were completed since the last call."""
+        """Give the refused rows of the segments that were completed since the last call."""
         with self._lock:
             lines, self._lines = self._lines, []
             return lines
 
     def state(self) -> tuple[Checkpoint, list[bytes]]:
-        """Give what is known up to the mark, and the refused rows that have come up to it."""
+        """Give what is known up to the low-water mark, and the refused rows that have come up to it."""
         with self._lock:
             lines, self._lines = self._lines, []
-            done = self.done.beyond(self.mark)
+            done = self.done.beyond(self.low_water_mark)
             tally = Tally()
             tally.add(self._finished)
             return self._checkpoint(
-                max(self.mark, done.end), tally, done, self.doubt.beyond(self.mark)
+                max(self.low_water_mark, done.end), tally, done, self.doubt.beyond(self.low_water_mark)
             ), lines
 
     def last_state(self) -> tuple[Checkpoint, list[bytes]]:
@@ -217,19 +217,22 @@ class Ledger:
             self._on_the_way.clear()
             tally, lines = Tally(), self._lines
             tally.add(self._finished)
-            done, doubt = list(self.done.beyond(self.mark)), list(self.doubt.beyond(self.mark))
+            done, doubt = (
+                list(self.done.beyond(self.low_water_mark)),
+                list(self.doubt.beyond(self.low_water_mark)),
+            )
             for start, (end, finished, held) in self._ahead.items():
                 tally.add(finished)
                 lines += held
                 done.append((start, end))
-            for stretch in self._stretches:
-                tally.add(stretch.tally(settled_only=True))
-                lines += stretch.lines
-                for settled in (stretch.accepted, stretch.rejected, stretch.passed_over):
+            for segment in self._segments:
+                tally.add(segment.tally(settled_only=True))
+                lines += segment.lines
+                for settled in (segment.accepted, segment.rejected, segment.passed_over):
                     done += ((position, position + 1) for position in settled)
-                doubt += ((position, position + 1) for position in stretch.doubtful)
+                doubt += ((position, position + 1) for position in segment.doubtful)
             self._lines = []
-            return self._checkpoint(self.read, tally, Ranges(done), Ranges(doubt)), lines
+            return self._checkpoint(self.read, tally, PositionRanges(done), PositionRanges(doubt)), lines
 
     def report(self, throttled_seconds: float, rejected_path: str | None = None) -> Report:
         """
@@ -260,9 +263,9 @@ class Ledger:
             "dropped": dropped,
         }
 
-    def _checkpoint(self, read: int, tally: Tally, done: Ranges, doubt: Ranges) -> Checkpoint:
+    def _checkpoint(self, read: int, tally: Tally, done: PositionRanges, doubt: PositionRanges) -> Checkpoint:
         return Checkpoint(
-            mark=self.mark,
+            low_water_mark=self.low_water_mark,
             read=read,
             tally=tally,
             done=done,
@@ -285,21 +288,21 @@ class Ledger:
             }
         )
 
-    def _stretch(self, position: int) -> Stretch:
-        for stretch in reversed(self._stretches):
-            if stretch.holds(position):
-                return stretch
+    def _segment(self, position: int) -> Segment:
+        for segment in reversed(self._segments):
+            if segment.holds(position):
+                return segment
         # A repeated row, refused at the end with the one that it repeats.
-        return self._stretches[-1]
+        return self._segments[-1]
 
-    def _look_at(self, stretch: Stretch) -> None:
-        """Let go of a stretch that is complete, and move the mark past all that stand together."""
-        if not stretch.complete or stretch.end is None:
+    def _look_at(self, segment: Segment) -> None:
+        """Let go of a segment that is complete, and move the low-water mark past all that stand together."""
+        if not segment.complete or segment.end is None:
             return
-        self._stretches.remove(stretch)
-        self._ahead[stretch.start] = (stretch.end, stretch.tally(), stretch.lines)
-        while self.mark in self._ahead:
-            self.mark, tally, lines = self._ahead.pop(self.mark)
+        self._segments.remove(segment)
+        self._ahead[segment.start] = (segment.end, segment.tally(), segment.lines)
+        while self.low_water_mark in self._ahead:
+            self.low_water_mark, tally, lines = self._ahead.pop(self.low_water_mark)
             self._lines += lines
             self._finished.add(tally)
             self._finished.reasons = _gathered(self._finished.reasons, OTHER_REASONS)
@@ -308,7 +311,7 @@ class Ledger:
     def _doubt(self, batch: Batch) -> None:
         # Events count each, since a repeated event is a duplicate; several can stand in one row.
         events = (form.events or 1 for form in batch.forms)
-        self._stretch(batch.positions[0]).doubtful.update(zip(batch.positions, events, strict=True))
+        self._segment(batch.positions[0]).doubtful.update(zip(batch.positions, events, strict=True))
 
     def _total(self) -> Tally:
         total = Tally()
@@ -318,14 +321,14 @@ class Ledger:
 
     def _any_accepted(self) -> bool:
         ahead = any(tally.accepted for _, tally, _ in self._ahead.values())
-        return bool(self._finished.accepted or ahead or any(stretch.accepted for stretch in self._stretches))
+        return bool(self._finished.accepted or ahead or any(segment.accepted for segment in self._segments))
 
     def _tallies(self) -> Iterator[Tally]:
         yield self._finished
         for _, tally, _ in self._ahead.values():
             yield tally
-        for stretch in self._stretches:
-            yield stretch.tally()
+        for segment in self._segments:
+            yield segment.tally()
 
     def _unsent(self, total: Tally) -> int:
         return self.read - total.accepted - self.valid - total.rejected

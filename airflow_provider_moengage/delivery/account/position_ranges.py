@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 
-class Ranges:
+class PositionRanges:
     """
     Positions, as sorted ranges that neither touch nor overlap.
 
@@ -31,20 +31,20 @@ class Ranges:
         return iter(zip(self._firsts, self._ends, strict=True))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Ranges) and list(self) == list(other)
+        return isinstance(other, PositionRanges) and list(self) == list(other)
 
     def __repr__(self) -> str:
-        return f"Ranges({list(self)})"
+        return f"PositionRanges({list(self)})"
 
     @property
     def end(self) -> int:
         """The position behind the last one; 0 where there is none."""
         return self._ends[-1] if self._ends else 0
 
-    def beyond(self, position: int) -> Ranges:
+    def beyond(self, position: int) -> PositionRanges:
         """Give the positions from this one on."""
-        return Ranges((max(first, position), end) for first, end in self)
+        return PositionRanges((max(first, position), end) for first, end in self)
 
-    def and_also(self, positions: Iterable[int] = (), ranges: Iterable[Sequence[int]] = ()) -> Ranges:
+    def and_also(self, positions: Iterable[int] = (), ranges: Iterable[Sequence[int]] = ()) -> PositionRanges:
         """Give these positions and others."""
-        return Ranges([*self, *ranges, *((position, position + 1) for position in positions)])
+        return PositionRanges([*self, *ranges, *((position, position + 1) for position in positions)])

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from airflow_provider_moengage.delivery.report import Dropped
 
-#: Rows from which a stretch ends with the next request: a crash costs about so many rows sent again.
-STRETCH_ROWS = 500
+#: Rows from which a segment ends with the next request: a crash costs about so many rows sent again.
+SEGMENT_ROWS = 500
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Tally:
         self.dropped.update(other.dropped)
 
 
-class Stretch:
+class Segment:
     """
     The rows from one position of the source to another, and what became of each.
 

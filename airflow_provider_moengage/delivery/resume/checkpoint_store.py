@@ -132,7 +132,7 @@ class Binding:
     version: int = CHECKPOINT_VERSION
 
 
-class Checkpoints:
+class CheckpointStore:
     """
     The checkpoint of one task instance.
 

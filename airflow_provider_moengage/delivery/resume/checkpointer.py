@@ -12,15 +12,15 @@ from airflow_provider_moengage.api.errors import MoEngageStorageError
 from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
-from airflow_provider_moengage.delivery.account.segments import STRETCH_ROWS
-from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoints
+from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
+from airflow_provider_moengage.delivery.resume.checkpoint_store import CheckpointStore
 
 log = logging.getLogger(__name__)
 
 
-class Journal:
+class Checkpointer:
     """
-    Writes refused rows and then the checkpoint that counts them, from whichever thread settles a stretch.
+    Writes refused rows and then the checkpoint that counts them, from whichever thread settles a segment.
 
     :param ledger: knows what became of every row.
     :param parts: where refused rows are written; None: nowhere.
@@ -32,14 +32,14 @@ class Journal:
         self,
         ledger: Ledger,
         parts: RejectedParts | None,
-        checkpoints: Checkpoints | None,
+        checkpoints: CheckpointStore | None,
         throttled_seconds: Callable[[], float],
     ) -> None:
         self._ledger = ledger
         self._parts = parts
         self._checkpoints = checkpoints
         self._throttled_seconds = throttled_seconds
-        self._kept = ledger.mark
+        self._kept = ledger.low_water_mark
         self._reserved = 0
         self._failing = False
         self._writing = threading.Lock()
@@ -50,7 +50,7 @@ class Journal:
 
         :raises OSError: the folder of refused rows cannot be written.
         """
-        while self._ledger.mark != self._kept and self._writing.acquire(blocking=False):
+        while self._ledger.low_water_mark != self._kept and self._writing.acquire(blocking=False):
             try:
                 self._keep()
             finally:
@@ -67,7 +67,7 @@ class Journal:
         if self._checkpoints is None or end <= self._reserved:
             return
         with self._writing:
-            self._reserved = max(end, first + STRETCH_ROWS)
+            self._reserved = max(end, first + SEGMENT_ROWS)
             self._checkpoints.save(self._state())
 
     def close(self, *, deferring: bool = False) -> None:
@@ -95,7 +95,7 @@ class Journal:
                 self._save(checkpoint)
 
     def _keep(self) -> None:
-        self._kept = self._ledger.mark
+        self._kept = self._ledger.low_water_mark
         if self._checkpoints is not None and self._checkpoints.resumable:
             self._save(self._state())
         elif self._parts is not None:
@@ -103,14 +103,14 @@ class Journal:
             self._parts.add(self._ledger.take_lines())
 
     def _state(self) -> Checkpoint:
-        """Write the refused rows up to the mark, and give the checkpoint that counts them."""
+        """Write the refused rows up to the low-water mark, and give the checkpoint that counts them."""
         checkpoint, lines = self._ledger.state()
         if self._parts is not None:
             self._parts.add(lines)
             self._parts.flush()
         return replace(
             checkpoint,
-            doubt=checkpoint.doubt.and_also(ranges=[(checkpoint.mark, self._reserved)]),
+            doubt=checkpoint.doubt.and_also(ranges=[(checkpoint.low_water_mark, self._reserved)]),
             parts=self._parts.written if self._parts is not None else {},
             throttled_seconds=self._throttled_seconds(),
         )

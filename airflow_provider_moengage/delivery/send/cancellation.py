@@ -8,7 +8,7 @@ from queue import SimpleQueue
 GRACE = 3.0
 
 
-class Ending:
+class Cancellation:
     """
     Carries the order to end from wherever it is given to the run.
 
@@ -17,15 +17,15 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self.ordered = False
+        self.cancelled = False
         self._orders: SimpleQueue[bool] = SimpleQueue()
 
-    def order(self) -> None:
+    def cancel(self) -> None:
         """Tell the run to end."""
-        self.ordered = True
+        self.cancelled = True
         self._orders.put(True)
 
-    def over(self) -> None:
+    def finish(self) -> None:
         """Tell whoever waits for the order that the run has ended."""
         self._orders.put(False)
 

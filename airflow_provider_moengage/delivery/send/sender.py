@@ -19,10 +19,10 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.api.rate_limit.limiter import Permit
-from airflow_provider_moengage.delivery.account.ledger import HOPELESS_REFUSALS, Ledger
+from airflow_provider_moengage.delivery.account.ledger import HOPELESS_REJECTIONS, Ledger
 from airflow_provider_moengage.delivery.batch import Batch
 from airflow_provider_moengage.delivery.operation import Operation
-from airflow_provider_moengage.delivery.resume.checkpointer import Journal
+from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 
 
 def unknown() -> MoEngageRecordInvalid:
@@ -37,7 +37,7 @@ class Sender:
     Sends batches, from many threads at once.
 
     :param ledger: is told what became of every row.
-    :param journal: writes it down.
+    :param checkpointer: writes it down.
     :param halt: once it is set, nothing more is sent.
     :param stop: called with what ends the run.
     :param patience: seconds to wait for a rate window at most; None: as long as it takes.
@@ -48,7 +48,7 @@ class Sender:
         client: MoEngageClient,
         operation: Operation,
         ledger: Ledger,
-        journal: Journal,
+        checkpointer: Checkpointer,
         halt: threading.Event,
         stop: Callable[[BaseException], None],
         patience: float | None = None,
@@ -56,7 +56,7 @@ class Sender:
         self._client = client
         self._operation = operation
         self._ledger = ledger
-        self._journal = journal
+        self._checkpointer = checkpointer
         self._halt = halt
         self._stop = stop
         self._patience = patience
@@ -89,7 +89,7 @@ class Sender:
                 parts.append(behind)
                 permit.keep(part.units)
             parts += reversed(self._send_once(part, permit))
-            self._journal.keep()
+            self._checkpointer.keep()
 
     def receive(self) -> None:
         """Hand over the answers that have come, in this thread: not every sink can be used from another."""
@@ -131,7 +131,7 @@ class Sender:
         elif exchange.unanswered and not operation.repeatable and self._silent < MAX_RETRIES:
             self._silent += 1
             for entry in batch.entries:
-                self._ledger.refuse(entry, unknown())
+                self._ledger.reject(entry, unknown())
         elif isinstance(outcome, MoEngageWindowSpent) or not isinstance(outcome, MoEngageStopped):
             self._stop(outcome)
         return ()
@@ -140,14 +140,14 @@ class Sender:
         """Halve a refused batch until the bad row stands alone, and refuse that one."""
         if len(batch) > 1:
             return batch.cut(len(batch) // 2)
-        self._ledger.refuse(next(batch.entries), refused)
+        self._ledger.reject(next(batch.entries), refused)
         if self._operation.receive is not None:
             self.refused[batch.users[0]] = refused
         hopeless = self._ledger.hopeless
         if hopeless:
             self._stop(
                 MoEngageRequestRefused(
-                    f"MoEngage rejected {HOPELESS_REFUSALS} rows with {hopeless} and accepted none: the fault is not "
+                    f"MoEngage rejected {HOPELESS_REJECTIONS} rows with {hopeless} and accepted none: the fault is not "
                     "the rows'; look at the rejected rows, the workspace's settings and the connection"
                 )
             )
