@@ -97,7 +97,7 @@ class Batch:
         return units
 
     @property
-    def least(self) -> Mapping[str, int]:
+    def minimum_units(self) -> Mapping[str, int]:
         """What the smallest part of it costs that can be sent: its first row, and something of every quota."""
         return {**dict.fromkeys(self.units, 1), **self.forms[0].units}
 
@@ -122,7 +122,7 @@ class Batch:
         """The rows and their places."""
         return map(Entry, self.positions, self.rows)
 
-    def fitting(self, units: Mapping[str, int]) -> int:
+    def rows_within(self, units: Mapping[str, int]) -> int:
         """Count the rows, from the first on, that so many units are enough for."""
         left = dict(units)
         for place, form in enumerate(self.forms):
@@ -132,7 +132,7 @@ class Batch:
                     return place
         return len(self)
 
-    def cut(self, place: int) -> tuple[Batch, Batch]:
+    def split(self, place: int) -> tuple[Batch, Batch]:
         """
         Cut it in two.
 

@@ -21,7 +21,7 @@ def never(error: MoEngageError) -> bool:
     return False
 
 
-def no_doubt(batch: Batch, answer: Answer) -> MoEngageError | None:
+def accept_all(batch: Batch, answer: Answer) -> MoEngageError | None:
     """Believe every answer that says success."""
     return None
 
@@ -39,7 +39,7 @@ class Operation:
     :param endpoint: where to.
     :param repeatable: whether a request may be sent again when no answer came, though MoEngage may have taken it.
     :param forgives: refusals that count as done, and as ``missing`` in the report.
-    :param doubts: tells what is wrong with an answer that says success.
+    :param verify: tells what is wrong with an answer that says success.
     :param receive: takes each answer, in the task's own thread.
     :param repeated_row: makes a row of the user of one that asked for what an earlier one had asked for; only that is
         remembered of it.
@@ -48,7 +48,7 @@ class Operation:
     endpoint: Endpoint
     repeatable: bool = True
     forgives: Callable[[MoEngageError], bool] = never
-    doubts: Callable[[Batch, Answer], MoEngageError | None] = no_doubt
+    verify: Callable[[Batch, Answer], MoEngageError | None] = accept_all
     receive: Callable[[Batch, Answer], None] | None = None
     repeated_row: Callable[[str], object] = str
 

@@ -35,7 +35,7 @@ from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 from airflow_provider_moengage.delivery.run_log import log_resumption, log_target, log_workspace
 from airflow_provider_moengage.delivery.send.cancellation import GRACE, Cancellation
 from airflow_provider_moengage.delivery.send.packer import Packer
-from airflow_provider_moengage.delivery.send.sender import Sender, unknown
+from airflow_provider_moengage.delivery.send.sender import Sender, unconfirmed_error
 from airflow_provider_moengage.delivery.send.workers import Workers
 from airflow_provider_moengage.delivery.shape.row_warnings import Watch
 from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
@@ -62,15 +62,15 @@ class Run:
     stopped_by: BaseException | None
 
 
-class SourceBroke(Exception):
+class SourceError(Exception):
     """The source raised while it was read; the cause says what."""
 
 
-def _unbroken(rows: Iterable[object]) -> Iterator[object]:
+def _wrap_source_errors(rows: Iterable[object]) -> Iterator[object]:
     try:
         yield from rows
     except Exception as error:
-        raise SourceBroke from error
+        raise SourceError from error
 
 
 class Delivery:
@@ -109,15 +109,15 @@ class Delivery:
         self._client: MoEngageClient | None = None
         self._operation = operation
         self._packer = Packer(operation.endpoint)
-        self._repeated: list[tuple[str, int]] = []
+        self._duplicates: list[tuple[str, int]] = []
         self._concurrency = concurrency
         self._parts = parts
         self._validate_only = validate_only
         self._checkpoints = checkpoints
         self._patience = patience
         self._cancellation = ending or Cancellation()
-        self._over = threading.Event()
-        self._begin_with(None, None)
+        self._ended = threading.Event()
+        self._resume_from(None, None)
         self._watch = Watch(learn_types=validate_only)
         self._progress = ProgressReporter(self._look, observe)
         self._sender: Sender | None = None
@@ -131,18 +131,18 @@ class Delivery:
         ender.start()
         # A time-out may interrupt the wait for what is in flight, which is settled before the report all the same:
         # so there is a second one, which has nothing to do otherwise.
-        wait_twice = (self._finish, self._finish)
+        wait_twice = (self._join_workers, self._join_workers)
         steps = (self._progress.begin, self._open, self._read, self._send_rest, *wait_twice, self._receive)
-        for step in (*steps, self._settle_repeated, self._close, self._progress.end):
+        for step in (*steps, self._settle_duplicates, self._close, self._progress.end):
             # Errors are kept and not raised: the report of what was done is owed in every exit.
             try:
                 step()
-            except SourceBroke as broke:
+            except SourceError as error:
                 # The rows that were read before are good: they are still sent.
-                self._stopped_by = self._stopped_by or broke.__cause__
+                self._stopped_by = self._stopped_by or error.__cause__
             except BaseException as error:
                 self._stop(error)
-        self._over.set()
+        self._ended.set()
         self._cancellation.finish()
         if isinstance(self._stopped_by, MoEngageWindowSpent) and self._progress.last is not None:
             self._stopped_by.progress = self._progress.last.summary
@@ -158,18 +158,18 @@ class Delivery:
             report["valid"] = self._ledger.valid
         return Run(report, self._stopped_by)
 
-    def _begin_with(self, resumed: Checkpoint | None, checkpoints: CheckpointStore | None) -> None:
+    def _resume_from(self, resumed: Checkpoint | None, checkpoints: CheckpointStore | None) -> None:
         """Begin where an earlier try got to; before that is known, its checkpoint must not be written over."""
         self._ledger = Ledger(resumed, keep_rejected=self._parts is not None)
         self._checkpointer = Checkpointer(self._ledger, self._parts, checkpoints, self._throttled_seconds)
         self._throttled_earlier = resumed.throttled_seconds if resumed else 0.0
         self._start = self._ledger.low_water_mark
-        self._known_until = max(self._start, self._ledger.done.end)
-        self._doubt_until = self._ledger.doubt.end
+        self._settled_until = max(self._start, self._ledger.done.end)
+        self._unconfirmed_until = self._ledger.unconfirmed.end
         self._segment_due = self._look_due = self._start + SEGMENT_ROWS
 
     def _open(self) -> None:
-        self._measure()
+        self._count_source()
         client = self._connect()
         self._throttled_before = client.windows.throttled_seconds
         self._client = client
@@ -178,10 +178,10 @@ class Delivery:
         kept = resumed = None
         if self._checkpoints is not None:
             self._checkpoints.open()
-            kept = self._checkpoints.load(self._known_source(self._checkpoints))
+            kept = self._checkpoints.load(self._fingerprint(self._checkpoints))
             resumed = kept and kept.after_deferral(time.time())
-            self._begin_with(resumed, self._checkpoints)
-        self._measure()
+            self._resume_from(resumed, self._checkpoints)
+        self._count_source()
         if kept is not None:
             log_resumption(kept, self._ledger)
         elif self._checkpoints is not None and self._checkpoints.retry_effect is not None:
@@ -192,13 +192,13 @@ class Delivery:
             client, self._operation, self._ledger, self._checkpointer, self._halt, self._stop, self._patience
         )
 
-    def _known_source(self, checkpoints: CheckpointStore) -> str | None:
+    def _fingerprint(self, checkpoints: CheckpointStore) -> str | None:
         """Get the rows ready, and give what they are known by; where nobody will ask, a list is not read for it."""
         if checkpoints.resumable or isinstance(self._source, StagedRows):
             return self._source.prepare(self._mapping.check_columns, self._halt)
         return None
 
-    def _measure(self) -> None:
+    def _count_source(self) -> None:
         with suppress(TypeError):
             self._ledger.read = len(self._source)
             self._ledger.source_exhausted = True
@@ -223,13 +223,13 @@ class Delivery:
         ledger = self._ledger
         sized = ledger.source_exhausted
         start = 0 if self._mapping.remembers else self._start
-        known_until = self._known_until
+        settled_until = self._settled_until
         with closing(self._source.rows(self._mapping.check_columns, start)) as rows:
-            for position, row in enumerate(_unbroken(rows), start):
+            for position, row in enumerate(_wrap_source_errors(rows), start):
                 if not sized and position >= ledger.read:
                     ledger.read = position + 1
-                if position >= known_until or not self._is_known(position, row):
-                    self._take(position, row)
+                if position >= settled_until or not self._skip_if_settled(position, row):
+                    self._process(position, row)
                 if position >= self._look_due:
                     self._end_segment(position + 1)
                 if self._stopped_by is not None:
@@ -242,7 +242,7 @@ class Delivery:
         for batch in self._packer.rest():
             self._submit(batch)
 
-    def _is_known(self, position: int, row: object) -> bool:
+    def _skip_if_settled(self, position: int, row: object) -> bool:
         """Pass over a row that an earlier try has settled."""
         if position >= self._start and position not in self._ledger.done:
             return False
@@ -250,7 +250,7 @@ class Delivery:
             with suppress(MoEngageRecordInvalid):
                 self._item(row)
         if position >= self._start:
-            self._ledger.pass_over(position)
+            self._ledger.skip(position)
         return True
 
     def _item(self, row: object) -> Item:
@@ -270,7 +270,7 @@ class Delivery:
                 "value_type", f"the row has a value that cannot be read: it raises {type(error).__name__}"
             ) from None
 
-    def _take(self, position: int, row: object) -> None:
+    def _process(self, position: int, row: object) -> None:
         if isinstance(row, Unreadable):
             self._ledger.reject(Entry(position, row.text), MoEngageRecordInvalid(row.code, row.reason))
             return
@@ -279,10 +279,10 @@ class Delivery:
             content, user, form = item
             if dropped := self._watch.dropped:
                 self._watch.dropped = []
-            doubtful = position < self._doubt_until and position in self._ledger.doubt
-            if doubtful and not self._operation.repeatable:
-                self._ledger.may_have_been_sent(position, form.events or 1)
-                self._ledger.reject(Entry(position, row), unknown())
+            unconfirmed = position < self._unconfirmed_until and position in self._ledger.unconfirmed
+            if unconfirmed and not self._operation.repeatable:
+                self._ledger.mark_unconfirmed(position, form.events or 1)
+                self._ledger.reject(Entry(position, row), unconfirmed_error())
                 return
             ready = self._packer.add(item, position, row) if content else ()
         except MoEngageRecordInvalid as error:
@@ -293,24 +293,24 @@ class Delivery:
             self._ledger.found_valid()
             if dropped:
                 self._ledger.drop(position, dropped)
-            self._ledger.pass_over(position)
+            self._ledger.skip(position)
             return
         if not content:
-            self._repeated.append((user, position))
-            self._ledger.pass_over(position)
+            self._duplicates.append((user, position))
+            self._ledger.skip(position)
         if ready and position >= self._segment_due:
             self._begin_segment(position if ready[-1].end <= position else position + 1)
         # Where a segment began with this row, it is that one's.
         if dropped:
             self._ledger.drop(position, dropped)
-        if doubtful:
-            self._ledger.may_have_been_sent(position, form.events or 1)
+        if unconfirmed:
+            self._ledger.mark_unconfirmed(position, form.events or 1)
         for batch in ready:
             self._submit(batch)
 
     def _end_segment(self, end: int) -> None:
         """End the segment behind the last row, where nothing of it waits for its call to fill."""
-        if end - self._ledger.growing >= MAX_SEGMENT_ROWS:
+        if end - self._ledger.open_segment_start >= MAX_SEGMENT_ROWS:
             self._send_rest()
         if self._validate_only or not len(self._packer):
             self._begin_segment(end)
@@ -353,16 +353,16 @@ class Delivery:
         if self._sender is not None:
             self._sender.receive()
 
-    def _settle_repeated(self) -> None:
+    def _settle_duplicates(self) -> None:
         """Let rows that ask for what an earlier one asked for share that one's fate."""
-        refused, pending = self._sender.refused if self._sender is not None else {}, 0
-        for user, position in self._repeated:
-            if user in refused:
+        rejected, pending = self._sender.rejected if self._sender is not None else {}, 0
+        for user, position in self._duplicates:
+            if user in rejected:
                 row = self._operation.repeated_row(user)
-                self._ledger.reject(Entry(position, row), refused[user])
+                self._ledger.reject(Entry(position, row), rejected[user])
             else:
                 pending += 1
-        self._ledger.accept_repeated(pending)
+        self._ledger.accept_duplicates(pending)
 
     def _stop(self, error: BaseException) -> None:
         """Take no new row and begin no new request; the first cause is the one to report."""
@@ -383,15 +383,15 @@ class Delivery:
         """End the run once it is ordered to: what is in flight has a few seconds, then its connections are cut."""
         if self._cancellation.wait():
             self._stop(MoEngageStopped("the task was told to end"))
-            if not self._over.wait(GRACE) and self._client is not None:
+            if not self._ended.wait(GRACE) and self._client is not None:
                 self._client.abort()
 
-    def _finish(self) -> None:
+    def _join_workers(self) -> None:
         if self._workers is not None:
             self._workers.finish()
 
     def _close(self) -> None:
-        self._over.set()
+        self._ended.set()
         spent = self._stopped_by if isinstance(self._stopped_by, MoEngageWindowSpent) else None
         if spent is not None and self._ledger.fruitless_deferrals >= STARVED_WINDOWS:
             self._stopped_by = MoEngageRateLimited(

@@ -201,7 +201,7 @@ def test_a_checkpoint_keeps_what_rows_were_sent_without():
     ledger.drop(0, [("bio", "too long")])
     accept(ledger, 0, 1)
     ledger.end_segment(2)
-    saved = json.loads(json.dumps(ledger.last_state()[0].to_json()))
+    saved = json.loads(json.dumps(ledger.final_state()[0].to_json()))
     assert Ledger(Checkpoint.from_json(saved)).report(0.0)["dropped"] == {"bio": {"too long": 1}}
 
 

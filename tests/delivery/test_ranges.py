@@ -19,8 +19,10 @@ def test_they_hold_exactly_the_positions_they_were_given(one, other, start):
     assert {position for position in range(70) if position in ranges} == expected
     assert ranges.end == max(expected, default=-1) + 1
     assert ranges == PositionRanges((position, position + 1) for position in expected)
-    assert positions(list(ranges.beyond(start))) == {position for position in expected if position >= start}
-    assert positions(list(ranges.and_also([start], other))) == expected | positions(other) | {start}
+    assert positions(list(ranges.starting_at(start))) == {
+        position for position in expected if position >= start
+    }
+    assert positions(list(ranges.union([start], other))) == expected | positions(other) | {start}
 
 
 @given(some)

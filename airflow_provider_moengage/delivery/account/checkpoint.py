@@ -11,7 +11,7 @@ from airflow_provider_moengage.delivery.account.position_ranges import PositionR
 from airflow_provider_moengage.delivery.account.segments import Tally
 
 #: Field → its key in JSON, where the two differ.
-JSON_KEYS = {"low_water_mark": "mark"}
+JSON_KEYS = {"low_water_mark": "mark", "unconfirmed": "doubt"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Checkpoint:
     :param read: rows taken from the source.
     :param tally: what became of the settled rows, in all tries.
     :param done: rows beyond the low-water mark that are settled too.
-    :param doubt: rows that may have been sent, of which no answer is known; those that are settled as well count for
+    :param unconfirmed: rows that may have been sent, of which no answer is known; those that are settled as well count for
         nothing.
     :param parts: files of refused rows, and the lines in each.
     :param source: what the rows are known by; None: they cannot be read again.
@@ -36,7 +36,7 @@ class Checkpoint:
     read: int = 0
     tally: Tally = field(default_factory=Tally)
     done: PositionRanges = field(default_factory=PositionRanges)
-    doubt: PositionRanges = field(default_factory=PositionRanges)
+    unconfirmed: PositionRanges = field(default_factory=PositionRanges)
     parts: Mapping[str, int] = field(default_factory=dict)
     source: str | None = None
     try_number: int = 0
@@ -51,9 +51,9 @@ class Checkpoint:
     @property
     def began(self) -> bool:
         """Whether anything may have been sent."""
-        return self.low_water_mark > 0 or self.done.end > 0 or self.doubt.end > 0
+        return self.low_water_mark > 0 or self.done.end > 0 or self.unconfirmed.end > 0
 
-    def of_another_try(self) -> Checkpoint:
+    def for_next_attempt(self) -> Checkpoint:
         """Give it as the try begins with that comes next: rows count over all tries, requests and times do not."""
         return replace(
             self,
@@ -90,7 +90,7 @@ class Checkpoint:
                 "dropped": [[*dropped, count] for dropped, count in self.tally.dropped.items()],
             },
             "done": [list(one) for one in self.done],
-            "doubt": [list(one) for one in self.doubt],
+            "doubt": [list(one) for one in self.unconfirmed],
             "parts": dict(self.parts),
         }
 
@@ -109,7 +109,7 @@ class Checkpoint:
         more = {
             "tally": Tally(**tally),
             "done": PositionRanges(fields["done"]),
-            "doubt": PositionRanges(fields["doubt"]),
+            "unconfirmed": PositionRanges(fields["doubt"]),
         }
         names = {key: name for name, key in JSON_KEYS.items()}
         return cls(**{**{names.get(key, key): value for key, value in fields.items()}, **more})

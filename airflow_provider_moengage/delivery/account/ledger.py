@@ -60,18 +60,18 @@ class Ledger:
         self.deferrals = before.deferrals
         self.fruitless = before.fruitless
         self.source_exhausted = False
-        #: Rows before it are settled, and so are those of ``done``; of ``doubt``, a request may have got through.
+        #: Rows before it are settled, and so are those of ``done``; of ``unconfirmed``, a request may have got through.
         self.low_water_mark = before.low_water_mark
         self.done = before.done
-        self.doubt = before.doubt
+        self.unconfirmed = before.unconfirmed
         self.earlier = before.tally
         self._finished = Tally()
         self._finished.add(before.tally)
         self._segments = [Segment(before.low_water_mark)]
         #: Segments that are complete and wait for those before them.
-        self._ahead: dict[int, tuple[int, Tally, list[bytes]]] = {}
+        self._completed_ahead: dict[int, tuple[int, Tally, list[bytes]]] = {}
         self._lines: list[bytes] = []
-        self._on_the_way: dict[int, Batch] = {}
+        self._in_flight: dict[int, Batch] = {}
         self._rejected_types: Counter[str] = Counter()
         self._rejections = before.tally.rejected
         self._keep_rejected = keep_rejected
@@ -102,21 +102,21 @@ class Ledger:
         """Count a row that passed every check and was not to be sent."""
         self.valid += 1
 
-    def pass_over(self, position: int) -> None:
+    def skip(self, position: int) -> None:
         """Enter a row that needs nothing: settled by an earlier try, or the repetition of another row."""
         with self._lock:
-            self._segment(position).passed_over.add(position)
+            self._segment(position).skipped.add(position)
 
-    def accept_repeated(self, rows: int) -> None:
+    def accept_duplicates(self, rows: int) -> None:
         """Enter rows that repeat others: where every other row is settled, they are."""
         with self._lock:
             if self._unsent(self._total()) == rows:
                 self._finished.accepted += rows
 
-    def may_have_been_sent(self, position: int, events: int) -> None:
+    def mark_unconfirmed(self, position: int, events: int) -> None:
         """Enter a row of which an earlier try may have sent ``events`` events."""
         with self._lock:
-            self._segment(position).doubtful[position] = events
+            self._segment(position).unconfirmed[position] = events
 
     def drop(self, position: int, dropped: Sequence[Dropped]) -> None:
         """Enter the attributes that a row is sent without."""
@@ -125,7 +125,7 @@ class Ledger:
 
     def begin(self, batch: Batch) -> None:
         """Enter that a batch is on its way; :meth:`settle` says what came of it."""
-        self._on_the_way[id(batch)] = batch
+        self._in_flight[id(batch)] = batch
 
     def settle(self, batch: Batch, exchange: Exchange) -> None:
         """Enter what came of a batch: accepted, refused, or, by entering neither, unsent."""
@@ -133,12 +133,12 @@ class Ledger:
             self.requests += exchange.requests
             self.retried += max(0, exchange.requests - 1)
             if exchange.unanswered:
-                self._doubt(batch)
+                self._mark_batch_unconfirmed(batch)
             if isinstance(exchange.outcome, Answer):
                 segment = self._segment(batch.positions[0])
                 segment.accepted.update(batch.positions)
-                self._look_at(segment)
-            self._on_the_way.pop(id(batch), None)
+                self._retire_if_complete(segment)
+            self._in_flight.pop(id(batch), None)
 
     def forgive(self, batch: Batch) -> None:
         """Enter rows that MoEngage had nothing to do for."""
@@ -146,7 +146,7 @@ class Ledger:
             segment = self._segment(batch.positions[0])
             segment.missing.update(batch.positions)
             segment.accepted.update(batch.positions)
-            self._look_at(segment)
+            self._retire_if_complete(segment)
 
     def reject(self, entry: Entry, error: MoEngageError) -> None:
         """Enter a row that was refused, by us or by MoEngage."""
@@ -163,13 +163,13 @@ class Ledger:
             segment.rejected[entry.position] = (reason, line)
             self._rejections += 1
             logged = self._rejections <= LOGGED_REJECTIONS
-            self._look_at(segment)
+            self._retire_if_complete(segment)
         if logged:
             # MoEngage's own words stay out of the log: they may quote the row.
             log.warning("Row %d rejected: %s", entry.position, reason)
 
     @property
-    def growing(self) -> int:
+    def open_segment_start(self) -> int:
         """The position at which the segment begins that grows."""
         return self._segments[-1].start
 
@@ -180,7 +180,7 @@ class Ledger:
             if position > segment.start:
                 segment.end = position
                 self._segments.append(Segment(position))
-                self._look_at(segment)
+                self._retire_if_complete(segment)
 
     @property
     def fruitless_deferrals(self) -> int:
@@ -202,37 +202,42 @@ class Ledger:
         """Give what is known up to the low-water mark, and the refused rows that have come up to it."""
         with self._lock:
             lines, self._lines = self._lines, []
-            done = self.done.beyond(self.low_water_mark)
+            done = self.done.starting_at(self.low_water_mark)
             tally = Tally()
             tally.add(self._finished)
             return self._checkpoint(
-                max(self.low_water_mark, done.end), tally, done, self.doubt.beyond(self.low_water_mark)
+                max(self.low_water_mark, done.end),
+                tally,
+                done,
+                self.unconfirmed.starting_at(self.low_water_mark),
             ), lines
 
-    def last_state(self) -> tuple[Checkpoint, list[bytes]]:
+    def final_state(self) -> tuple[Checkpoint, list[bytes]]:
         """Give what is known of every single row, once no more is on its way; and the refused rows that are left."""
         with self._lock:
-            for batch in self._on_the_way.values():
-                self._doubt(batch)
-            self._on_the_way.clear()
+            for batch in self._in_flight.values():
+                self._mark_batch_unconfirmed(batch)
+            self._in_flight.clear()
             tally, lines = Tally(), self._lines
             tally.add(self._finished)
-            done, doubt = (
-                list(self.done.beyond(self.low_water_mark)),
-                list(self.doubt.beyond(self.low_water_mark)),
+            done, unconfirmed = (
+                list(self.done.starting_at(self.low_water_mark)),
+                list(self.unconfirmed.starting_at(self.low_water_mark)),
             )
-            for start, (end, finished, held) in self._ahead.items():
+            for start, (end, finished, held) in self._completed_ahead.items():
                 tally.add(finished)
                 lines += held
                 done.append((start, end))
             for segment in self._segments:
                 tally.add(segment.tally(settled_only=True))
                 lines += segment.lines
-                for settled in (segment.accepted, segment.rejected, segment.passed_over):
+                for settled in (segment.accepted, segment.rejected, segment.skipped):
                     done += ((position, position + 1) for position in settled)
-                doubt += ((position, position + 1) for position in segment.doubtful)
+                unconfirmed += ((position, position + 1) for position in segment.unconfirmed)
             self._lines = []
-            return self._checkpoint(self.read, tally, PositionRanges(done), PositionRanges(doubt)), lines
+            return self._checkpoint(
+                self.read, tally, PositionRanges(done), PositionRanges(unconfirmed)
+            ), lines
 
     def report(self, throttled_seconds: float, rejected_path: str | None = None) -> Report:
         """
@@ -243,7 +248,7 @@ class Ledger:
         """
         total = self.total()
         dropped: dict[str, dict[str, int]] = {}
-        for (name, reason), count in _commonest(total.dropped, OTHER_DROPPED).items():
+        for (name, reason), count in _most_common(total.dropped, OTHER_DROPPED).items():
             dropped.setdefault(name, {})[reason] = count
         return {
             "read": self.read,
@@ -259,17 +264,19 @@ class Ledger:
             "duration_seconds": round(self.duration_seconds, 3),
             "source_exhausted": self.source_exhausted,
             "rejected_path": rejected_path,
-            "reasons": _commonest(total.reasons, OTHER_REASONS),
+            "reasons": _most_common(total.reasons, OTHER_REASONS),
             "dropped": dropped,
         }
 
-    def _checkpoint(self, read: int, tally: Tally, done: PositionRanges, doubt: PositionRanges) -> Checkpoint:
+    def _checkpoint(
+        self, read: int, tally: Tally, done: PositionRanges, unconfirmed: PositionRanges
+    ) -> Checkpoint:
         return Checkpoint(
             low_water_mark=self.low_water_mark,
             read=read,
             tally=tally,
             done=done,
-            doubt=doubt,
+            unconfirmed=unconfirmed,
             requests=self.requests,
             retried=self.retried,
             deferrals=self.deferrals,
@@ -295,23 +302,23 @@ class Ledger:
         # A repeated row, refused at the end with the one that it repeats.
         return self._segments[-1]
 
-    def _look_at(self, segment: Segment) -> None:
+    def _retire_if_complete(self, segment: Segment) -> None:
         """Let go of a segment that is complete, and move the low-water mark past all that stand together."""
         if not segment.complete or segment.end is None:
             return
         self._segments.remove(segment)
-        self._ahead[segment.start] = (segment.end, segment.tally(), segment.lines)
-        while self.low_water_mark in self._ahead:
-            self.low_water_mark, tally, lines = self._ahead.pop(self.low_water_mark)
+        self._completed_ahead[segment.start] = (segment.end, segment.tally(), segment.lines)
+        while self.low_water_mark in self._completed_ahead:
+            self.low_water_mark, tally, lines = self._completed_ahead.pop(self.low_water_mark)
             self._lines += lines
             self._finished.add(tally)
-            self._finished.reasons = _gathered(self._finished.reasons, OTHER_REASONS)
-            self._finished.dropped = _gathered(self._finished.dropped, OTHER_DROPPED)
+            self._finished.reasons = _with_rare_merged(self._finished.reasons, OTHER_REASONS)
+            self._finished.dropped = _with_rare_merged(self._finished.dropped, OTHER_DROPPED)
 
-    def _doubt(self, batch: Batch) -> None:
+    def _mark_batch_unconfirmed(self, batch: Batch) -> None:
         # Events count each, since a repeated event is a duplicate; several can stand in one row.
         events = (form.events or 1 for form in batch.forms)
-        self._segment(batch.positions[0]).doubtful.update(zip(batch.positions, events, strict=True))
+        self._segment(batch.positions[0]).unconfirmed.update(zip(batch.positions, events, strict=True))
 
     def _total(self) -> Tally:
         total = Tally()
@@ -320,12 +327,12 @@ class Ledger:
         return total
 
     def _any_accepted(self) -> bool:
-        ahead = any(tally.accepted for _, tally, _ in self._ahead.values())
+        ahead = any(tally.accepted for _, tally, _ in self._completed_ahead.values())
         return bool(self._finished.accepted or ahead or any(segment.accepted for segment in self._segments))
 
     def _tallies(self) -> Iterator[Tally]:
         yield self._finished
-        for _, tally, _ in self._ahead.values():
+        for _, tally, _ in self._completed_ahead.values():
             yield tally
         for segment in self._segments:
             yield segment.tally()
@@ -334,7 +341,7 @@ class Ledger:
         return self.read - total.accepted - self.valid - total.rejected
 
 
-def _gathered(reasons: Counter[Reason], other: Reason) -> Counter[Reason]:
+def _with_rare_merged(reasons: Counter[Reason], other: Reason) -> Counter[Reason]:
     """Count all but the commonest together once there are too many: their number must not grow with the rows."""
     if len(reasons) <= MAX_REASONS_COUNTED:
         return reasons
@@ -343,7 +350,7 @@ def _gathered(reasons: Counter[Reason], other: Reason) -> Counter[Reason]:
     return named
 
 
-def _commonest(reasons: Counter[Reason], other: Reason) -> dict[Reason, int]:
+def _most_common(reasons: Counter[Reason], other: Reason) -> dict[Reason, int]:
     """Return as many as a report names, the commonest first, and the rest together."""
     if len(reasons) <= MAX_REASONS:
         return dict(reasons.most_common())

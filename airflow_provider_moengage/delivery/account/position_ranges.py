@@ -41,10 +41,10 @@ class PositionRanges:
         """The position behind the last one; 0 where there is none."""
         return self._ends[-1] if self._ends else 0
 
-    def beyond(self, position: int) -> PositionRanges:
+    def starting_at(self, position: int) -> PositionRanges:
         """Give the positions from this one on."""
         return PositionRanges((max(first, position), end) for first, end in self)
 
-    def and_also(self, positions: Iterable[int] = (), ranges: Iterable[Sequence[int]] = ()) -> PositionRanges:
+    def union(self, positions: Iterable[int] = (), ranges: Iterable[Sequence[int]] = ()) -> PositionRanges:
         """Give these positions and others."""
         return PositionRanges([*self, *ranges, *((position, position + 1) for position in positions)])

@@ -65,11 +65,11 @@ class Segment:
         #: Position → why, and the row as it is written, where it is.
         self.rejected: dict[int, tuple[str, bytes | None]] = {}
         #: Position → events in the row, or 1: rows of which a request got no answer.
-        self.doubtful: dict[int, int] = {}
+        self.unconfirmed: dict[int, int] = {}
         #: Position → the attributes that its row is sent without.
         self.dropped: dict[int, Sequence[Dropped]] = {}
         #: Rows that need nothing: settled by an earlier try, or the repetition of another row.
-        self.passed_over: set[int] = set()
+        self.skipped: set[int] = set()
 
     @property
     def lines(self) -> list[bytes]:
@@ -79,7 +79,7 @@ class Segment:
     @property
     def settled(self) -> int:
         """Rows of which the fate is known."""
-        return len(self.accepted) + len(self.rejected) + len(self.passed_over)
+        return len(self.accepted) + len(self.rejected) + len(self.skipped)
 
     @property
     def complete(self) -> bool:
@@ -92,7 +92,7 @@ class Segment:
 
     def is_settled(self, position: int) -> bool:
         """Whether the fate of the row at this position is known."""
-        return position in self.accepted or position in self.rejected or position in self.passed_over
+        return position in self.accepted or position in self.rejected or position in self.skipped
 
     def tally(self, *, settled_only: bool = False) -> Tally:
         """
@@ -100,19 +100,19 @@ class Segment:
 
         :param settled_only: leave out rows that got no answer and are not settled.
         """
-        doubtful = self.doubtful.items()
+        unconfirmed = self.unconfirmed.items()
         return Tally(
             accepted=len(self.accepted),
             rejected=len(self.rejected),
             missing=len(self.missing),
             unknown=sum(
-                events for position, events in doubtful if not settled_only or self.is_settled(position)
+                events for position, events in unconfirmed if not settled_only or self.is_settled(position)
             ),
             reasons=Counter(reason for reason, _ in self.rejected.values()),
             dropped=Counter(
                 one
                 for position, dropped in self.dropped.items()
-                if position in self.accepted or position in self.passed_over
+                if position in self.accepted or position in self.skipped
                 for one in dropped
             ),
         )

@@ -27,7 +27,7 @@ CHECKPOINT_VERSION = 2
 CHECKPOINT_KEY = "moengage_checkpoint"
 CHECKPOINT_FILE = "checkpoint.json"
 #: What a report says of the requests and times of a try, where the try had none.
-OF_ANOTHER_TRY = {
+NOTHING_SENT = {
     "requests": 0,
     "retried": 0,
     "deferrals": 0,
@@ -201,9 +201,9 @@ class CheckpointStore:
         self._source = source
         if self._saved is None:
             return None
-        checkpoint = self._understood(self._saved)
+        checkpoint = self._usable(self._saved)
         if checkpoint is None or checkpoint.try_number != self._binding.try_number:
-            return checkpoint and checkpoint.of_another_try()
+            return checkpoint and checkpoint.for_next_attempt()
         return checkpoint
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -216,7 +216,7 @@ class CheckpointStore:
             return
         now = replace(checkpoint, source=self._source, try_number=self._binding.try_number)
         try:
-            self._place.save({**self._bound(), "checkpoint": now.to_json()})
+            self._place.save({**self._binding_fields(), "checkpoint": now.to_json()})
         except Exception as error:
             raise MoEngageStorageError(
                 f"The checkpoint cannot be written to {self._place} ({type(error).__name__}: {error})"
@@ -232,7 +232,7 @@ class CheckpointStore:
         if self._place is None:
             return
         try:
-            self._place.save({**self._bound(), "finished": dict(report)})
+            self._place.save({**self._binding_fields(), "finished": dict(report)})
         except Exception as error:
             log.warning("The end cannot be written to %s: %s", self._place, type(error).__name__)
 
@@ -240,9 +240,11 @@ class CheckpointStore:
         """Give the report of an earlier try that has sent everything; None: there is none, or it cannot be read."""
         try:
             saved = self._place.load() if self._place is not None else None
-            if saved is not None and all(saved[name] == value for name, value in self._bound().items()):
+            if saved is not None and all(
+                saved[name] == value for name, value in self._binding_fields().items()
+            ):
                 report: Report | None = saved.get("finished")
-                return cast(Report, {**report, **OF_ANOTHER_TRY}) if report else None
+                return cast(Report, {**report, **NOTHING_SENT}) if report else None
         except Exception:
             # Whoever loads the checkpoint will meet it again, and say so.
             log.debug("The end of an earlier try cannot be read", exc_info=True)
@@ -258,7 +260,7 @@ class CheckpointStore:
             # It belongs to this run alone: a task that is cleared begins anew all the same.
             log.warning("The checkpoint in %s cannot be deleted: %s", self._place, type(error).__name__)
 
-    def _bound(self) -> dict[str, Any]:
+    def _binding_fields(self) -> dict[str, Any]:
         binding = self._binding
         return {
             "fingerprint": binding.fingerprint,
@@ -266,7 +268,7 @@ class CheckpointStore:
             "version": binding.version,
         }
 
-    def _understood(self, saved: Any) -> Checkpoint | None:
+    def _usable(self, saved: Any) -> Checkpoint | None:
         """Give a checkpoint that this run can go on from; else say why it begins anew."""
         binding = self._binding
         checkpoint = None

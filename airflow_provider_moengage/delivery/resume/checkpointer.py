@@ -77,7 +77,7 @@ class Checkpointer:
         :raises OSError: the folder of refused rows cannot be written.
         """
         with self._writing:
-            checkpoint, lines = self._ledger.last_state()
+            checkpoint, lines = self._ledger.final_state()
             if self._parts is not None:
                 self._parts.add(lines)
                 self._parts.flush()
@@ -110,7 +110,7 @@ class Checkpointer:
             self._parts.flush()
         return replace(
             checkpoint,
-            doubt=checkpoint.doubt.and_also(ranges=[(checkpoint.low_water_mark, self._reserved)]),
+            unconfirmed=checkpoint.unconfirmed.union(ranges=[(checkpoint.low_water_mark, self._reserved)]),
             parts=self._parts.written if self._parts is not None else {},
             throttled_seconds=self._throttled_seconds(),
         )

@@ -25,7 +25,7 @@ from airflow_provider_moengage.delivery.operation import Operation
 from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 
 
-def unknown() -> MoEngageRecordInvalid:
+def unconfirmed_error() -> MoEngageRecordInvalid:
     """Give the reason for refusing what may have been taken."""
     return MoEngageRecordInvalid(
         "unknown", "no answer came: MoEngage may or may not have taken it, and on_unknown is 'reject'"
@@ -60,10 +60,10 @@ class Sender:
         self._halt = halt
         self._stop = stop
         self._patience = patience
-        self._answers: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
-        self._silent = 0
+        self._responses: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
+        self._unanswered = 0
         #: User → why, where answers are received: rows that repeat others share their fate.
-        self.refused: dict[str, MoEngageError] = {}
+        self.rejected: dict[str, MoEngageError] = {}
 
     def send(self, batch: Batch) -> None:
         """
@@ -71,30 +71,30 @@ class Sender:
 
         :raises OSError: the folder of refused rows cannot be written.
         """
-        parts = [batch]
-        while parts:
+        pieces = [batch]
+        while pieces:
             try:
                 permit = self._client.windows.acquire(
-                    parts[-1].units, self._halt, parts[-1].least, self._patience
+                    pieces[-1].units, self._halt, pieces[-1].minimum_units, self._patience
                 )
             except MoEngageWindowSpent as spent:
                 self._stop(spent)
                 return
             except MoEngageStopped:
                 return
-            part = parts.pop()
-            if permit.units != part.units:
+            piece = pieces.pop()
+            if permit.units != piece.units:
                 # What the window has left is spent at once; the rest of the batch waits for the next one.
-                part, behind = part.cut(part.fitting(permit.units))
-                parts.append(behind)
-                permit.keep(part.units)
-            parts += reversed(self._send_once(part, permit))
+                piece, rest = piece.split(piece.rows_within(permit.units))
+                pieces.append(rest)
+                permit.keep(piece.units)
+            pieces += reversed(self._send_once(piece, permit))
             self._checkpointer.keep()
 
     def receive(self) -> None:
         """Hand over the answers that have come, in this thread: not every sink can be used from another."""
-        while self._operation.receive is not None and not self._answers.empty():
-            self._operation.receive(*self._answers.get())
+        while self._operation.receive is not None and not self._responses.empty():
+            self._operation.receive(*self._responses.get())
 
     def _send_once(self, batch: Batch, permit: Permit) -> Sequence[Batch]:
         """Send one request and enter what came of it; gives what is to be sent in its place."""
@@ -110,14 +110,14 @@ class Sender:
             patience=self._patience,
         )
         if isinstance(exchange.outcome, Answer):
-            doubt = operation.doubts(batch, exchange.outcome)
-            exchange = replace(exchange, outcome=doubt or exchange.outcome)
+            error = operation.verify(batch, exchange.outcome)
+            exchange = replace(exchange, outcome=error or exchange.outcome)
         self._ledger.settle(batch, exchange)
         outcome = exchange.outcome
         if isinstance(outcome, Answer):
-            self._silent = 0
+            self._unanswered = 0
             if operation.receive is not None:
-                self._answers.put((batch, outcome))
+                self._responses.put((batch, outcome))
         elif operation.forgives(outcome):
             self._ledger.forgive(batch)
         elif (
@@ -125,24 +125,24 @@ class Sender:
             and len(batch) > 1
             and self._client.windows.exceeds(batch.units)
         ):
-            return batch.cut(len(batch) // 2)
+            return batch.split(len(batch) // 2)
         elif isinstance(outcome, MoEngageRecordRefused):
-            return self._narrow_down(batch, outcome)
-        elif exchange.unanswered and not operation.repeatable and self._silent < MAX_RETRIES:
-            self._silent += 1
+            return self._bisect(batch, outcome)
+        elif exchange.unanswered and not operation.repeatable and self._unanswered < MAX_RETRIES:
+            self._unanswered += 1
             for entry in batch.entries:
-                self._ledger.reject(entry, unknown())
+                self._ledger.reject(entry, unconfirmed_error())
         elif isinstance(outcome, MoEngageWindowSpent) or not isinstance(outcome, MoEngageStopped):
             self._stop(outcome)
         return ()
 
-    def _narrow_down(self, batch: Batch, refused: MoEngageRecordRefused) -> Sequence[Batch]:
+    def _bisect(self, batch: Batch, rejection: MoEngageRecordRefused) -> Sequence[Batch]:
         """Halve a refused batch until the bad row stands alone, and refuse that one."""
         if len(batch) > 1:
-            return batch.cut(len(batch) // 2)
-        self._ledger.reject(next(batch.entries), refused)
+            return batch.split(len(batch) // 2)
+        self._ledger.reject(next(batch.entries), rejection)
         if self._operation.receive is not None:
-            self.refused[batch.users[0]] = refused
+            self.rejected[batch.users[0]] = rejection
         hopeless = self._ledger.hopeless
         if hopeless:
             self._stop(

@@ -23,9 +23,9 @@ class Workers:
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._changed = threading.Condition()
         self._users: set[str] = set()
-        self._on_the_way = 0
+        self._in_flight = 0
         # One more batch waits beside each that runs, so that no worker idles while the next row is read.
-        self._most = 2 * concurrency
+        self._max_in_flight = 2 * concurrency
         self._error: BaseException | None = None
         self._concurrency = concurrency
         self._threads: list[threading.Thread] = []
@@ -41,14 +41,14 @@ class Workers:
             return
         with self._changed:
             while not self._error and (
-                self._on_the_way >= self._most or not self._users.isdisjoint(batch.ids)
+                self._in_flight >= self._max_in_flight or not self._users.isdisjoint(batch.ids)
             ):
                 self._changed.wait()
             if self._error:
                 raise self._error
             self._users |= batch.ids
-            self._on_the_way += 1
-            busy = self._on_the_way > len(self._threads)
+            self._in_flight += 1
+            busy = self._in_flight > len(self._threads)
         # No more threads than it takes to keep up: where MoEngage answers fast, few do.
         if busy and len(self._threads) < self._concurrency:
             self._threads.append(
@@ -82,5 +82,5 @@ class Workers:
             finally:
                 with self._changed:
                     self._users -= batch.ids
-                    self._on_the_way -= 1
+                    self._in_flight -= 1
                     self._changed.notify()
