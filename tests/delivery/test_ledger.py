@@ -80,7 +80,7 @@ def test_at_most_twenty_reasons_are_named_and_none_is_lost():
     assert sum(reasons.values()) == 2_000
 
 
-def test_fifty_refusals_of_one_type_without_a_success_are_hopeless_and_one_success_is_not():
+def test_fifty_rejections_of_one_type_without_a_success_are_hopeless_and_one_success_is_not():
     error = MoEngageRecordRefused("MoEngage answered 400", status=400, type="T")
     ledger = Ledger()
     for number in range(49):
@@ -93,7 +93,7 @@ def test_fifty_refusals_of_one_type_without_a_success_are_hopeless_and_one_succe
     assert ledger.hopeless is None
 
 
-def test_a_refused_row_stands_in_its_part_with_everything_that_is_needed_to_mend_it(tmp_path):
+def test_a_rejected_row_stands_in_its_part_with_everything_that_is_needed_to_mend_it(tmp_path):
     parts = RejectedParts(str(tmp_path / "new" / "folder"), replace=False)
     parts.open()
     ledger = Ledger(keep_rejected=True)
@@ -144,7 +144,7 @@ def test_parts_are_written_as_they_fill_and_never_torn(tmp_path, monkeypatch):
     assert positions == list(range(25))
 
 
-def test_a_retry_replaces_the_parts_of_the_try_before_and_nothing_else(tmp_path):
+def test_a_retry_replaces_the_parts_of_the_attempt_before_and_nothing_else(tmp_path):
     for replace in (True, True, False):
         parts = RejectedParts(str(tmp_path), replace=replace)
         parts.open()
@@ -167,7 +167,7 @@ def test_rows_that_could_not_be_written_are_kept_for_the_next_flush(tmp_path):
     assert len(list((tmp_path / "folder").iterdir())) == 1
 
 
-def test_parts_of_an_earlier_try_are_cut_to_the_lines_that_are_known(tmp_path):
+def test_parts_of_an_earlier_attempt_are_cut_to_the_lines_that_are_known(tmp_path):
     first = RejectedParts(str(tmp_path), replace=True)
     first.open()
     first.add(line_of({"position": number}) for number in range(3))
@@ -219,11 +219,11 @@ def test_a_report_names_twenty_attributes_and_counts_the_rest_together():
 
 
 @pytest.mark.parametrize("waiting", [False, True])
-def test_ten_refusals_are_logged_whatever_waits(waiting: bool, caplog: pytest.LogCaptureFixture):
+def test_ten_rejections_are_logged_whatever_waits(waiting: bool, caplog: pytest.LogCaptureFixture):
     caplog.set_level("WARNING")
     ledger = Ledger()
     first = 1 if waiting else 0
-    # The row 0 is on its way all the time, so that no segment behind it is finished.
+    # Row 0 is never settled, so no segment after it is retired.
     for position in range(first, 1_000):
         if position % 10 == 0:
             ledger.end_segment(position)

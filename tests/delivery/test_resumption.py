@@ -1,4 +1,4 @@
-"""Whatever ends a run, and whenever: the next one begins with the right counts and the right rows."""
+"""However and whenever a run ends, the next one resumes with the right counts and the right rows."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ROWS = 40
 EVENT = Form({"events": 1})
 ACCEPTED, DEAD = Answer({}, None), MoEngageServerError("MoEngage answered 500", status=500)
 
-#: What becomes of a row whenever it is sent: refused by us, or accepted, with or without an answer lost before.
+#: The outcome of a row whenever it is sent: rejected by a check, or accepted, with or without a response lost before.
 outcomes = st.lists(st.sampled_from(["bad", "good", "silent"]), min_size=ROWS, max_size=ROWS)
-#: How a try ends: after how many batches, whether in order, and in which order batches settle.
-tries = st.lists(
+#: How an attempt ends: after how many batches, whether in order, and in which order batches settle.
+attempts = st.lists(
     st.tuples(st.integers(0, ROWS), st.booleans(), st.randoms(use_true_random=False)), max_size=6
 )
 
@@ -40,7 +40,7 @@ def through_json(checkpoint: Checkpoint) -> Checkpoint:
     return Checkpoint.from_json(json.loads(json.dumps(checkpoint.to_json())))
 
 
-def one_try(
+def one_attempt(
     resumed: Checkpoint | None,
     outcomes: list[str],
     batches: int,
@@ -48,7 +48,7 @@ def one_try(
     chance: Any,
     lines: list[bytes],
 ) -> tuple[Ledger, Checkpoint]:
-    """Take rows and settle some of them, and give what is known at the end; ``lines`` gets the refused rows."""
+    """Read rows, settle some of them and return the ledger and its checkpoint; ``lines`` gets the rejected rows."""
     ledger = Ledger(resumed, keep_rejected=True)
     ledger.read = ROWS
     waiting: list[Batch] = []
@@ -80,12 +80,12 @@ def one_try(
 
 
 @settings(max_examples=200, deadline=None)
-@given(outcomes, tries, st.randoms(use_true_random=False))
-def test_rows_are_counted_once_over_any_tries(outcomes, tries, chance):
+@given(outcomes, attempts, st.randoms(use_true_random=False))
+def test_rows_are_counted_once_over_any_attempts(outcomes, attempts, chance):
     lines: list[bytes] = []
     checkpoint = None
-    for batches, in_order, order in tries:
-        ledger, checkpoint = one_try(checkpoint, outcomes, batches, in_order, order, lines)
+    for batches, in_order, order in attempts:
+        ledger, checkpoint = one_attempt(checkpoint, outcomes, batches, in_order, order, lines)
         total = ledger.total()
         assert total.settled + ledger.report(0.0)["unsent"] == ROWS
         assert checkpoint.tally.settled == checkpoint.low_water_mark + sum(
@@ -94,7 +94,7 @@ def test_rows_are_counted_once_over_any_tries(outcomes, tries, chance):
         # What was written is what the checkpoint counts.
         assert len(lines) == checkpoint.tally.rejected
         assert len({json.loads(line)["position"] for line in lines}) == len(lines)
-    ledger, checkpoint = one_try(checkpoint, outcomes, ROWS, True, chance, lines)
+    ledger, checkpoint = one_attempt(checkpoint, outcomes, ROWS, True, chance, lines)
     report = ledger.report(0.0)
     bad = outcomes.count("bad")
     assert (report["accepted"], report["rejected"], report["unsent"]) == (ROWS - bad, bad, 0)
@@ -105,7 +105,7 @@ def test_rows_are_counted_once_over_any_tries(outcomes, tries, chance):
     assert report["unknown"] == checkpoint.tally.unknown
 
 
-def test_rows_that_got_no_answer_are_unknown_once_however_often_they_are_sent():
+def test_rows_that_got_no_response_are_unknown_once_however_often_they_are_sent():
     checkpoint = None
     for outcome in (DEAD, DEAD, ACCEPTED):
         ledger = Ledger(checkpoint)
@@ -124,7 +124,7 @@ def test_rows_that_got_no_answer_are_unknown_once_however_often_they_are_sent():
     assert (checkpoint.low_water_mark, checkpoint.tally.unknown, list(checkpoint.unconfirmed)) == (3, 3, [])
 
 
-def test_what_is_on_its_way_when_the_run_ends_is_unconfirmed():
+def test_what_is_in_flight_when_the_run_ends_is_unconfirmed():
     ledger = Ledger()
     ledger.read = 4
     ledger.begin(batch_of([1, 2]))

@@ -1,4 +1,4 @@
-"""How far a run has got, in a form that outlives its process."""
+"""The progress of a run in a form that outlives its process."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ JSON_KEYS = {"low_water_mark": "mark", "unconfirmed": "doubt"}
 @dataclass(frozen=True)
 class Checkpoint:
     """
-    How far a run has got.
+    The progress of a run, from which a later attempt resumes.
 
     :param low_water_mark: every row before this position is settled.
     :param read: rows taken from the source.
-    :param tally: what became of the settled rows, in all tries.
+    :param tally: outcomes of the settled rows, over all attempts.
     :param done: rows beyond the low-water mark that are settled too.
-    :param unconfirmed: rows that may have been sent, of which no answer is known; those that are settled as well count for
-        nothing.
-    :param parts: files of refused rows, and the lines in each.
-    :param source: what the rows are known by; None: they cannot be read again.
-    :param try_number: the try that wrote it; the numbers below are that try's.
-    :param fruitless: deferrals in a row without one row settled in between.
-    :param deferred_at: when it was deferred, as seconds since the epoch; None: it was not.
+    :param unconfirmed: rows that may have been sent, without a known response; ignored where the row is settled.
+    :param parts: name of a file of rejected rows → the lines in it.
+    :param source: the source's fingerprint; None: it cannot be read again.
+    :param try_number: the attempt that wrote it; requests and times are that attempt's.
+    :param fruitless: consecutive deferrals without one row settled in between.
+    :param deferred_at: when the run was deferred, in seconds since the epoch; None: it was not.
     """
 
     low_water_mark: int = 0
@@ -54,7 +53,7 @@ class Checkpoint:
         return self.low_water_mark > 0 or self.done.end > 0 or self.unconfirmed.end > 0
 
     def for_next_attempt(self) -> Checkpoint:
-        """Give it as the try begins with that comes next: rows count over all tries, requests and times do not."""
+        """Return it for the next attempt: rows count over all attempts, requests and times start at zero."""
         return replace(
             self,
             requests=0,
@@ -68,7 +67,7 @@ class Checkpoint:
 
     def after_deferral(self, now: float) -> Checkpoint:
         """
-        Give it with the time that passed while the run was deferred.
+        Return it with the time that the run was deferred added.
 
         :param now: seconds since the epoch.
         """
@@ -81,7 +80,7 @@ class Checkpoint:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON; it holds counts and reasons, and no value of any row."""
+        """Return it as JSON: counts and reasons, never a value of a row."""
         return {
             **{JSON_KEYS.get(name, name): value for name, value in self.__dict__.items()},
             "tally": {
@@ -99,9 +98,9 @@ class Checkpoint:
         """
         Read it from JSON.
 
-        :raises TypeError: a field is missing or is of another kind.
-        :raises KeyError: the same.
-        :raises ValueError: the same.
+        :raises KeyError: a field is missing.
+        :raises TypeError: a field has the wrong type.
+        :raises ValueError: a field has the wrong shape.
         """
         tally = dict(fields["tally"])
         tally["reasons"] = Counter(dict(tally["reasons"]))

@@ -1,4 +1,4 @@
-"""What became of every row: counts, reasons, the refused rows themselves, the report."""
+"""Records the outcome of every row and sums them up in the report."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ log = logging.getLogger(__name__)
 
 Reason = TypeVar("Reason", str, Dropped)
 
-#: Reasons a report names; the rest is counted together.
+#: Maximum reasons named in a report; the rest is counted together.
 MAX_REASONS = 20
 MAX_REASONS_COUNTED = 1_000
 OTHER_REASONS = "other reasons"
 OTHER_DROPPED: Dropped = ("other attributes", OTHER_REASONS)
-#: Refused rows that are named in the log, one line each.
+#: Maximum rejected rows that are logged one by one.
 LOGGED_REJECTIONS = 10
-#: Refusals of one type, without one success, after which the fault is not the rows'.
+#: Rejections of one type, without one success, after which the cause is not the rows.
 HOPELESS_REJECTIONS = 50
 
 
-#: Codes of rows whose id is of a type that can be none: as text it might be one.
+#: Codes of rows rejected for the type of their id: written as text, the id could look valid.
 ID_TYPE_CODES = frozenset({"customer_id_type", "identifier_type"})
 
 
-def _written(row: object, code: str) -> Any:
+def _readable_row(row: object, code: str) -> Any:
     return readable(row, exact=code in ID_TYPE_CODES)
 
 
 class Ledger:
     """
-    Settles rows, from any thread; at every moment read = accepted + valid + rejected + unsent.
+    Records the outcome of each row, from any thread; at all times read = accepted + valid + rejected + unsent.
 
-    :param resumed: where an earlier try got to; None: this one begins anew.
-    :param keep_rejected: whether refused rows are kept for :meth:`take_lines`.
+    :param resumed: the checkpoint of an earlier attempt; None: start over.
+    :param keep_rejected: whether rejected rows are kept for :meth:`take_lines`.
     """
 
     def __init__(self, resumed: Checkpoint | None = None, *, keep_rejected: bool = False) -> None:
@@ -60,7 +60,7 @@ class Ledger:
         self.deferrals = before.deferrals
         self.fruitless = before.fruitless
         self.source_exhausted = False
-        #: Rows before it are settled, and so are those of ``done``; of ``unconfirmed``, a request may have got through.
+        #: Rows before it are settled, and so are those in ``done``; those in ``unconfirmed`` may have been sent.
         self.low_water_mark = before.low_water_mark
         self.done = before.done
         self.unconfirmed = before.unconfirmed
@@ -68,7 +68,7 @@ class Ledger:
         self._finished = Tally()
         self._finished.add(before.tally)
         self._segments = [Segment(before.low_water_mark)]
-        #: Segments that are complete and wait for those before them.
+        #: Start → end, counts and lines of segments that completed before an earlier one did.
         self._completed_ahead: dict[int, tuple[int, Tally, list[bytes]]] = {}
         self._lines: list[bytes] = []
         self._in_flight: dict[int, Batch] = {}
@@ -81,7 +81,7 @@ class Ledger:
 
     @property
     def hopeless(self) -> str | None:
-        """The type of error that MoEngage gave to fifty rows and more without taking one."""
+        """The error type with which MoEngage rejected fifty rows or more while it accepted none; None: no such type."""
         with self._lock:
             if not self._rejected_types or self._any_accepted():
                 return None
@@ -90,45 +90,45 @@ class Ledger:
 
     @property
     def duration_seconds(self) -> float:
-        """Seconds that this try has taken, deferrals included."""
+        """Seconds since this attempt started, deferrals included."""
         return self._seconds_before + time.monotonic() - self._began
 
     def total(self) -> Tally:
-        """Count what became of all rows."""
+        """Return the counts of all rows."""
         with self._lock:
             return self._total()
 
     def found_valid(self) -> None:
-        """Count a row that passed every check and was not to be sent."""
+        """Record a row that passed every check and is not to be sent."""
         self.valid += 1
 
     def skip(self, position: int) -> None:
-        """Enter a row that needs nothing: settled by an earlier try, or the repetition of another row."""
+        """Record a row with nothing to send: settled by an earlier attempt, or a duplicate of another row."""
         with self._lock:
             self._segment(position).skipped.add(position)
 
     def accept_duplicates(self, rows: int) -> None:
-        """Enter rows that repeat others: where every other row is settled, they are."""
+        """Record duplicates as accepted, if every other row is settled."""
         with self._lock:
             if self._unsent(self._total()) == rows:
                 self._finished.accepted += rows
 
     def mark_unconfirmed(self, position: int, events: int) -> None:
-        """Enter a row of which an earlier try may have sent ``events`` events."""
+        """Record a row of which an earlier attempt may have sent ``events`` events."""
         with self._lock:
             self._segment(position).unconfirmed[position] = events
 
     def drop(self, position: int, dropped: Sequence[Dropped]) -> None:
-        """Enter the attributes that a row is sent without."""
+        """Record the attributes that a row is sent without."""
         with self._lock:
             self._segment(position).dropped[position] = dropped
 
     def begin(self, batch: Batch) -> None:
-        """Enter that a batch is on its way; :meth:`settle` says what came of it."""
+        """Record that a batch is in flight, until :meth:`settle`."""
         self._in_flight[id(batch)] = batch
 
     def settle(self, batch: Batch, exchange: Exchange) -> None:
-        """Enter what came of a batch: accepted, refused, or, by entering neither, unsent."""
+        """Record a request; its rows are accepted, or stay unsent until they are rejected or sent again."""
         with self._lock:
             self.requests += exchange.requests
             self.retried += max(0, exchange.requests - 1)
@@ -141,7 +141,7 @@ class Ledger:
             self._in_flight.pop(id(batch), None)
 
     def forgive(self, batch: Batch) -> None:
-        """Enter rows that MoEngage had nothing to do for."""
+        """Record the rows of users that MoEngage does not know, which count as accepted."""
         with self._lock:
             segment = self._segment(batch.positions[0])
             segment.missing.update(batch.positions)
@@ -149,7 +149,7 @@ class Ledger:
             self._retire_if_complete(segment)
 
     def reject(self, entry: Entry, error: MoEngageError) -> None:
-        """Enter a row that was refused, by us or by MoEngage."""
+        """Record a row that was rejected, by MoEngage or by a check before it."""
         if isinstance(error, MoEngageRecordInvalid):
             code, detail = error.code, None
         else:
@@ -165,16 +165,16 @@ class Ledger:
             logged = self._rejections <= LOGGED_REJECTIONS
             self._retire_if_complete(segment)
         if logged:
-            # MoEngage's own words stay out of the log: they may quote the row.
+            # Without MoEngage's message, which may quote the row.
             log.warning("Row %d rejected: %s", entry.position, reason)
 
     @property
     def open_segment_start(self) -> int:
-        """The position at which the segment begins that grows."""
+        """The first position of the segment to which rows are still added."""
         return self._segments[-1].start
 
     def end_segment(self, position: int) -> None:
-        """Begin a new segment at a position; every row before it was taken, and none from it on."""
+        """Start a new segment at a position: all rows before it have been read, and none from it on."""
         with self._lock:
             segment = self._segments[-1]
             if position > segment.start:
@@ -184,7 +184,7 @@ class Ledger:
 
     @property
     def fruitless_deferrals(self) -> int:
-        """Deferrals in a row before which not one row was settled, one at this moment included."""
+        """Consecutive deferrals without one row settled, including one that would happen now."""
         return self.fruitless + 1 if self.total().settled == self.earlier.settled else 0
 
     def defer(self) -> None:
@@ -193,13 +193,13 @@ class Ledger:
         self.fruitless = self.fruitless_deferrals
 
     def take_lines(self) -> list[bytes]:
-        """Give the refused rows of the segments that were completed since the last call."""
+        """Return, and clear, the rejected rows of the segments completed since the last call."""
         with self._lock:
             lines, self._lines = self._lines, []
             return lines
 
     def state(self) -> tuple[Checkpoint, list[bytes]]:
-        """Give what is known up to the low-water mark, and the refused rows that have come up to it."""
+        """Return the checkpoint of the low-water mark, and the rejected rows that it newly counts."""
         with self._lock:
             lines, self._lines = self._lines, []
             done = self.done.starting_at(self.low_water_mark)
@@ -213,7 +213,7 @@ class Ledger:
             ), lines
 
     def final_state(self) -> tuple[Checkpoint, list[bytes]]:
-        """Give what is known of every single row, once no more is on its way; and the refused rows that are left."""
+        """Return the checkpoint of every single row, once no batch is in flight, and the remaining rejected rows."""
         with self._lock:
             for batch in self._in_flight.values():
                 self._mark_batch_unconfirmed(batch)
@@ -241,10 +241,10 @@ class Ledger:
 
     def report(self, throttled_seconds: float, rejected_path: str | None = None) -> Report:
         """
-        Sum up as JSON: rows over all tries, requests and times of this one.
+        Return the report: rows over all attempts, requests and times of this one.
 
         :param throttled_seconds: spent waiting for rate windows.
-        :param rejected_path: the folder with refused rows, where there are any.
+        :param rejected_path: the folder with rejected rows, if there are any.
         """
         total = self.total()
         dropped: dict[str, dict[str, int]] = {}
@@ -291,7 +291,7 @@ class Ledger:
                 "reason": f"{reason}: {detail}" if detail else reason,
                 "code": code,
                 "request_id": error.request_id,
-                "row": _written(entry.row, code),
+                "row": _readable_row(entry.row, code),
             }
         )
 
@@ -299,11 +299,11 @@ class Ledger:
         for segment in reversed(self._segments):
             if segment.holds(position):
                 return segment
-        # A repeated row, refused at the end with the one that it repeats.
+        # A duplicate, rejected at the end together with the row that it repeats.
         return self._segments[-1]
 
     def _retire_if_complete(self, segment: Segment) -> None:
-        """Let go of a segment that is complete, and move the low-water mark past all that stand together."""
+        """Retire a completed segment and advance the low-water mark over contiguous ones."""
         if not segment.complete or segment.end is None:
             return
         self._segments.remove(segment)
@@ -316,7 +316,7 @@ class Ledger:
             self._finished.dropped = _with_rare_merged(self._finished.dropped, OTHER_DROPPED)
 
     def _mark_batch_unconfirmed(self, batch: Batch) -> None:
-        # Events count each, since a repeated event is a duplicate; several can stand in one row.
+        # Events are counted one by one, as each would be duplicated; a row can hold several.
         events = (form.events or 1 for form in batch.forms)
         self._segment(batch.positions[0]).unconfirmed.update(zip(batch.positions, events, strict=True))
 
@@ -342,7 +342,7 @@ class Ledger:
 
 
 def _with_rare_merged(reasons: Counter[Reason], other: Reason) -> Counter[Reason]:
-    """Count all but the commonest together once there are too many: their number must not grow with the rows."""
+    """Return the reasons with the rarest merged once there are too many: memory must not grow with the rows."""
     if len(reasons) <= MAX_REASONS_COUNTED:
         return reasons
     named = Counter(dict(reasons.most_common(MAX_REASONS_COUNTED // 2)))
@@ -351,7 +351,7 @@ def _with_rare_merged(reasons: Counter[Reason], other: Reason) -> Counter[Reason
 
 
 def _most_common(reasons: Counter[Reason], other: Reason) -> dict[Reason, int]:
-    """Return as many as a report names, the commonest first, and the rest together."""
+    """Return the reasons that a report names, the most common first, and the rest merged."""
     if len(reasons) <= MAX_REASONS:
         return dict(reasons.most_common())
     named = [(reason, count) for reason, count in reasons.most_common() if reason != other][: MAX_REASONS - 1]

@@ -1,4 +1,4 @@
-"""Sets of row positions as half-open ranges: few numbers, however many rows."""
+"""Sets of row positions stored as half-open ranges, so that their size does not grow with the rows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 class PositionRanges:
     """
-    Positions, as sorted ranges that neither touch nor overlap.
+    A set of positions, stored as sorted ranges that neither touch nor overlap.
 
-    :param ranges: ``(first, end)`` each, in any order; an empty one counts for nothing.
+    :param ranges: ``(first, end)`` each, in any order; empty ones are ignored.
     """
 
     def __init__(self, ranges: Iterable[Sequence[int]] = ()) -> None:
@@ -38,13 +38,13 @@ class PositionRanges:
 
     @property
     def end(self) -> int:
-        """The position behind the last one; 0 where there is none."""
+        """The position after the last one; 0 if the set is empty."""
         return self._ends[-1] if self._ends else 0
 
     def starting_at(self, position: int) -> PositionRanges:
-        """Give the positions from this one on."""
+        """Return the positions from ``position`` on."""
         return PositionRanges((max(first, position), end) for first, end in self)
 
     def union(self, positions: Iterable[int] = (), ranges: Iterable[Sequence[int]] = ()) -> PositionRanges:
-        """Give these positions and others."""
+        """Return these positions together with others."""
         return PositionRanges([*self, *ranges, *((position, position + 1) for position in positions)])
