@@ -294,7 +294,7 @@ def test_a_checkpoint_that_cannot_be_understood_begins_anew_and_stops_events(
         before = sandbox.state()["requests"]
         if rows == "users":
             assert task.attempt()["requests"] == 30
-            assert "cannot be gone on from" in caplog.text
+            assert "cannot be resumed" in caplog.text
         else:
             error = task.fails()
             assert isinstance(error, MoEngageTaskFailed)
@@ -358,7 +358,7 @@ def test_a_store_that_is_gone_while_users_are_sent_costs_one_warning(
 ):
     task = Task(MoEngageTrackUsersOperator, Unreachable(answers=3), users=users(100))
     assert task.attempt()["accepted"] == 100
-    assert caplog.text.count("the run goes on") == 1
+    assert caplog.text.count("the run continues") == 1
 
 
 def test_a_store_that_is_gone_while_events_are_sent_stops_before_the_next_of_them(sandbox: Sandbox):
