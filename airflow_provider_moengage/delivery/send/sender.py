@@ -1,4 +1,4 @@
-"""A batch becomes requests, and what comes of each is entered."""
+"""Sends batches and records the outcome of each request in the ledger."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 
 
 def unconfirmed_error() -> MoEngageRecordInvalid:
-    """Give the reason for refusing what may have been taken."""
+    """Return the reason for rejecting a row that MoEngage may have accepted."""
     return MoEngageRecordInvalid(
-        "unknown", "no answer came: MoEngage may or may not have taken it, and on_unknown is 'reject'"
+        "unknown", "no response came: MoEngage may or may not have accepted it, and on_unknown is 'reject'"
     )
 
 
@@ -36,11 +36,11 @@ class Sender:
     """
     Sends batches, from many threads at once.
 
-    :param ledger: is told what became of every row.
-    :param checkpointer: writes it down.
-    :param halt: once it is set, nothing more is sent.
-    :param stop: called with what ends the run.
-    :param patience: seconds to wait for a rate window at most; None: as long as it takes.
+    :param ledger: records the outcome of every row.
+    :param checkpointer: writes the outcomes down.
+    :param halt: nothing more is sent once it is set.
+    :param stop: called with the error that ends the run.
+    :param patience: maximum seconds to wait for a rate window; None: no maximum.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class Sender:
         self._patience = patience
         self._responses: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
         self._unanswered = 0
-        #: User → why, where answers are received: rows that repeat others share their fate.
+        #: User → error, where responses are received: duplicates of the user's row get its outcome.
         self.rejected: dict[str, MoEngageError] = {}
 
     def send(self, batch: Batch) -> None:
         """
-        Send a batch, in as many requests as the rate window and MoEngage's refusals make of it.
+        Send a batch, split into as many requests as the rate window and rejections require.
 
-        :raises OSError: the folder of refused rows cannot be written.
+        :raises OSError: the folder of rejected rows cannot be written.
         """
         pieces = [batch]
         while pieces:
@@ -84,7 +84,7 @@ class Sender:
                 return
             piece = pieces.pop()
             if permit.units != piece.units:
-                # What the window has left is spent at once; the rest of the batch waits for the next one.
+                # The units left in the window are spent at once; the rest of the batch waits for the next window.
                 piece, rest = piece.split(piece.rows_within(permit.units))
                 pieces.append(rest)
                 permit.keep(piece.units)
@@ -92,12 +92,12 @@ class Sender:
             self._checkpointer.keep()
 
     def receive(self) -> None:
-        """Hand over the answers that have come, in this thread: not every sink can be used from another."""
+        """Process the responses so far in this thread, since not every sink can be used from another."""
         while self._operation.receive is not None and not self._responses.empty():
             self._operation.receive(*self._responses.get())
 
     def _send_once(self, batch: Batch, permit: Permit) -> Sequence[Batch]:
-        """Send one request and enter what came of it; gives what is to be sent in its place."""
+        """Send one request, record its outcome and return the batches to send in its place."""
         operation = self._operation
         self._ledger.begin(batch)
         exchange = self._client.send(
@@ -137,7 +137,7 @@ class Sender:
         return ()
 
     def _bisect(self, batch: Batch, rejection: MoEngageRecordRefused) -> Sequence[Batch]:
-        """Halve a refused batch until the bad row stands alone, and refuse that one."""
+        """Halve a rejected batch until the bad row stands alone, and reject that one."""
         if len(batch) > 1:
             return batch.split(len(batch) // 2)
         self._ledger.reject(next(batch.entries), rejection)
