@@ -42,8 +42,8 @@ from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
 log = logging.getLogger(__name__)
 
-#: Rows after which a batch that is not full is sent too, for instance since most rows are rejected: their outcomes are
-#: only written to a checkpoint when their segment ends.
+#: Rows after which a segment ends even if its last batch is not full, as when most rows are rejected: outcomes reach the
+#: checkpoint only when their segment ends.
 MAX_SEGMENT_ROWS = 10 * SEGMENT_ROWS
 
 
@@ -61,7 +61,7 @@ class Run:
 
 
 class SourceError(Exception):
-    """The source raised an exception while it was read, which is the cause."""
+    """Reading the source raised an exception, which is the cause of this one."""
 
 
 def _wrap_source_errors(rows: Iterable[object]) -> Iterator[object]:
@@ -128,8 +128,8 @@ class Delivery:
         threading.Thread(target=self._await_cancellation, name="moengage-ending", daemon=True).start()
         # Join twice: a task timeout may interrupt the first join, and requests in flight must be settled before the
         # report.
-        wait_twice = (self._join_workers, self._join_workers)
-        steps = (self._progress.begin, self._open, self._read, self._send_rest, *wait_twice, self._receive)
+        join_twice = (self._join_workers, self._join_workers)
+        steps = (self._progress.begin, self._open, self._read, self._send_rest, *join_twice, self._receive)
         for step in (*steps, self._settle_duplicates, self._close, self._progress.end):
             # Errors are kept and not raised, since every exit has to return a report.
             try:

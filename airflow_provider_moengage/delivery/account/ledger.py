@@ -205,12 +205,8 @@ class Ledger:
             done = self.done.starting_at(self.low_water_mark)
             tally = Tally()
             tally.add(self._finished)
-            return self._checkpoint(
-                max(self.low_water_mark, done.end),
-                tally,
-                done,
-                self.unconfirmed.starting_at(self.low_water_mark),
-            ), lines
+            unconfirmed = self.unconfirmed.starting_at(self.low_water_mark)
+            return self._checkpoint(max(self.low_water_mark, done.end), tally, done, unconfirmed), lines
 
     def final_state(self) -> tuple[Checkpoint, list[bytes]]:
         """Return the checkpoint of every single row, once no batch is in flight, and the remaining rejected rows."""
@@ -220,10 +216,8 @@ class Ledger:
             self._in_flight.clear()
             tally, lines = Tally(), self._lines
             tally.add(self._finished)
-            done, unconfirmed = (
-                list(self.done.starting_at(self.low_water_mark)),
-                list(self.unconfirmed.starting_at(self.low_water_mark)),
-            )
+            done = list(self.done.starting_at(self.low_water_mark))
+            unconfirmed = list(self.unconfirmed.starting_at(self.low_water_mark))
             for start, (end, finished, held) in self._completed_ahead.items():
                 tally.add(finished)
                 lines += held
