@@ -145,7 +145,7 @@ class UsersRead:
         self.found = 0
         self.not_found: list[Missing] = []
 
-    def doubts(self, batch: Batch, answer: Answer) -> MoEngageError | None:
+    def verify(self, batch: Batch, answer: Answer) -> MoEngageError | None:
         """Tell whether an answer leaves users out; their order does not matter, that none is lost does."""
         data = answer.body.get("data")
         told = len(_listed(data, "users")) + len(_listed(data, "users_not_found"))

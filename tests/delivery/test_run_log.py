@@ -6,8 +6,8 @@ import pytest
 
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT, CREATE_EVENT, QUOTAS, TRACK_USER, Endpoint
 from airflow_provider_moengage.api.workspace import Workspace
-from airflow_provider_moengage.delivery.opening import without_credentials
 from airflow_provider_moengage.delivery.read.sources import Guarded, Named, Rows, described
+from airflow_provider_moengage.delivery.run_log import without_credentials
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 from airflow_provider_moengage.hooks.options import single_or_bulk
 
