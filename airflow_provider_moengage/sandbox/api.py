@@ -74,7 +74,7 @@ class Api:
         call = Call(
             workspace=self._workspace,
             state=state,
-            request_id=f"sandbox-{state.journal.total + 1}",
+            request_id=f"sandbox-{state.request_log.total + 1}",
             method=scope["method"],
             path=scope["path"],
             query_string=scope["query_string"],
@@ -82,7 +82,7 @@ class Api:
             body=body,
             body_bytes=body_bytes,
         )
-        state.journal.add(call, state.settings.requests_kept)
+        state.request_log.add(call, state.settings.requests_kept)
         answer, headers = await self._worked_on(call)
         call.settle(None if answer is None else answer.status)
         if answer is None:

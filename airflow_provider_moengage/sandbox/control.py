@@ -84,7 +84,7 @@ class Control:
                 "users": len(state.users),
                 "events": len(state.events),
                 "devices": len(state.devices),
-                "requests": state.journal.total,
+                "requests": state.request_log.total,
                 "requests_by_status": dict(state.statuses),
                 "updates": state.users.updates,
                 "bent": state.bent.count,
@@ -131,12 +131,12 @@ class Control:
 
     async def requests(self, request: Request) -> Response:
         """Give the calls that are remembered, in the order of their arrival."""
-        journal = self._workspace.state.journal
+        log = self._workspace.state.request_log
         try:
-            page = journal.page(*_page(request))
+            page = log.page(*_page(request))
         except ValueError as error:
             return _bad(error)
-        return _answer({"total": len(journal), "requests": [call.as_json() for call in page]})
+        return _answer({"total": len(log), "requests": [logged.as_json() for logged in page]})
 
     async def bent(self, request: Request) -> Response:
         """Give everything that was dropped or altered without a word."""

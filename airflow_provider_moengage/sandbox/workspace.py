@@ -7,10 +7,10 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from airflow_provider_moengage.sandbox.calls import Journal
 from airflow_provider_moengage.sandbox.devices import Devices
 from airflow_provider_moengage.sandbox.events import Events
 from airflow_provider_moengage.sandbox.faults import Faults
+from airflow_provider_moengage.sandbox.request_log import RequestLog
 from airflow_provider_moengage.sandbox.settings import Settings
 from airflow_provider_moengage.sandbox.store import Users
 from airflow_provider_moengage.sandbox.window import RateWindow
@@ -57,7 +57,7 @@ class State:
         self.users = Users()
         self.events = Events()
         self.devices = Devices()
-        self.journal = Journal()
+        self.request_log = RequestLog()
         self.bent = Bent()
         self.faults = Faults(Random(settings.seed))
         self.statuses: Counter[str] = Counter()
