@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_moengage.sandbox.answers import Answer
 from airflow_provider_moengage.sandbox.request_log import LoggedRequest
+from airflow_provider_moengage.sandbox.response import Response
 from airflow_provider_moengage.sandbox.workspace import State, Workspace
 
 
 @dataclass(slots=True, kw_only=True)
-class Call(LoggedRequest):
+class Request(LoggedRequest):
     """A request to the API, and what processing it has found out so far."""
 
     workspace: Workspace
@@ -48,8 +48,8 @@ class Endpoint:
     #: The path; ``/{app_id}`` at the end stands for any app_id.
     path: str
     #: The checks before the body is validated, in order; each raises ``Refused``.
-    gate: tuple[Callable[[Call], None], ...]
-    respond: Callable[[Call], Answer]
+    gate: tuple[Callable[[Request], None], ...]
+    respond: Callable[[Request], Response]
     #: By rate window, the units that a body costs.
     #: These functions, and ``customers``, must accept any JSON object.
     costs: Mapping[str, Callable[[dict[str, Any]], int]] = field(default_factory=dict)
