@@ -1,4 +1,4 @@
-"""The figures: what each compares, and what it must reach."""
+"""The figures: what each compares, and its bound."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ RESETS = {"up": "ceil", "down": "floor", "epoch": "epoch"}
 SPELLINGS = {"up": "reset rounded up", "down": "reset rounded down", "epoch": "reset as epoch time"}
 #: Processes that share one window.
 PROCESSES = 8
-#: Runs of finish times at once: of those that hardly need the processor, and of single calls, which need a core for
-#: a second a window.
+#: Concurrent runs of finish times: of those that use little CPU, and of single requests, which use a core for a
+#: second per window.
 LIGHT, HEAVY = 12, 9
 
 
 class Unavailable(Exception):
-    """A figure cannot be measured here; the text says what is missing."""
+    """A figure cannot be measured here; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Figure:
     """
     One figure.
 
-    :param name: its group and what of it, with dots between.
-    :param what: what is divided by what.
-    :param bound: what it must reach.
-    :param at_least: the bound is the least and not the most.
+    :param name: its group and the parts below, separated by dots.
+    :param what: the ratio in words.
+    :param bound: the value that it must reach.
+    :param at_least: whether the bound is a minimum instead of a maximum.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Figure:
         return f"{'>=' if self.at_least else '<='} {self.bound:.4g}"
 
     def is_below(self, name: str) -> bool:
-        """Tell whether a name stands for this figure: its own, or that of a group."""
+        """Whether a name is this figure's, or that of one of its groups."""
         return self.name == name or self.name.startswith(f"{name}.")
 
     def reached(self, value: float) -> bool:
@@ -49,11 +49,11 @@ class Figure:
 @dataclass(frozen=True)
 class Sample:
     """
-    What was measured of a figure.
+    The measurement of a figure.
 
-    :param value: what is held against the bound.
-    :param runs: the same of every single run.
-    :param detail: what it was made from, by name.
+    :param value: the value to compare with the bound.
+    :param runs: the value of each run.
+    :param detail: the raw measurements, by name.
     """
 
     value: float
@@ -61,7 +61,7 @@ class Sample:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-#: A sample, or why there is none.
+#: A sample, or the reason why there is none.
 Outcome = Sample | str
 
 
@@ -108,9 +108,9 @@ FIGURES = (
 
 def chosen(names: list[str]) -> list[Figure]:
     """
-    Give the figures of some names or groups; of no names, all.
+    Return the figures of some names or groups; all, if there are no names.
 
-    :raises ValueError: a name stands for none.
+    :raises ValueError: a name is unknown.
     """
     for name in names:
         if not any(figure.is_below(name) for figure in FIGURES):

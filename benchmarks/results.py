@@ -1,4 +1,4 @@
-"""What was measured, as lines of JSON, as a table, and as RESULTS.md."""
+"""Formats the measurements as JSON lines, as a table, and as RESULTS.md."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ APART = "Nothing runs beside them."
 
 
 def line(figure: Figure, outcome: Outcome) -> str:
-    """Give one figure as one line of JSON."""
+    """Return a figure as one line of JSON."""
     fields: dict[str, object] = {"figure": figure.name, "what": figure.what, "must": figure.must}
     if isinstance(outcome, str):
         return json.dumps({**fields, "not_measured": outcome})
@@ -101,7 +101,7 @@ def line(figure: Figure, outcome: Outcome) -> str:
 
 
 def rows(outcomes: Mapping[Figure, Outcome]) -> list[tuple[str, ...]]:
-    """Give a table's rows, the headings first."""
+    """Return the rows of the table, headings first."""
     found: list[tuple[str, ...]] = [HEADINGS]
     for figure, outcome in outcomes.items():
         if isinstance(outcome, str):
@@ -114,7 +114,7 @@ def rows(outcomes: Mapping[Figure, Outcome]) -> list[tuple[str, ...]]:
 
 
 def table(outcomes: Mapping[Figure, Outcome]) -> str:
-    """Give a table for the terminal, without the longest column."""
+    """Return the table for the terminal, without the longest columns."""
     picked = [(name, must, measured, word) for name, _, must, measured, _, word in rows(outcomes)]
     widths = [max(len(row[place]) for row in picked) for place in range(len(picked[0]))]
     return "\n".join(
@@ -124,7 +124,7 @@ def table(outcomes: Mapping[Figure, Outcome]) -> str:
 
 
 def markdown(outcomes: Mapping[Figure, Outcome], *, windows: int, apart: bool) -> str:
-    """Give RESULTS.md."""
+    """Return the content of RESULTS.md."""
     about = {
         "processes": PROCESSES,
         "windows": windows,
@@ -142,7 +142,7 @@ def markdown(outcomes: Mapping[Figure, Outcome], *, windows: int, apart: bool) -
 
 
 def machine() -> dict[str, str]:
-    """Tell where and with what the figures were measured."""
+    """Return the date, machine and versions of the measurement."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
