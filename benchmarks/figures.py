@@ -68,7 +68,7 @@ Outcome = Sample | str
 def _finish(name: str, what: str, bound: float) -> list[Figure]:
     return [
         Figure(f"finish.{name}.time", f"finish of 3.5 windows, {what}, against the optimum", bound),
-        Figure(f"finish.{name}.refused", f"most 429s in one window, {what}", 1),
+        Figure(f"finish.{name}.refused", f"maximum 429s in one window, {what}", 1),
     ]
 
 
@@ -82,27 +82,37 @@ def _shared(name: str, what: str, used: float, refused: float, refusals: str) ->
 
 
 FIGURES = (
-    Figure("latency.cpu", "CPU a user, single calls, concurrency=16, 50 ms, against session", 0.70),
-    Figure("latency.wall", "time a user, single calls, concurrency=16, 50 ms, against session", 1 / 13),
-    Figure("plain.cpu", "CPU a user, single calls, concurrency=1, no latency, against session", 0.70),
-    Figure("bulk.floor", "CPU a user, bulk=True, one call at a time as floor, against floor", 2.5),
-    Figure("bulk.loop", "users a CPU second, bulk=True, one call at a time as loop, against loop", 100, True),
-    Figure("bulk.pypi", "users a CPU second, bulk=True, one call at a time as pypi, against pypi", 100, True),
-    Figure("threads.floor", "CPU a user, bulk=True, concurrency=16, against floor", 2.5),
-    Figure("threads.loop", "users a CPU second, bulk=True, concurrency=16, against loop", 100, True),
-    Figure("threads.pypi", "users a CPU second, bulk=True, concurrency=16, against pypi", 100, True),
+    Figure("latency.cpu", "CPU per user, single requests, concurrency=16, 50 ms, against session", 0.70),
+    Figure("latency.wall", "time per user, single requests, concurrency=16, 50 ms, against session", 1 / 13),
+    Figure("plain.cpu", "CPU per user, single requests, concurrency=1, no latency, against session", 0.70),
+    Figure("bulk.floor", "CPU per user, bulk=True, one request at a time like floor, against floor", 2.5),
+    Figure(
+        "bulk.loop",
+        "users per CPU second, bulk=True, one request at a time like loop, against loop",
+        100,
+        True,
+    ),
+    Figure(
+        "bulk.pypi",
+        "users per CPU second, bulk=True, one request at a time like pypi, against pypi",
+        100,
+        True,
+    ),
+    Figure("threads.floor", "CPU per user, bulk=True, concurrency=16, against floor", 2.5),
+    Figure("threads.loop", "users per CPU second, bulk=True, concurrency=16, against loop", 100, True),
+    Figure("threads.pypi", "users per CPU second, bulk=True, concurrency=16, against pypi", 100, True),
     *(
         figure
-        for kind, what in (("bulk", "bulk=True"), ("single", "single calls"))
+        for kind, what in (("bulk", "bulk=True"), ("single", "single requests"))
         for spelling, says in SPELLINGS.items()
         for figure in _finish(f"{kind}-{spelling}", f"{what}, {says}", 1.03)
     ),
     *_finish("get-up", f"Get Users, {SPELLINGS['up']}", 1.05),
-    *_shared("redis", "single calls, Redis", 0.97, 0.005, "429s of calls"),
-    *_shared("headers", "single calls, headers alone", 0.95, 0.02, "429s of calls"),
-    *_shared("bulk", "bulk=True, headers alone", 0.95, 1, "most 429s of one process in one window"),
+    *_shared("redis", "single requests, Redis", 0.97, 0.005, "share of requests with a 429"),
+    *_shared("headers", "single requests, headers alone", 0.95, 0.02, "share of requests with a 429"),
+    *_shared("bulk", "bulk=True, headers alone", 0.95, 1, "maximum 429s of one process in one window"),
     Figure("memory.peak", "peak memory, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.05),
-    Figure("memory.cpu", "CPU a row, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.1),
+    Figure("memory.cpu", "CPU per row, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.1),
 )
 
 
