@@ -101,7 +101,7 @@ class Api:
                 check(request)
             fault = await self._fault(request, endpoint)
             if fault is not None:
-                return _faulty(request, endpoint, fault)
+                return _respond_with_fault(request, endpoint, fault)
             response = _respond(request, endpoint)
         except Refused as refused:
             response = refused.response(request.request_id, titled=endpoint is not None and endpoint.titled)
@@ -158,7 +158,9 @@ def _rate_headers(request: Request, endpoint: Endpoint | None) -> Headers:
     return window.headers(settings.limit_style, settings.reset_style)
 
 
-def _faulty(request: Request, endpoint: Endpoint, fault: Fault) -> tuple[Response | None, Headers]:
+def _respond_with_fault(
+    request: Request, endpoint: Endpoint, fault: Fault
+) -> tuple[Response | None, Headers]:
     if fault.kind == "drop_before":
         return None, []
     if fault.kind == "drop_after":

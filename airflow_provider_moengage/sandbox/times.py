@@ -20,7 +20,7 @@ def epoch_seconds(value: Any) -> float | None:
     """
     Return a time as seconds since 1970; None if it is not in a documented format.
 
-    :param value: seconds since 1970, as a number or as digits, of which 13 are milliseconds; or ISO 8601,
+    :param value: seconds since 1970, as a number or a string of digits (13 digits: milliseconds); or ISO 8601,
         in UTC if it has no offset.
     """
     if isinstance(value, str):
