@@ -13,7 +13,7 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.delivery.batch import Batch, Item
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 
 
 def never(error: MoEngageError) -> bool:
@@ -67,11 +67,11 @@ class RowMapping(Protocol):
         """
         ...
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """
         Give what is sent of one row; its content is empty where an earlier row asks for the same.
 
-        :param watch: shown what is about to be sent of a user.
+        :param warnings: shown what is about to be sent of a user.
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         ...

@@ -37,7 +37,7 @@ from airflow_provider_moengage.delivery.send.cancellation import GRACE, Ending
 from airflow_provider_moengage.delivery.send.packer import Packer
 from airflow_provider_moengage.delivery.send.sender import Sender, unknown
 from airflow_provider_moengage.delivery.send.workers import Workers
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Delivery:
         self._ending = ending or Ending()
         self._over = threading.Event()
         self._begin_with(None, None)
-        self._watch = Watch(learn_types=validate_only)
+        self._warnings = RowWarnings(learn_types=validate_only)
         self._progress = ProgressReporter(self._look, observe)
         self._sender: Sender | None = None
         self._workers: Workers | None = None
@@ -149,7 +149,7 @@ class Delivery:
         if self._client is not None:
             # It belongs to whoever gave it, and may serve another run.
             self._client.release()
-        self._watch.close()
+        self._warnings.close()
         written = self._parts is not None and self._parts.written
         report = self._ledger.report(
             self._throttled_seconds(), self._parts.folder if written and self._parts else None
@@ -260,7 +260,7 @@ class Delivery:
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         try:
-            return self._mapping.item(row, self._watch)
+            return self._mapping.item(row, self._warnings)
         except (MoEngageError, MemoryError):
             raise
         except RecursionError:
@@ -277,8 +277,8 @@ class Delivery:
         try:
             item = self._item(row)
             content, user, form = item
-            if dropped := self._watch.dropped:
-                self._watch.dropped = []
+            if dropped := self._warnings.dropped:
+                self._warnings.dropped = []
             doubtful = position < self._doubt_until and position in self._ledger.doubt
             if doubtful and not self._operation.repeatable:
                 self._ledger.may_have_been_sent(position, form.events or 1)

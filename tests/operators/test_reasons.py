@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.operations.bulk_import import ElementMapping
 from airflow_provider_moengage.operations.delete_users import DeletionMapping
 from airflow_provider_moengage.operations.get_users import IdentifierMapping
@@ -40,7 +40,7 @@ SECRET = "s3cr3t"
 def reason_of(mapping: Any, row: Any) -> str:
     """The reason for which a row is refused."""
     with pytest.raises(MoEngageRecordInvalid) as caught:
-        mapping.item(row, Watch())
+        mapping.item(row, RowWarnings())
     return str(caught.value)
 
 
@@ -241,7 +241,7 @@ def test_no_reason_is_a_validators(data: st.DataObject, good: Any, new: Any, mor
     if more:
         row = {**row, data.draw(st.sampled_from(["more", "attributes", "actions", 5])): data.draw(wrong)}
     try:
-        make().item(row, Watch())
+        make().item(row, RowWarnings())
     except MoEngageRecordInvalid as error:
         said = str(error)
         assert said

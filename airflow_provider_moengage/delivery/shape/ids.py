@@ -7,14 +7,14 @@ import math
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.shape.column_names import BLANKS
 from airflow_provider_moengage.delivery.shape.convert import customer_id_text, is_null
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 
 
-def id_text(value: object, watch: Watch, called: str = "customer_id") -> str | None:
+def id_text(value: object, warnings: RowWarnings, called: str = "customer_id") -> str | None:
     """
     Return an id as the string MoEngage takes, without blanks at its ends: ``12345`` and ``"12345 "`` as ``"12345"``.
 
-    :param watch: counts the ids that had blanks.
+    :param warnings: counts the ids that had blanks.
     :param called: what a reason calls the id.
     :return: None where there is no id, or one of blanks alone.
     :raises MoEngageRecordInvalid: the value cannot be an id without being changed.
@@ -32,11 +32,11 @@ def id_text(value: object, watch: Watch, called: str = "customer_id") -> str | N
         return None
     stripped = text.strip(BLANKS)
     if len(stripped) != len(text):
-        watch.strip_id()
+        warnings.strip_id()
     return stripped or None
 
 
-def identifier_text(name: str, value: object, watch: Watch) -> str | None:
+def identifier_text(name: str, value: object, warnings: RowWarnings) -> str | None:
     """
     Return an identifier as the text it must be; a number is one too.
 
@@ -44,7 +44,7 @@ def identifier_text(name: str, value: object, watch: Watch) -> str | None:
     :raises MoEngageRecordInvalid: the value cannot be an identifier without being changed.
     """
     try:
-        return id_text(value, watch)
+        return id_text(value, warnings)
     except MoEngageRecordInvalid:
         raise MoEngageRecordInvalid(
             "identifier_type", f"identifier {name!r} has a value of type {type(value).__name__}; use a text"

@@ -23,7 +23,7 @@ MAX_USER_ATTRIBUTES = 256
 LATEST_USERS = 10_000
 
 
-class Watch:
+class RowWarnings:
     """
     Looks at the users of one run and warns, once a run and kind.
 

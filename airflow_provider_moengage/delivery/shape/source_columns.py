@@ -11,7 +11,7 @@ from airflow_provider_moengage.delivery.shape.column_names import spelling_hint
 from airflow_provider_moengage.delivery.shape.id_columns import id_column_hint, missing_id
 from airflow_provider_moengage.delivery.shape.ids import id_text
 from airflow_provider_moengage.delivery.shape.row_forms import as_row
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.records.reasons import in_column
 
 
@@ -56,14 +56,16 @@ def check_known_columns(
 _CALLED = {"customer_id": "customer_id", "id": "the MoEngage id", "moengage_id": "the MoEngage id"}
 
 
-def id_of_row(row: object, id_column: str, watch: Watch, kind: str = "customer_id") -> tuple[str | None, str]:
+def id_of_row(
+    row: object, id_column: str, warnings: RowWarnings, kind: str = "customer_id"
+) -> tuple[str | None, str]:
     """Read the id of a row that may be a bare id, and tell what a reason calls it."""
     called = _CALLED[kind]
     if isinstance(row, (str, int)):
-        return id_text(row, watch, called), called
+        return id_text(row, warnings, called), called
     called = in_column(called, id_column)
     row = as_row(row)
-    text = id_text(row.get(id_column), watch, called)
+    text = id_text(row.get(id_column), warnings, called)
     if text is None:
         raise missing_id(row, id_column, called)
     return text, called
