@@ -78,18 +78,18 @@ SQLITE_ERROR = 1
 MAX_NAMED_COLUMNS = 20
 
 
-def said_of(cause: Exception) -> str:
+def describe(cause: Exception) -> str:
     """Return the sentence that the task's error says of what ended the run, in one line."""
     if isinstance(cause, MoEngageError):
         return str(cause)
     if _may_quote_rows(cause):
-        return said_by_database(cause)
+        return describe_database_error(cause)
     # SQLAlchemy adds the statement and a link to the driver's own words.
     error = _of_driver(cause)
     return f"{type(error).__name__}: {_one_line(error)}"
 
 
-def said_by_database(cause: Exception, *, as_written: bool = False) -> str:
+def describe_database_error(cause: Exception, *, as_written: bool = False) -> str:
     """
     Return what a database's error says, without what it may quote of a row.
 
@@ -110,7 +110,7 @@ def said_by_database(cause: Exception, *, as_written: bool = False) -> str:
     return f"{name}; the database's own words may quote a row, so they stand in the log at DEBUG alone"
 
 
-def shown_with(cause: Exception) -> Exception | None:
+def safe_cause(cause: Exception) -> Exception | None:
     """
     Return what is raised as the cause of the task's error, and shown in its traceback.
 

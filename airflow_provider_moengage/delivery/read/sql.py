@@ -16,10 +16,10 @@ from airflow_provider_moengage.delivery.read.interruption import Interruption
 from airflow_provider_moengage.delivery.read.sources import CheckColumns
 from airflow_provider_moengage.delivery.read.sql_drivers import prepare, sqlite_fault, streaming_cursor
 from airflow_provider_moengage.delivery.safe_messages import (
+    describe_database_error,
     is_programming_error,
     is_sqlite_error,
     is_unreadable_value,
-    said_by_database,
     unreadable_value,
 )
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
@@ -218,7 +218,7 @@ class _Query:
             if is_sqlite_error(error):
                 said = sqlite_fault(compiler, self._sql, self._parameters or ())
             elif is_programming_error(error):
-                said = said_by_database(error, as_written=self._parameters is None)
+                said = describe_database_error(error, as_written=self._parameters is None)
             if said is None:
                 raise
             log.debug("The statement was not run", exc_info=error)
