@@ -1,4 +1,4 @@
-"""The columns of rows whose fields are given by the API, and ids that rows are little more than."""
+"""Checks the columns of rows with fixed fields, and reads rows that are little more than an id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_moengage.records.reasons import in_column
 
 
 def parsed_list(text: str) -> object:
-    """Read a list that a database or a CSV holds as JSON text; any other text is a list of itself."""
+    """Return a list that a database or a CSV holds as JSON text; any other text becomes a list of one."""
     try:
         return from_json(text) if text.lstrip().startswith("[") else [text]
     except (ValueError, TypeError):
@@ -27,10 +27,10 @@ def check_known_columns(
     columns: Sequence[str], *, needed: Sequence[str], known: set[str], id_column: str
 ) -> None:
     """
-    Check the columns of rows whose fields are given by the API.
+    Check the columns of rows whose fields are fixed by the API.
 
-    :param id_column: the one of them that ``id_column=`` names.
-    :raises MoEngageParameterError: a column is missing, stands twice, or means nothing to the API.
+    :param id_column: the column that ``id_column=`` names.
+    :raises MoEngageParameterError: a column is missing, duplicated, or unknown to the API.
     """
     for column in needed:
         if column not in columns:
@@ -44,7 +44,7 @@ def check_known_columns(
     for column in columns:
         if column not in known:
             raise MoEngageParameterError(
-                f"the source has column {column!r}, which MoEngage would drop; leave it out, it takes "
+                f"the source has column {column!r}, which MoEngage would drop; leave it out, it accepts "
                 + ", ".join(sorted(known))
                 + next((hint for name in sorted(known) if (hint := spelling_hint(name, [column]))), "")
             )
@@ -52,14 +52,14 @@ def check_known_columns(
             raise MoEngageParameterError(f"the source has column {column!r} twice; give each its own name")
 
 
-#: What a reason calls ids of each kind.
+#: Names of the kinds of ids in reasons.
 _CALLED = {"customer_id": "customer_id", "id": "the MoEngage id", "moengage_id": "the MoEngage id"}
 
 
 def id_of_row(
     row: object, id_column: str, warnings: RowWarnings, kind: str = "customer_id"
 ) -> tuple[str | None, str]:
-    """Read the id of a row that may be a bare id, and tell what a reason calls it."""
+    """Return the id of a row, which may be a bare id, and the id's name in reasons."""
     called = _CALLED[kind]
     if isinstance(row, (str, int)):
         return id_text(row, warnings, called), called
@@ -72,6 +72,12 @@ def id_of_row(
 
 
 def check_has_column(columns: Sequence[str], column: str, parameter: str) -> None:
+    """
+    Check that a source has a column.
+
+    :param parameter: the parameter that names the column.
+    :raises MoEngageParameterError: it does not.
+    """
     if column not in columns:
         raise MoEngageParameterError(
             f"the source has no column {column!r}; say with {parameter}= which of its columns "
