@@ -69,7 +69,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
         (EVENTS, changed(EVENT, kind="half \ud83d"), "a text holds half of a surrogate pair, which UTF-8 cannot carry"),
         (EVENTS, changed(EVENT, uid=None), "customer_id, in column 'uid', is missing"),
         (EVENTS, changed(EVENT, uid="x"), "customer_id, in column 'uid', has one character; it needs two or more"),
-        (EVENTS, changed(EVENT, uid=b"x"), ("customer_id, in column 'uid', has a value of type bytes that is no id; ids are strings or whole "
+        (EVENTS, changed(EVENT, uid=b"x"), ("customer_id, in column 'uid', has a value of type bytes that is not an id; ids are strings or whole "
          "numbers")),
         (EVENTS, changed(EVENT, at=datetime(2999, 1, 1, tzinfo=timezone.utc)),
          "the event's time, in column 'at', lies in the future, which MoEngage does not accept"),
@@ -123,7 +123,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
         (IdentifierMapping("uid", identifier_type_column="kind"), {"uid": "a1", "kind": "mail"},
          "identifier_type, in column 'kind', must be one of customer_id, id, moengage_id"),
         (DeletionMapping("uid", "moengage_id"), {"uid": 1.5},
-         "the MoEngage id, in column 'uid', has a value of type float that is no id; ids are strings or whole numbers"),
+         "the MoEngage id, in column 'uid', has a value of type float that is not an id; ids are strings or whole numbers"),
         (PairMapping(), {"merged_user": "a1"},
          "the row has no column 'retained_user'; a pair is 'merged_user', which goes, and 'retained_user', which stays"),
         (PairMapping(), {"merged_user": "a1", "retained_user": None}, "retained_user is missing"),

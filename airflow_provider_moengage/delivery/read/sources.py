@@ -139,7 +139,7 @@ class Rows:
             raise MoEngageParameterError(
                 f"{self._parameter} is a text that is not JSON"
                 + (", but the Python form of a list" if _is_python_repr(text) else "")
-                + f"; hand over the upstream task's output as it is ({self._parameter}=upstream.output), or render "
+                + f"; pass the upstream task's output as it is ({self._parameter}=upstream.output), or render "
                 "JSON: {{ ti.xcom_pull(task_ids='upstream') | tojson }}"
             ) from None
         if isinstance(parsed, str):

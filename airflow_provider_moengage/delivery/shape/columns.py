@@ -130,8 +130,8 @@ class Columns:
         for parameter, column in needed.items():
             if column not in columns:
                 raise MoEngageParameterError(
-                    f"the source has no column {column!r}; say with {parameter}= which of its columns "
-                    f"({', '.join(columns)}) it is"
+                    f"the source has no column {column!r}; set {parameter}= to the right one of "
+                    f"its columns ({', '.join(columns)})"
                     + (
                         spelling_hint(column, columns)
                         or (id_column_hint(columns) if parameter == "id_column" else "")
@@ -142,7 +142,7 @@ class Columns:
         for attribute, column in chosen.items():
             if column not in columns:
                 raise MoEngageParameterError(
-                    f"attributes takes {attribute!r} from column {column!r}, which the source does not have; it has "
+                    f"attributes reads {attribute!r} from column {column!r}, which the source does not have; it has "
                     + ", ".join(columns)
                     + spelling_hint(column, columns)
                 )
@@ -241,7 +241,7 @@ class Columns:
             if column not in row:
                 raise MoEngageRecordInvalid(
                     "column_missing",
-                    f"the row has no column {column!r}, which {self.parameter} takes {attribute!r} from"
+                    f"the row has no column {column!r}, which {self.parameter} reads {attribute!r} from"
                     + spelling_hint(column, row),
                 )
         if len(self._plans) >= MAX_PLANS:
@@ -262,7 +262,7 @@ class Columns:
         unknown = sorted(set(self._types) - set(attributes) - set(self.elsewhere))
         if unknown:
             raise MoEngageParameterError(
-                f"types names {unknown[0]!r}, which is no attribute; there are {', '.join(attributes)}"
+                f"types names {unknown[0]!r}, which is not an attribute; there are {', '.join(attributes)}"
             )
 
 

@@ -127,12 +127,12 @@ def _converted(name: str, value: object, zone: tzinfo | None, text: Callable[[st
     if isinstance(value, OutOfRange):
         raise MoEngageRecordInvalid(
             "value_range",
-            f"attribute {name!r} has a {value.kind} that Python cannot hold, such as an infinity or a year that is not from 1 "
+            f"attribute {name!r} has a {value.kind} that Python cannot represent, such as an infinity or a year that is not from 1 "
             "to 9999",
         )
     raise MoEngageRecordInvalid(
         "value_type",
-        f"attribute {name!r} has a value of type {type(value).__name__}; MoEngage takes strings, numbers, booleans, "
+        f"attribute {name!r} has a value of type {type(value).__name__}; MoEngage accepts strings, numbers, booleans, "
         "datetimes, objects, and arrays of one of these",
     )
 
@@ -165,7 +165,7 @@ def utc_text(name: str, value: datetime, zone: tzinfo | None) -> str:
         if zone is None:
             raise MoEngageRecordInvalid(
                 "naive_datetime",
-                f"attribute {name!r} has a datetime without a time zone; say which with timezone='UTC' or another",
+                f"attribute {name!r} has a datetime without a time zone; set timezone='UTC' or another zone",
             )
         value = value.replace(tzinfo=zone)
     try:

@@ -52,9 +52,9 @@ def missing_id(
         return MoEngageRecordInvalid("column_missing", reason + spelling)
     inside = list_of_rows_in(row)
     if inside is not None:
-        reason += f", but a list of {len(row[inside])} rows under {inside!r}: hand over that list"
+        reason += f", but a list of {len(row[inside])} rows under {inside!r}: pass that list"
     elif parameter:
-        reason += f", which identifies the user; say with id_column= which column does{id_column_hint(row)}"
+        reason += f", which identifies the user; set id_column= to the column that does{id_column_hint(row)}"
     elif (likely := likely_id_column(row)) is not None:
         reason += f", which identifies the user; it has {likely!r}, which may be meant"
     else:

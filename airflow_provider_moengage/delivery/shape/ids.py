@@ -26,7 +26,7 @@ def id_text(value: object, warnings: RowWarnings, called: str = "customer_id") -
             raise
         raise MoEngageRecordInvalid(
             error.code,
-            f"{called} has a value of type {type(value).__name__} that is no id; ids are strings or whole numbers",
+            f"{called} has a value of type {type(value).__name__} that is not an id; ids are strings or whole numbers",
         ) from None
     if text is None:
         return None

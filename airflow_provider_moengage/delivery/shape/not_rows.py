@@ -35,7 +35,7 @@ def of_empty_text(parameter: str, value: object) -> str | None:
 def of_dict(parameter: str, value: Mapping[Any, Any]) -> str:
     """Return the error text for a dict; it shows no value, and only the key of a list."""
     if SPLIT_KEYS.issubset(value) or _is_dict_of_columns(value):
-        return f"{parameter} is a dict of columns, not a list of rows; of a data frame, hand over {RECORDS}"
+        return f"{parameter} is a dict of columns, not a list of rows; of a data frame, pass {RECORDS}"
     key = list_of_rows_in(value)
     if key is None and len(value) == 1:
         # A list of ids, which some operators accept as rows.
@@ -46,7 +46,7 @@ def of_dict(parameter: str, value: Mapping[Any, Any]) -> str:
         # Not upstream.output[key], which is another XCom.
         return (
             f"{parameter} is a dict, not a list of rows: its key {key!r} holds a list of {len(value[key])}; return that list "
-            f"from the upstream task, or hand over {parameter}=\"{{{{ ti.xcom_pull(task_ids='upstream')[{key!r}] | tojson }}}}\""
+            f"from the upstream task, or pass {parameter}=\"{{{{ ti.xcom_pull(task_ids='upstream')[{key!r}] | tojson }}}}\""
         )
     if (
         value
@@ -54,25 +54,25 @@ def of_dict(parameter: str, value: Mapping[Any, Any]) -> str:
         and all(isinstance(one, Mapping) for one in value.values())
     ):
         return (
-            f"{parameter} is a dict of dicts, not a list of rows; of a data frame, hand over {RECORDS}, of rows by their "
+            f"{parameter} is a dict of dicts, not a list of rows; of a data frame, pass {RECORDS}, of rows by their "
             "keys list(rows.values())"
         )
     if not value:
         return f"{parameter} is an empty dict, not a list of rows; an empty list means no rows"
-    return f"{parameter} is a dict, not a list of rows; hand over a single row as a list of one, [row]"
+    return f"{parameter} is a dict, not a list of rows; pass a single row as a list of one, [row]"
 
 
 def of_another_type(parameter: str, value: object) -> str:
     """Return the error text for a value that is neither a list nor a dict."""
     # Frames first: iterating over one yields its column names.
     if hasattr(value, "to_dicts"):
-        hint = "; of a data frame, hand over frame.to_dicts()"
+        hint = "; of a data frame, pass frame.to_dicts()"
     elif hasattr(value, "to_pylist"):
-        hint = "; of a table or an array, hand over table.to_pylist()"
+        hint = "; of a table or an array, pass table.to_pylist()"
     elif hasattr(value, "to_dict") and hasattr(value, "columns"):
-        hint = f"; of a data frame, hand over {RECORDS}"
+        hint = f"; of a data frame, pass {RECORDS}"
     elif hasattr(value, "tolist"):
-        hint = "; of a series or an array of ids, hand over series.tolist()"
+        hint = "; of a series or an array of ids, pass series.tolist()"
     else:
         hint = ""
     return (

@@ -35,8 +35,8 @@ def check_known_columns(
     for column in needed:
         if column not in columns:
             which = (
-                "say with id_column= which of its columns "
-                f"({', '.join(columns)}) it is{spelling_hint(column, columns) or id_column_hint(columns)}"
+                "set id_column= to the right one of its columns "
+                f"({', '.join(columns)}){spelling_hint(column, columns) or id_column_hint(columns)}"
                 if column == id_column
                 else f"it has {', '.join(columns)}{spelling_hint(column, columns)}"
             )
@@ -80,8 +80,8 @@ def check_has_column(columns: Sequence[str], column: str, parameter: str) -> Non
     """
     if column not in columns:
         raise MoEngageParameterError(
-            f"the source has no column {column!r}; say with {parameter}= which of its columns "
-            f"({', '.join(columns)}) it is"
+            f"the source has no column {column!r}; set {parameter}= to the right one of "
+            f"its columns ({', '.join(columns)})"
             + (
                 spelling_hint(column, columns)
                 or (id_column_hint(columns) if parameter == "id_column" else "")

@@ -63,7 +63,7 @@ _SAMPLE = datetime(2024, 11, 23, 20, 41, 57, tzinfo=timezone.utc)
 def _not_a(kind: str, name: str, value: object, allowed: str) -> MoEngageRecordInvalid:
     return MoEngageRecordInvalid(
         f"not_a_{kind}",
-        f"attribute {name!r} has a value of type {type(value).__name__} that is no {kind}; "
+        f"attribute {name!r} has a value of type {type(value).__name__} that is not a {kind}; "
         f"types says {kind}: {allowed}",
     )
 
@@ -323,7 +323,7 @@ def converter_of(parameter: str, kind: object) -> Converter:
         read = None
     if read is None or read.date() != _SAMPLE.date():
         raise MoEngageParameterError(
-            f"{parameter} is {kind!r}, which is no form of a day, a month and a year as Python's strptime reads it, such "
+            f"{parameter} is {kind!r}, which is not a strptime format with a day, a month and a year, such "
             "as 'datetime:%d/%m/%Y %H:%M'"
         )
     return _by_format(word, form)
