@@ -122,7 +122,7 @@ class CsvRows:
 
     @property
     def line_num(self) -> int:
-        """The number of lines read so far, without those that were only looked at ahead."""
+        """Return the number of lines read so far, without those that were only looked at ahead."""
         return self._lines_read - len(self._ahead)
 
     def header(self) -> list[str] | None:

@@ -76,7 +76,7 @@ class FileSource:
 
     @property
     def description(self) -> str:
-        """Description of the rows for the log."""
+        """Return a description of the rows for the log."""
         return f"path {self._url}"
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:

@@ -90,7 +90,7 @@ class Rows:
 
     @property
     def description(self) -> str:
-        """Description of the rows for the log."""
+        """Return a description of the rows for the log."""
         return f"{counted(len(self), 'row')} of {self._parameter}"
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
@@ -173,7 +173,7 @@ class Guarded:
 
     @property
     def description(self) -> str:
-        """Description of the guarded source's rows for the log."""
+        """Return a description of the guarded source's rows for the log."""
         return described(self._source)
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
@@ -218,7 +218,7 @@ class Named:
 
     @property
     def description(self) -> str:
-        """Description of the source's rows for the log."""
+        """Return a description of the source's rows for the log."""
         return described(self._source)
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:

@@ -68,7 +68,7 @@ class SqlSource:
 
     @property
     def description(self) -> str:
-        """Description of the rows for the log; without the statement, which may contain personal data."""
+        """Return a description of the rows for the log; without the statement, which may contain personal data."""
         return f"sql of connection {self._conn_id!r}"
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:

@@ -76,7 +76,7 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """The number of rows in all chunks."""
+        """Return the number of rows in all chunks."""
         return sum(chunk.rows for chunk in self.chunks)
 
 
@@ -104,7 +104,7 @@ class StagedRows:
 
     @property
     def description(self) -> str:
-        """Description of the rows for the log."""
+        """Return a description of the rows for the log."""
         return f"{self._source.description}, staged,"
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:

@@ -52,7 +52,7 @@ class LeftOut:
         self.dropped: list[Dropped] = []
         self._spared = spared
 
-    def takes(self, name: str, error: MoEngageRecordInvalid) -> bool:
+    def leaves_out(self, name: str, error: MoEngageRecordInvalid) -> bool:
         """Whether an attribute that breaks a rule is left out; if so, record it."""
         if name in self._spared:
             return False
@@ -71,7 +71,7 @@ class LeftOut:
             try:
                 check(name, value)
             except MoEngageRecordInvalid as error:
-                if not self.takes(name, error):
+                if not self.leaves_out(name, error):
                     raise
                 del attributes[name]
 
@@ -194,7 +194,7 @@ class Columns:
                 if left_out is not None and attribute in ARRAY_OPERATORS and isinstance(value, Mapping):
                     attributes[attribute] = self._converted_changes(value, left_out)
                     continue
-                if left_out is None or not left_out.takes(attribute, error):
+                if left_out is None or not left_out.leaves_out(attribute, error):
                     raise
                 del attributes[attribute]
                 continue
