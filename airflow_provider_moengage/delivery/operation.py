@@ -13,7 +13,7 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.delivery.batch import Batch, Item
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 
 
 def never(error: MoEngageError) -> bool:
@@ -66,11 +66,11 @@ class RowMapping(Protocol):
         """
         ...
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """
         Return one row as a record; its content is empty if it is a duplicate of an earlier row.
 
-        :param watch: looks at the records of users before they are sent.
+        :param warnings: looks at the records of users before they are sent.
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         ...

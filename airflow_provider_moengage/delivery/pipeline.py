@@ -37,7 +37,7 @@ from airflow_provider_moengage.delivery.send.cancellation import GRACE, Cancella
 from airflow_provider_moengage.delivery.send.packer import Packer
 from airflow_provider_moengage.delivery.send.sender import Sender, unconfirmed_error
 from airflow_provider_moengage.delivery.send.workers import Workers
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class Delivery:
         self._cancellation = ending or Cancellation()
         self._ended = threading.Event()
         self._resume_from(None, None)
-        self._watch = Watch(learn_types=validate_only)
+        self._warnings = RowWarnings(learn_types=validate_only)
         self._progress = ProgressReporter(self._progress_now, observe)
         self._sender: Sender | None = None
         self._workers: Workers | None = None
@@ -146,7 +146,7 @@ class Delivery:
         if self._client is not None:
             # The client belongs to the caller and may be used for another run.
             self._client.release()
-        self._watch.close()
+        self._warnings.close()
         written = self._parts is not None and self._parts.written
         report = self._ledger.report(
             self._throttled_seconds(), self._parts.folder if written and self._parts else None
@@ -257,7 +257,7 @@ class Delivery:
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         try:
-            return self._mapping.item(row, self._watch)
+            return self._mapping.item(row, self._warnings)
         except (MoEngageError, MemoryError):
             raise
         except RecursionError:
@@ -276,8 +276,8 @@ class Delivery:
         try:
             item = self._item(row)
             content, user, form = item
-            if dropped := self._watch.dropped:
-                self._watch.dropped = []
+            if dropped := self._warnings.dropped:
+                self._warnings.dropped = []
             unconfirmed = position < self._unconfirmed_until and position in self._ledger.unconfirmed
             if unconfirmed and not self._operation.repeatable:
                 self._ledger.mark_unconfirmed(position, form.events or 1)

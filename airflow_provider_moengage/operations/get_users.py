@@ -18,7 +18,7 @@ from airflow_provider_moengage.delivery.batch import Batch, Form, Item
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import is_absent, is_no_id
 from airflow_provider_moengage.delivery.shape.row_forms import as_row
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_has_column, id_of_row
 from airflow_provider_moengage.operations.user_outputs import Sink
 from airflow_provider_moengage.parameters import check_column
@@ -86,10 +86,10 @@ class IdentifierMapping:
         if self._type_column is not None:
             check_has_column(columns, self._type_column, "identifier_type_column")
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """Give what is sent of one row: nothing where its id was asked for before."""
         kind = self._kind_of(row)
-        identifier, called = id_of_row(row, self._id_column, watch, kind)
+        identifier, called = id_of_row(row, self._id_column, warnings, kind)
         record = Identifier.check(
             {"identifier_type": kind, "identifier": identifier}, Terms(names={"identifier": called})
         )
