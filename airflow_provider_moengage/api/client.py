@@ -31,10 +31,10 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.http.body import read_body
 from airflow_provider_moengage.api.http.bounded_response import BoundedAdapter, TlsFailed
-from airflow_provider_moengage.api.http.classify import Answer, judge, judge_oversized
+from airflow_provider_moengage.api.http.classify import Answer, classify, classify_oversized
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
-from airflow_provider_moengage.api.rate_limit.limiter import Permit, Windows
-from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindows
+from airflow_provider_moengage.api.rate_limit.limiter import Permit, RateLimiter
+from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
 from airflow_provider_moengage.api.retry_log import RetryLog
 from airflow_provider_moengage.api.secret import Secret, SecretBytes, without_frames_below
 from airflow_provider_moengage.api.workspace import Workspace, is_loopback
@@ -86,10 +86,10 @@ class MoEngageClient:
     """
 
     def __init__(
-        self, workspace: Workspace, *, connections: int = 16, shared: SharedWindows | None = None
+        self, workspace: Workspace, *, connections: int = 16, shared: RedisWindows | None = None
     ) -> None:
         self.workspace = workspace
-        self.windows = Windows(workspace, shared)
+        self.windows = RateLimiter(workspace, shared)
         self._session = requests.Session()
         self._adapter = BoundedAdapter(connections)
         self._session.mount("https://", self._adapter)
@@ -147,7 +147,7 @@ class MoEngageClient:
 
         :param body: JSON in UTF-8.
         :param units: what it costs, by quota.
-        :param halt: once it is set, nothing is sent or repeated any more; :meth:`Windows.wake` lets waiting
+        :param halt: once it is set, nothing is sent or repeated any more; :meth:`RateLimiter.wake` lets waiting
             threads see it.
         :param repeatable: whether it may be sent again when no answer came, though MoEngage may have taken it.
         :param permit: for these units, where one was acquired; repetitions acquire their own.
@@ -216,10 +216,12 @@ class MoEngageClient:
         finally:
             permit.lost()
         if content is None:
-            return judge_oversized(status, template.endpoint, rate.retry_after)
+            return classify_oversized(status, template.endpoint, rate.retry_after)
         # The body of Test Connection holds the key and no row.
         rows = b"" if isinstance(body, SecretBytes) else body
-        return judge(status, content, template.endpoint, rate.retry_after, sent=rows, secrets=self._secrets)
+        return classify(
+            status, content, template.endpoint, rate.retry_after, sent=rows, secrets=self._secrets
+        )
 
     def _dated(self, error: MoEngageError, units: Mapping[str, int]) -> MoEngageError:
         """Let an answer that ends a run say when its window resets, where it names no other moment."""

@@ -20,9 +20,9 @@ from redis.retry import Retry
 
 from airflow_provider_moengage.api.rate_limit import redis_window as shared_windows
 from airflow_provider_moengage.api.rate_limit.redis_window import (
-    SharedWindow,
+    RedisWindow,
+    RedisWindows,
     SharedWindowGone,
-    SharedWindows,
     Taken,
 )
 from tests.redis_server import HOST, RedisServer, running_redis
@@ -72,7 +72,7 @@ class Caller:
     """Takes from the window as one process does."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self.window = SharedWindow(client, KEY)
+        self.window = RedisWindow(client, KEY)
 
     def take(
         self,
@@ -113,7 +113,7 @@ def test_two_processes_draw_from_one_window(clock: Clock, caller: Caller, other:
 
 
 def test_quotas_and_workspaces_have_windows_of_their_own(client: redis.Redis):
-    windows = SharedWindows(client, "W:api-01.moengage.com"), SharedWindows(client, "V:api-01.moengage.com")
+    windows = RedisWindows(client, "W:api-01.moengage.com"), RedisWindows(client, "V:api-01.moengage.com")
     for window in (windows[0].window("users"), windows[0].window("events"), windows[1].window("users")):
         assert window.take(LIMIT, limit=LIMIT, period=PERIOD, ends=None, remaining=None).units == LIMIT
     assert {key.decode() for key in client.scan_iter()} == {
@@ -456,7 +456,7 @@ def test_eight_processes_on_a_real_clock_take_no_more_than_a_window_holds(
 def test_a_server_that_stops_is_gone_and_its_successor_begins_anew(own_redis_server: RedisServer):
     # Without the client's own repetitions, which would take seconds.
     client = redis.Redis(own_redis_server.host, own_redis_server.port, retry=Retry(NoBackoff(), 0))
-    caller, windows = Caller(client), SharedWindows(client, "W:host")
+    caller, windows = Caller(client), RedisWindows(client, "W:host")
     caller.take(LIMIT)
     own_redis_server.stop()
     with pytest.raises(SharedWindowGone, match="ConnectionError"):

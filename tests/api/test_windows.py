@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageStopped
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
-from airflow_provider_moengage.api.rate_limit.limiter import Windows
+from airflow_provider_moengage.api.rate_limit.limiter import RateLimiter
 from airflow_provider_moengage.api.rate_limit.redis_window import Taken
 from airflow_provider_moengage.api.rate_limit.window import SHARED_UNITS, Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
@@ -230,7 +230,7 @@ def test_more_than_a_window_holds_is_granted_alone_in_a_fresh_one():
 
 
 def test_a_stopped_run_grants_nothing_and_wakes_who_waits():
-    windows = Windows(Workspace("W", "K", data_center="01", limits={"users": 1}))
+    windows = RateLimiter(Workspace("W", "K", data_center="01", limits={"users": 1}))
     halt = threading.Event()
     windows.acquire({"users": 1}, halt).answered(RateHeaders(remaining=0, reset=50.0), 200)
     outcome: list[BaseException] = []
@@ -251,7 +251,7 @@ def test_a_stopped_run_grants_nothing_and_wakes_who_waits():
 
 @pytest.mark.parametrize("moment", ["before it asks", "after it asks"])
 def test_a_stop_is_not_missed_between_the_question_and_the_wait(monkeypatch: pytest.MonkeyPatch, moment: str):
-    windows = Windows(Workspace("W", "K", data_center="01", limits={"users": 1}))
+    windows = RateLimiter(Workspace("W", "K", data_center="01", limits={"users": 1}))
     halt = threading.Event()
     windows.acquire({"users": 1}, halt).answered(RateHeaders(remaining=0, reset=50.0), 200)
     offer = Window.offer
@@ -279,7 +279,7 @@ def test_a_stop_is_not_missed_between_the_question_and_the_wait(monkeypatch: pyt
 
 def test_a_call_of_two_quotas_waits_for_both_and_holds_neither_meanwhile():
     limits = {"bulk_users": 10, "bulk_events": 10}
-    windows = Windows(Workspace("W", "K", data_center="01", limits=limits))
+    windows = RateLimiter(Workspace("W", "K", data_center="01", limits=limits))
     halt = threading.Event()
     both = {"bulk_users": 5, "bulk_events": 5}
     windows.acquire(both, halt).answered(RateHeaders(), 200)
@@ -296,7 +296,7 @@ def test_a_call_of_two_quotas_waits_for_both_and_holds_neither_meanwhile():
 
 
 def test_a_call_of_two_quotas_is_cut_to_the_one_that_has_less_left():
-    windows = Windows(Workspace("W", "K", data_center="01", limits={"bulk_users": 10, "bulk_events": 4}))
+    windows = RateLimiter(Workspace("W", "K", data_center="01", limits={"bulk_users": 10, "bulk_events": 4}))
     halt = threading.Event()
     windows.acquire({"bulk_users": 1, "bulk_events": 1}, halt).answered(RateHeaders(), 200)
     wanted = {"bulk_users": 6, "bulk_events": 6}

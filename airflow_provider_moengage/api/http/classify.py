@@ -79,7 +79,7 @@ class Answer:
     request_id: str | None
 
 
-def judge(
+def classify(
     status: int,
     content: bytes,
     endpoint: Endpoint,
@@ -125,7 +125,7 @@ def _words(error_type: str | None, message: str | None, sent: bytes) -> str:
     return words
 
 
-def judge_oversized(
+def classify_oversized(
     status: int, endpoint: Endpoint, retry_after: float | None = None
 ) -> Answer | MoEngageError:
     """
@@ -135,7 +135,7 @@ def judge_oversized(
     and a call that reads is to ask for fewer records.
     """
     if not 200 <= status < 300:
-        return judge(status, b"", endpoint, retry_after)
+        return classify(status, b"", endpoint, retry_after)
     says = f"MoEngage answered {status} with more than the {endpoint.max_answer_bytes:,} bytes that are read"
     if endpoint.reads:
         return MoEngagePayloadTooLarge(

@@ -18,7 +18,7 @@ JITTER = 0.02
 LONGEST_JITTER = 0.5
 
 
-class Neighbours:
+class Contention:
     """
     What one window's others take, and what they leave to us; moments are of the caller's monotonic clock, in seconds.
 

@@ -8,7 +8,7 @@ from math import inf
 
 from airflow_provider_moengage.api.errors import MoEngageStopped, MoEngageWindowSpent
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
-from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindows
+from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
 from airflow_provider_moengage.api.rate_limit.window import Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
 
@@ -62,14 +62,14 @@ class Permit:
         return taken
 
 
-class Windows:
+class RateLimiter:
     """
     The rate windows of a workspace's quotas.
 
     :param shared: the same windows as all tasks of the workspace draw from them; None: each follows the headers.
     """
 
-    def __init__(self, workspace: Workspace, shared: SharedWindows | None = None) -> None:
+    def __init__(self, workspace: Workspace, shared: RedisWindows | None = None) -> None:
         self._workspace = workspace
         self._shared = shared
         self._windows: dict[str, Window] = {}

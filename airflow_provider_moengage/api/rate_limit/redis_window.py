@@ -101,7 +101,7 @@ class Taken:
     fresh: bool = field(default=False, compare=False)
 
 
-class SharedWindow:
+class RedisWindow:
     """
     One quota of one workspace, as all tasks of all workers draw from it; usable from many threads at once.
 
@@ -168,7 +168,7 @@ class SharedWindow:
         return granted, wait, began
 
 
-class SharedWindows:
+class RedisWindows:
     """
     The windows of one workspace.
 
@@ -180,9 +180,9 @@ class SharedWindows:
         self._redis = redis
         self._workspace_key = workspace_key
 
-    def window(self, quota: str) -> SharedWindow:
+    def window(self, quota: str) -> RedisWindow:
         """Give the window of a quota; nothing is asked of Redis yet."""
-        return SharedWindow(self._redis, f"moengage:{self._workspace_key}:{quota}")
+        return RedisWindow(self._redis, f"moengage:{self._workspace_key}:{quota}")
 
     def close(self) -> None:
         """Close the connections to Redis."""

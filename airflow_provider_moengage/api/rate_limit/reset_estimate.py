@@ -39,7 +39,7 @@ class Bracket(NamedTuple):
         return (self.earliest + self.latest) / 2
 
 
-class Reset:
+class ResetEstimate:
     """
     The end of the current window, as far as is known, in seconds of the caller's monotonic clock.
 

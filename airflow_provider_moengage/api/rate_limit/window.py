@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from math import ceil, inf
 
 from airflow_provider_moengage.api.endpoints import WINDOW_SECONDS
-from airflow_provider_moengage.api.rate_limit.contention import Neighbours
+from airflow_provider_moengage.api.rate_limit.contention import Contention
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
-from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindow, SharedWindowGone
-from airflow_provider_moengage.api.rate_limit.reset_estimate import Reset
+from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindow, SharedWindowGone
+from airflow_provider_moengage.api.rate_limit.reset_estimate import ResetEstimate
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Window:
         *,
         share: float = 1.0,
         period: float = WINDOW_SECONDS,
-        shared: SharedWindow | None = None,
+        shared: RedisWindow | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit = limit
@@ -77,13 +77,13 @@ class Window:
         self._changed = threading.Condition()
         self._changes = 0
         self._number = 0
-        self._reset = Reset()
+        self._reset = ResetEstimate()
         self._remaining: int | None = None
         self._used = 0
         self._in_flight = 0
         self._first: Grant | None = None
         self._proven = False
-        self._neighbours = Neighbours()
+        self._contention = Contention()
         self._drawn = 0
         self._draw_again_at = 0.0
         self._refused_since: float | None = None
@@ -212,7 +212,7 @@ class Window:
                     self._learn(grant, headers, now)
             elif not refused:
                 # It may be this window that it was counted in.
-                self._neighbours.own += grant.units
+                self._contention.own += grant.units
             self._settle(grant)
 
     def lost(self, grant: Grant) -> None:
@@ -220,7 +220,7 @@ class Window:
         with self._changed:
             self._in_flight -= grant.units
             if grant.window == self._number:
-                self._neighbours.own += grant.units
+                self._contention.own += grant.units
             self._settle(grant)
 
     def give_back(self, grant: Grant, units: int) -> Grant | None:
@@ -258,7 +258,7 @@ class Window:
             return inf
         room = min(units, self._room(units, least, now))
         if room < least:
-            turn = self._neighbours.turn_until(now) if self._remaining != 0 else None
+            turn = self._contention.turn_until(now) if self._remaining != 0 else None
             return self._wait_for((turn or self._wake_at()) - now)
         if self._shared is not None:
             room = self._draw(room, least, now)
@@ -267,10 +267,10 @@ class Window:
         return self._grant(room, now)
 
     def _wake_at(self) -> float:
-        return self._reset.wake_at(patient=self._neighbours.patient) + self._neighbours.jitter
+        return self._reset.wake_at(patient=self._contention.patient) + self._contention.jitter
 
     def _wait_for(self, seconds: float) -> float:
-        return min(max(0.001, seconds), self._period + self._neighbours.jitter)
+        return min(max(0.001, seconds), self._period + self._contention.jitter)
 
     def _room(self, units: int, least: int, now: float) -> int:
         """Units that may be sent now."""
@@ -282,9 +282,9 @@ class Window:
         elif self._used == 0:
             # More than a whole window holds can only go into a fresh one.
             room = max(room, least)
-        if self._neighbours.seen and self._shared is None:
+        if self._contention.seen and self._shared is None:
             left = self.capacity if self._remaining is None else self._remaining
-            beside = self._neighbours.room(
+            beside = self._contention.room(
                 units, least, now, self.capacity, self._used, left, self._in_flight
             )
             room = min(room, beside)
@@ -337,7 +337,7 @@ class Window:
         self._proven = False
 
     def _enter_next(self, now: float, used: int) -> None:
-        self._neighbours.next_window(now, self._period)
+        self._contention.next_window(now, self._period)
         self._number += 1
         self._remaining = None
         self._used = used
@@ -347,7 +347,7 @@ class Window:
         if rolled:
             # MoEngage's window has ended before we thought it would.
             self._enter_next(now, self._in_flight + grant.units)
-        self._neighbours.own += grant.units
+        self._contention.own += grant.units
         self._look_around(headers, now)
         if headers.remaining is not None:
             self._see(headers.remaining)
@@ -356,17 +356,17 @@ class Window:
         """Take a 429 at its word: what the window has left, if anything, is less than the call wanted."""
         early = self._reset.refused(headers, grant.at, now, self._period, first=grant.first)
         if early:
-            self._neighbours.same_window()
+            self._contention.same_window()
             self._return_drawn(grant.units)
         else:
             self._look_around(headers, now)
         left = headers.remaining or 0
         # Others are after the same rest: the next call would most likely meet them again.
-        self._see(left if left < grant.units and not self._neighbours.seen else 0)
+        self._see(left if left < grant.units and not self._contention.seen else 0)
 
     def _look_around(self, headers: RateHeaders, now: float) -> None:
         if headers.limit is not None and headers.remaining is not None:
-            self._neighbours.look(now, headers.limit - headers.remaining, self._in_flight)
+            self._contention.look(now, headers.limit - headers.remaining, self._in_flight)
 
     def _see(self, remaining: int) -> None:
         self._remaining = remaining if self._remaining is None else min(self._remaining, remaining)
