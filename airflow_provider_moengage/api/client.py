@@ -210,11 +210,11 @@ class MoEngageClient:
         """Send one request once, and settle its permit."""
         try:
             status, content, rate = self._post(template, body)
-            permit.answered(rate, status)
+            permit.settle(rate, status)
         except MoEngageNetworkError as error:
             return error
         finally:
-            permit.lost()
+            permit.settle_unanswered()
         if content is None:
             return classify_oversized(status, template.endpoint, rate.retry_after)
         # The body of Test Connection holds the key and no row.
