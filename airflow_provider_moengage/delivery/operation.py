@@ -11,7 +11,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageRecordRefused,
 )
-from airflow_provider_moengage.api.http.classify import Answer
+from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.delivery.batch import Batch, Item
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 
@@ -21,7 +21,7 @@ def never(error: MoEngageError) -> bool:
     return False
 
 
-def accept_all(batch: Batch, answer: Answer) -> MoEngageError | None:
+def accept_all(batch: Batch, answer: Response) -> MoEngageError | None:
     """Return None: every successful response is accepted."""
     return None
 
@@ -47,8 +47,8 @@ class Operation:
     endpoint: Endpoint
     repeatable: bool = True
     forgives: Callable[[MoEngageError], bool] = never
-    verify: Callable[[Batch, Answer], MoEngageError | None] = accept_all
-    receive: Callable[[Batch, Answer], None] | None = None
+    verify: Callable[[Batch, Response], MoEngageError | None] = accept_all
+    receive: Callable[[Batch, Response], None] | None = None
     repeated_row: Callable[[str], object] = str
 
 

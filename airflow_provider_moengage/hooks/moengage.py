@@ -27,7 +27,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageNetworkError,
     MoEngageParameterError,
 )
-from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindows
+from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
 from airflow_provider_moengage.api.workspace import DATA_CENTERS, Workspace
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
 from airflow_provider_moengage.delivery.operation import Operation, RowMapping, is_not_found, never
@@ -118,7 +118,7 @@ class MoEngageHook(BaseHook):
         return workspace
 
     @cached_property
-    def shared_windows(self) -> SharedWindows | None:
+    def shared_windows(self) -> RedisWindows | None:
         """
         The rate windows that all tasks of all workers draw from; None where the connection names none.
 

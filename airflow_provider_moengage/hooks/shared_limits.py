@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindows
+from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
 from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.hooks.connection import ConnectionFields, as_boolean, read_connection
 
@@ -18,7 +18,7 @@ SSL_SWITCHES = ("ssl", "ssl_check_hostname")
 SSL_TEXTS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_keyfile", "ssl_certfile")
 
 
-def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> SharedWindows | None:
+def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> RedisWindows | None:
     """
     Return the windows of a workspace as they are kept in Redis; Redis is not asked yet.
 
@@ -50,7 +50,7 @@ def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> Share
         **settings, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, retry=retry
     )
     log.debug("Rate windows are shared through the Redis connection %r", conn_id)
-    return SharedWindows(client, f"{workspace.app_id}:{urlsplit(workspace.base_url).netloc}")
+    return RedisWindows(client, f"{workspace.app_id}:{urlsplit(workspace.base_url).netloc}")
 
 
 def _client_settings(fields: ConnectionFields) -> dict[str, Any]:

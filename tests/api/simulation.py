@@ -171,7 +171,7 @@ class Sender:
         """Send whatever may be sent now."""
         while self._pending and self.in_flight < self.simulation.concurrency:
             now = self.simulation.now
-            offer = self.window.offer(min(self._pending, self.simulation.call), 1)
+            offer = self.window.try_acquire(min(self._pending, self.simulation.call), 1)
             if not isinstance(offer, Grant):
                 assert offer > 0, "a busy loop"
                 assert offer == math.inf or offer <= self.simulation.server.period + 0.5, "a sleep too long"
@@ -192,14 +192,14 @@ class Sender:
         left, ends = self.simulation.server.serve(served, grant.units)
         still = self.simulation.server.left(served) if left is None else left
         self.simulation.at(
-            served + back, lambda: self._answer(grant, still, ends, served, refused=left is None)
+            served + back, lambda: self._answer(grant, still, ends, served, throttled=left is None)
         )
 
-    def _answer(self, grant: Grant, left: int, ends: float, served: float, *, refused: bool) -> None:
+    def _answer(self, grant: Grant, left: int, ends: float, served: float, *, throttled: bool) -> None:
         self.in_flight -= 1
         headers = self.simulation.server.headers(left, ends, served, self.simulation.now)
-        self.window.answered(grant, headers, refused=refused)
-        if refused:
+        self.window.settle(grant, headers, throttled=throttled)
+        if throttled:
             self.refused += 1
             self._pending += grant.units
         else:

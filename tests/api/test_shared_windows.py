@@ -20,10 +20,10 @@ from redis.retry import Retry
 
 from airflow_provider_moengage.api.rate_limit import redis_window as shared_windows
 from airflow_provider_moengage.api.rate_limit.redis_window import (
-    SharedWindow,
+    RedisGrant,
+    RedisWindow,
+    RedisWindows,
     SharedWindowGone,
-    SharedWindows,
-    Taken,
 )
 from tests.redis_server import HOST, RedisServer, running_redis
 
@@ -72,7 +72,7 @@ class Caller:
     """Takes from the window as one process does."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self.window = SharedWindow(client, KEY)
+        self.window = RedisWindow(client, KEY)
 
     def take(
         self,
@@ -82,8 +82,8 @@ class Caller:
         remaining: int | None = None,
         limit: int = LIMIT,
         period: float = PERIOD,
-    ) -> Taken:
-        return self.window.take(units, limit=limit, period=period, ends=ends, remaining=remaining)
+    ) -> RedisGrant:
+        return self.window.acquire(units, limit=limit, period=period, ends=ends, remaining=remaining)
 
     def wait(self, **knowledge: tuple[float, float] | None) -> float:
         """Seconds until the window ends, as Redis has it; takes nothing."""
@@ -101,21 +101,21 @@ def other(client: redis.Redis) -> Caller:
 
 
 def test_two_processes_draw_from_one_window(clock: Clock, caller: Caller, other: Caller):
-    assert caller.take(70) == Taken(70, 0.0)
+    assert caller.take(70) == RedisGrant(70, 0.0)
     clock.move(1.5)
-    assert other.take(70) == Taken(30, 0.0)
-    assert caller.take(70) == Taken(0, 58.5)
+    assert other.take(70) == RedisGrant(30, 0.0)
+    assert caller.take(70) == RedisGrant(0, 58.5)
     clock.move(58.499)
-    assert other.take(1) == Taken(0, 0.001)
+    assert other.take(1) == RedisGrant(0, 0.001)
     clock.move(0.001)
-    assert other.take(70) == Taken(70, 0.0)
-    assert caller.take(70) == Taken(30, 0.0)
+    assert other.take(70) == RedisGrant(70, 0.0)
+    assert caller.take(70) == RedisGrant(30, 0.0)
 
 
 def test_quotas_and_workspaces_have_windows_of_their_own(client: redis.Redis):
-    windows = SharedWindows(client, "W:api-01.moengage.com"), SharedWindows(client, "V:api-01.moengage.com")
+    windows = RedisWindows(client, "W:api-01.moengage.com"), RedisWindows(client, "V:api-01.moengage.com")
     for window in (windows[0].window("users"), windows[0].window("events"), windows[1].window("users")):
-        assert window.take(LIMIT, limit=LIMIT, period=PERIOD, ends=None, remaining=None).units == LIMIT
+        assert window.acquire(LIMIT, limit=LIMIT, period=PERIOD, ends=None, remaining=None).units == LIMIT
     assert {key.decode() for key in client.scan_iter()} == {
         "moengage:W:api-01.moengage.com:users",
         "moengage:W:api-01.moengage.com:events",
@@ -125,7 +125,7 @@ def test_quotas_and_workspaces_have_windows_of_their_own(client: redis.Redis):
 
 def test_an_end_that_was_a_guess_gives_way_to_one_that_is_known(clock: Clock, caller: Caller, other: Caller):
     caller.take(10)
-    assert other.take(10, ends=(4.0, 5.0), remaining=85) == Taken(10, 0.0)
+    assert other.take(10, ends=(4.0, 5.0), remaining=85) == RedisGrant(10, 0.0)
     assert caller.wait() == 5.0
     # 15 units were used when 85 were left, which is more than was taken here: somebody else sends too.
     assert caller.take(LIMIT).units == 75
@@ -134,8 +134,8 @@ def test_an_end_that_was_a_guess_gives_way_to_one_that_is_known(clock: Clock, ca
 def test_a_guess_that_is_over_is_not_the_window_that_is_known(clock: Clock, caller: Caller, other: Caller):
     caller.take(LIMIT)
     clock.move(61.0)
-    assert other.take(LIMIT, ends=(10.0, 11.0)) == Taken(LIMIT, 0.0)
-    assert caller.take() == Taken(0, 11.0)
+    assert other.take(LIMIT, ends=(10.0, 11.0)) == RedisGrant(LIMIT, 0.0)
+    assert caller.take() == RedisGrant(0, 11.0)
 
 
 def test_a_window_that_has_ended_tells_nothing_of_the_current_one(
@@ -143,12 +143,12 @@ def test_a_window_that_has_ended_tells_nothing_of_the_current_one(
 ):
     caller.take(60, ends=(10.0, 10.0))
     assert other.take(LIMIT, ends=(-2.0, -1.0), remaining=0).units == 40
-    assert other.take(1, ends=(-2.0, -1.0), remaining=0) == Taken(0, 10.0)
+    assert other.take(1, ends=(-2.0, -1.0), remaining=0) == RedisGrant(0, 10.0)
 
 
 def test_a_window_that_is_known_begins_with_what_is_left_of_it(clock: Clock, caller: Caller):
-    assert caller.take(LIMIT, ends=(4.0, 5.0), remaining=20) == Taken(20, 0.0)
-    assert caller.take() == Taken(0, 5.0)
+    assert caller.take(LIMIT, ends=(4.0, 5.0), remaining=20) == RedisGrant(20, 0.0)
+    assert caller.take() == RedisGrant(0, 5.0)
 
 
 @pytest.mark.parametrize("remaining", [80, 100, 1000])
@@ -169,7 +169,7 @@ def test_what_is_left_is_believed_of_the_whole_window_where_only_a_share_is_used
 
 def test_remaining_units_without_an_end_bind_the_caller_alone(clock: Clock, caller: Caller, other: Caller):
     assert caller.take(10, remaining=3).units == 3
-    assert caller.take(10, remaining=0) == Taken(0, 60.0)
+    assert caller.take(10, remaining=0) == RedisGrant(0, 60.0)
     assert other.take(LIMIT).units == 97
 
 
@@ -235,7 +235,7 @@ def test_a_window_that_ends_a_little_later_is_not_left_early(clock: Clock, calle
     caller.take(LIMIT, ends=(9.5, 10.0), remaining=LIMIT)
     clock.move(10.0)
     # Here it would be over; by this one's knowledge it is not.
-    assert other.take(1, ends=(0.3, 0.5), remaining=0) == Taken(0, 0.5)
+    assert other.take(1, ends=(0.3, 0.5), remaining=0) == RedisGrant(0, 0.5)
     clock.move(0.5)
     assert caller.take(1).units == 1
 
@@ -256,8 +256,8 @@ def test_a_window_that_began_before_it_was_thought_to_is_a_new_one(
 ):
     caller.take(LIMIT, ends=(9.0, 10.0), remaining=LIMIT)
     clock.move(9.5)
-    assert other.take(LIMIT, ends=(59.0, 60.0), remaining=LIMIT - 1) == Taken(LIMIT - 1, 0.0)
-    assert caller.take(1) == Taken(0, 60.0)
+    assert other.take(LIMIT, ends=(59.0, 60.0), remaining=LIMIT - 1) == RedisGrant(LIMIT - 1, 0.0)
+    assert caller.take(1) == RedisGrant(0, 60.0)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_a_caller_without_an_answer_goes_by_what_others_were_told(
     assert other.take(LIMIT).units == 40
     clock.move(5.0)
     assert other.take(LIMIT).units == 50
-    assert other.take(1) == Taken(0, 5.0)
+    assert other.take(1) == RedisGrant(0, 5.0)
 
 
 def test_a_limit_that_changes_holds_from_the_next_answer_on(clock: Clock, caller: Caller):
@@ -296,8 +296,8 @@ def test_a_limit_that_changes_holds_from_the_next_answer_on(clock: Clock, caller
 
 def test_what_is_given_back_can_be_taken_by_others(clock: Clock, caller: Caller, other: Caller):
     caller.take(80)
-    caller.window.give_back(30)
-    caller.window.give_back(0)
+    caller.window.return_units(30)
+    caller.window.return_units(0)
     assert other.take(LIMIT).units == 50
 
 
@@ -305,7 +305,7 @@ def test_what_is_given_back_too_late_is_lost(clock: Clock, caller: Caller, other
     caller.take(80)
     clock.move(60.0)
     other.take(60)
-    caller.window.give_back(30)
+    caller.window.return_units(30)
     assert other.take(LIMIT).units == 40
 
 
@@ -384,7 +384,7 @@ class Process:
                 self._remaining = remaining
             self._bracket = (earliest, latest)
             if not passes:
-                self._caller.window.give_back(1 + self._taken)
+                self._caller.window.return_units(1 + self._taken)
                 self.windows[self._caller.window._began] -= 1 + self._taken
                 self._taken, self._remaining = 0, 0
                 self.wakes = now + max(reset, 0.25)
@@ -456,17 +456,17 @@ def test_eight_processes_on_a_real_clock_take_no_more_than_a_window_holds(
 def test_a_server_that_stops_is_gone_and_its_successor_begins_anew(own_redis_server: RedisServer):
     # Without the client's own repetitions, which would take seconds.
     client = redis.Redis(own_redis_server.host, own_redis_server.port, retry=Retry(NoBackoff(), 0))
-    caller, windows = Caller(client), SharedWindows(client, "W:host")
+    caller, windows = Caller(client), RedisWindows(client, "W:host")
     caller.take(LIMIT)
     own_redis_server.stop()
     with pytest.raises(SharedWindowGone, match="ConnectionError"):
         caller.take(1)
-    caller.window.give_back(1)
+    caller.window.return_units(1)
     with running_redis(own_redis_server.port):
         # The successor does not know the script: it is sent again.
         assert caller.take(1).units == 1
         window = windows.window("users")
-        assert window.take(1, limit=LIMIT, period=PERIOD, ends=None, remaining=None).units == 1
+        assert window.acquire(1, limit=LIMIT, period=PERIOD, ends=None, remaining=None).units == 1
         windows.close()
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageStopped
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
-from airflow_provider_moengage.api.rate_limit.limiter import Windows
-from airflow_provider_moengage.api.rate_limit.redis_window import Taken
-from airflow_provider_moengage.api.rate_limit.window import SHARED_UNITS, Grant, Window
+from airflow_provider_moengage.api.rate_limit.limiter import RateLimiter
+from airflow_provider_moengage.api.rate_limit.redis_window import RedisGrant
+from airflow_provider_moengage.api.rate_limit.window import PREFETCHED_UNITS, Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
 
 
@@ -25,7 +25,7 @@ class Clock:
 def test_a_wait_that_lasts_is_counted_and_its_end_is_known():
     clock = Clock()
     window = Window(1, clock=clock)
-    window.answered(window.offer(1), RateHeaders(), refused=False)
+    window.settle(window.try_acquire(1), RateHeaders(), throttled=False)
     assert window.resets_in is None
     waiting = threading.Thread(target=window.wait, args=(60.0, window.changes))
     waiting.start()
@@ -42,51 +42,53 @@ def test_a_wait_that_lasts_is_counted_and_its_end_is_known():
 
 def test_the_first_grant_of_a_window_goes_alone():
     window = Window(100, clock=Clock())
-    first = window.offer(1)
+    first = window.try_acquire(1)
     assert isinstance(first, Grant)
     assert first.first
-    assert window.offer(1) == math.inf
-    window.answered(first, RateHeaders(), refused=False)
-    second = window.offer(1)
+    assert window.try_acquire(1) == math.inf
+    window.settle(first, RateHeaders(), throttled=False)
+    second = window.try_acquire(1)
     assert isinstance(second, Grant)
     assert not second.first
 
 
 def test_a_lost_first_answer_does_not_block_the_others():
     window = Window(100, clock=Clock())
-    window.lost(window.offer(1))
-    assert isinstance(window.offer(1), Grant)
+    window.settle_unanswered(window.try_acquire(1))
+    assert isinstance(window.try_acquire(1), Grant)
 
 
 def test_published_limits_beat_configured_ones():
     clock = Clock()
     window = Window(10_000, clock=clock)
-    window.answered(window.offer(1), RateHeaders(limit=3, period=10.0, remaining=2, reset=4.0), refused=False)
-    assert isinstance(window.offer(2), Grant)
-    assert window.offer(1) == pytest.approx(4.0)
+    window.settle(
+        window.try_acquire(1), RateHeaders(limit=3, period=10.0, remaining=2, reset=4.0), throttled=False
+    )
+    assert isinstance(window.try_acquire(2), Grant)
+    assert window.try_acquire(1) == pytest.approx(4.0)
     clock.now += 4.0
-    assert isinstance(window.offer(1), Grant)
+    assert isinstance(window.try_acquire(1), Grant)
 
 
 def test_what_other_clients_use_is_left_alone():
     window = Window(100, clock=Clock())
-    window.answered(window.offer(1), RateHeaders(limit=100, remaining=10, reset=30.0), refused=False)
-    window.answered(window.offer(1), RateHeaders(limit=100, remaining=2, reset=30.0), refused=False)
+    window.settle(window.try_acquire(1), RateHeaders(limit=100, remaining=10, reset=30.0), throttled=False)
+    window.settle(window.try_acquire(1), RateHeaders(limit=100, remaining=2, reset=30.0), throttled=False)
     for left in (1, 0):
-        grant = window.offer(1)
+        grant = window.try_acquire(1)
         assert isinstance(grant, Grant)
-        assert window.offer(1) == pytest.approx(30.0)
-        window.answered(grant, RateHeaders(limit=100, remaining=left, reset=30.0), refused=False)
-    assert window.offer(1) == pytest.approx(30.0)
+        assert window.try_acquire(1) == pytest.approx(30.0)
+        window.settle(grant, RateHeaders(limit=100, remaining=left, reset=30.0), throttled=False)
+    assert window.try_acquire(1) == pytest.approx(30.0)
 
 
 def test_the_first_grant_beside_others_is_no_more_than_what_was_ours_of_the_last_window():
     clock = Clock()
     window = Window(1_000, clock=clock)
     headers = RateHeaders(limit=1_000, period=10.0, remaining=0, reset=5.0)
-    window.answered(window.offer(200), headers, refused=False)
+    window.settle(window.try_acquire(200), headers, throttled=False)
     clock.now += 5.3
-    first = window.offer(1_000, 1)
+    first = window.try_acquire(1_000, 1)
     assert isinstance(first, Grant)
     assert first.units == 160
 
@@ -96,100 +98,104 @@ def test_beside_others_one_does_not_try_early_and_not_at_the_same_moment():
     for _ in range(20):
         clock = Clock()
         window = Window(1_000, clock=clock)
-        window.answered(
-            window.offer(200), RateHeaders(limit=1_000, period=10.0, remaining=0, reset=10.0), refused=False
+        window.settle(
+            window.try_acquire(200),
+            RateHeaders(limit=1_000, period=10.0, remaining=0, reset=10.0),
+            throttled=False,
         )
         clock.now += 10.2
-        window.answered(
-            window.offer(200), RateHeaders(limit=1_000, period=10.0, remaining=0, reset=10.0), refused=False
+        window.settle(
+            window.try_acquire(200),
+            RateHeaders(limit=1_000, period=10.0, remaining=0, reset=10.0),
+            throttled=False,
         )
-        waits.add(window.offer(1))
+        waits.add(window.try_acquire(1))
     assert len(waits) > 10
     assert all(9.7 < wait <= 10.21 for wait in waits)
 
 
 def test_a_call_is_cut_to_what_is_left():
     window = Window(100, clock=Clock())
-    window.answered(window.offer(60), RateHeaders(limit=100, remaining=40, reset=30.0), refused=False)
-    assert window.offer(60) == pytest.approx(30.0)
-    grant = window.offer(60, 1)
+    window.settle(window.try_acquire(60), RateHeaders(limit=100, remaining=40, reset=30.0), throttled=False)
+    assert window.try_acquire(60) == pytest.approx(30.0)
+    grant = window.try_acquire(60, 1)
     assert isinstance(grant, Grant)
     assert grant.units == 40
 
 
 def test_what_is_given_back_can_be_granted_again():
     window = Window(100, clock=Clock())
-    window.answered(window.offer(50), RateHeaders(limit=100, remaining=50, reset=30.0), refused=False)
-    grant = window.offer(50)
+    window.settle(window.try_acquire(50), RateHeaders(limit=100, remaining=50, reset=30.0), throttled=False)
+    grant = window.try_acquire(50)
     assert isinstance(grant, Grant)
-    assert not isinstance(window.offer(1), Grant)
-    left = window.give_back(grant, 20)
+    assert not isinstance(window.try_acquire(1), Grant)
+    left = window.return_units(grant, 20)
     assert left is not None
     assert left.units == 30
-    assert isinstance(window.offer(20), Grant)
+    assert isinstance(window.try_acquire(20), Grant)
 
 
 def test_a_first_grant_that_is_given_back_lets_another_be_the_first():
     window = Window(100, clock=Clock())
-    assert window.give_back(window.offer(50), 50) is None
-    again = window.offer(50)
+    assert window.return_units(window.try_acquire(50), 50) is None
+    again = window.try_acquire(50)
     assert isinstance(again, Grant)
     assert again.first
 
 
 def test_a_share_leaves_the_rest_of_the_window_to_others():
     window = Window(10, share=0.5, clock=Clock())
-    window.answered(window.offer(1), RateHeaders(limit=10, remaining=9, reset=30.0), refused=False)
-    granted = sum(isinstance(window.offer(1), Grant) for _ in range(10))
+    window.settle(window.try_acquire(1), RateHeaders(limit=10, remaining=9, reset=30.0), throttled=False)
+    granted = sum(isinstance(window.try_acquire(1), Grant) for _ in range(10))
     assert granted == 4
 
 
 def test_without_headers_the_configured_limit_holds_for_sixty_seconds():
     clock = Clock()
     window = Window(5, clock=clock)
-    window.answered(window.offer(1), RateHeaders(), refused=False)
+    window.settle(window.try_acquire(1), RateHeaders(), throttled=False)
     for _ in range(4):
-        window.answered(window.offer(1), RateHeaders(), refused=False)
-    assert window.offer(1) == pytest.approx(60.0)
+        window.settle(window.try_acquire(1), RateHeaders(), throttled=False)
+    assert window.try_acquire(1) == pytest.approx(60.0)
     clock.now += 60.0
-    assert isinstance(window.offer(1), Grant)
+    assert isinstance(window.try_acquire(1), Grant)
 
 
 def test_a_429_closes_the_window_until_its_reset():
     window = Window(100, clock=Clock())
-    first = window.offer(1)
-    window.answered(first, RateHeaders(limit=100, remaining=99, reset=30.0), refused=False)
-    window.answered(window.offer(1), RateHeaders(limit=100, remaining=98, reset=30.0), refused=True)
-    assert window.offer(1) == pytest.approx(30.0)
+    first = window.try_acquire(1)
+    window.settle(first, RateHeaders(limit=100, remaining=99, reset=30.0), throttled=False)
+    window.settle(window.try_acquire(1), RateHeaders(limit=100, remaining=98, reset=30.0), throttled=True)
+    assert window.try_acquire(1) == pytest.approx(30.0)
 
 
 def test_a_429_of_a_call_that_did_not_fit_leaves_the_rest_to_a_smaller_one():
     window = Window(100, clock=Clock())
-    window.answered(window.offer(60), RateHeaders(), refused=False)
-    window.answered(window.offer(40), RateHeaders(remaining=7), refused=True)
-    grant = window.offer(40, 1)
+    window.settle(window.try_acquire(60), RateHeaders(), throttled=False)
+    window.settle(window.try_acquire(40), RateHeaders(remaining=7), throttled=True)
+    grant = window.try_acquire(40, 1)
     assert isinstance(grant, Grant)
     assert grant.units == 7
 
 
 def test_a_429_without_a_word_costs_one_whole_window():
     window = Window(100, clock=Clock())
-    window.answered(window.offer(1), RateHeaders(), refused=True)
-    assert window.offer(1) == pytest.approx(60.0)
+    window.settle(window.try_acquire(1), RateHeaders(), throttled=True)
+    assert window.try_acquire(1) == pytest.approx(60.0)
 
 
 def test_a_429_with_a_reset_of_zero_does_not_spin():
     window = Window(100, clock=Clock())
-    window.answered(window.offer(1), RateHeaders(limit=100, remaining=0, reset=0.0), refused=True)
-    assert window.offer(1) >= 0.2
+    window.settle(window.try_acquire(1), RateHeaders(limit=100, remaining=0, reset=0.0), throttled=True)
+    assert window.try_acquire(1) >= 0.2
 
 
 @pytest.mark.parametrize("by_clock", [False, True])
 def test_a_reset_beyond_the_window_is_not_believed(by_clock: bool):
     window = Window(100, clock=Clock())
     headers = RateHeaders(limit=100, period=60.0, remaining=0, reset=86400.0, by_clock=by_clock)
-    window.answered(window.offer(100), headers, refused=False)
-    wait = window.offer(1)
+    window.settle(window.try_acquire(100), headers, throttled=False)
+    wait = window.try_acquire(1)
     assert not isinstance(wait, Grant)
     assert 59 <= wait <= 61
 
@@ -198,41 +204,41 @@ def test_five_windows_without_a_unit_are_starvation_and_one_answer_ends_it():
     clock = Clock()
     window = Window(100, period=10.0, clock=clock)
     for number in range(5):
-        window.answered(window.offer(1), RateHeaders(), refused=True)
+        window.settle(window.try_acquire(1), RateHeaders(), throttled=True)
         assert not window.starved, number
         clock.now += 10.0
-    window.answered(window.offer(1), RateHeaders(), refused=True)
+    window.settle(window.try_acquire(1), RateHeaders(), throttled=True)
     assert window.starved
     clock.now += 10.0
-    window.answered(window.offer(1), RateHeaders(), refused=False)
+    window.settle(window.try_acquire(1), RateHeaders(), throttled=False)
     assert not window.starved
 
 
 def test_a_late_answer_of_the_last_window_does_not_spoil_this_one():
     clock = Clock()
     window = Window(100, period=10.0, clock=clock)
-    window.answered(window.offer(1), RateHeaders(limit=100, remaining=99, reset=10.0), refused=False)
-    late = window.offer(1)
+    window.settle(window.try_acquire(1), RateHeaders(limit=100, remaining=99, reset=10.0), throttled=False)
+    late = window.try_acquire(1)
     clock.now += 10.0
-    window.answered(window.offer(1), RateHeaders(limit=100, remaining=99, reset=10.0), refused=False)
-    window.answered(late, RateHeaders(limit=100, remaining=0, reset=1.0), refused=False)
-    assert isinstance(window.offer(50), Grant)
+    window.settle(window.try_acquire(1), RateHeaders(limit=100, remaining=99, reset=10.0), throttled=False)
+    window.settle(late, RateHeaders(limit=100, remaining=0, reset=1.0), throttled=False)
+    assert isinstance(window.try_acquire(50), Grant)
 
 
 def test_more_than_a_window_holds_is_granted_alone_in_a_fresh_one():
     clock = Clock()
     window = Window(5, clock=clock)
-    window.answered(window.offer(1), RateHeaders(limit=5, remaining=4, reset=10.0), refused=False)
-    window.answered(window.offer(4), RateHeaders(limit=5, remaining=0, reset=10.0), refused=False)
-    assert window.offer(50) == pytest.approx(10.0)
+    window.settle(window.try_acquire(1), RateHeaders(limit=5, remaining=4, reset=10.0), throttled=False)
+    window.settle(window.try_acquire(4), RateHeaders(limit=5, remaining=0, reset=10.0), throttled=False)
+    assert window.try_acquire(50) == pytest.approx(10.0)
     clock.now += 10.0
-    assert isinstance(window.offer(50), Grant)
+    assert isinstance(window.try_acquire(50), Grant)
 
 
 def test_a_stopped_run_grants_nothing_and_wakes_who_waits():
-    windows = Windows(Workspace("W", "K", data_center="01", limits={"users": 1}))
+    windows = RateLimiter(Workspace("W", "K", data_center="01", limits={"users": 1}))
     halt = threading.Event()
-    windows.acquire({"users": 1}, halt).answered(RateHeaders(remaining=0, reset=50.0), 200)
+    windows.acquire({"users": 1}, halt).settle(RateHeaders(remaining=0, reset=50.0), 200)
     outcome: list[BaseException] = []
 
     def wait() -> None:
@@ -251,10 +257,10 @@ def test_a_stopped_run_grants_nothing_and_wakes_who_waits():
 
 @pytest.mark.parametrize("moment", ["before it asks", "after it asks"])
 def test_a_stop_is_not_missed_between_the_question_and_the_wait(monkeypatch: pytest.MonkeyPatch, moment: str):
-    windows = Windows(Workspace("W", "K", data_center="01", limits={"users": 1}))
+    windows = RateLimiter(Workspace("W", "K", data_center="01", limits={"users": 1}))
     halt = threading.Event()
-    windows.acquire({"users": 1}, halt).answered(RateHeaders(remaining=0, reset=50.0), 200)
-    offer = Window.offer
+    windows.acquire({"users": 1}, halt).settle(RateHeaders(remaining=0, reset=50.0), 200)
+    offer = Window.try_acquire
 
     def stopped_meanwhile(window: Window, units: int, least: int | None = None) -> Grant | float:
         if moment == "before it asks":
@@ -265,7 +271,7 @@ def test_a_stop_is_not_missed_between_the_question_and_the_wait(monkeypatch: pyt
         windows.wake()
         return answer
 
-    monkeypatch.setattr(Window, "offer", stopped_meanwhile)
+    monkeypatch.setattr(Window, "try_acquire", stopped_meanwhile)
     stopped = threading.Event()
 
     def wait() -> None:
@@ -279,12 +285,12 @@ def test_a_stop_is_not_missed_between_the_question_and_the_wait(monkeypatch: pyt
 
 def test_a_call_of_two_quotas_waits_for_both_and_holds_neither_meanwhile():
     limits = {"bulk_users": 10, "bulk_events": 10}
-    windows = Windows(Workspace("W", "K", data_center="01", limits=limits))
+    windows = RateLimiter(Workspace("W", "K", data_center="01", limits=limits))
     halt = threading.Event()
     both = {"bulk_users": 5, "bulk_events": 5}
-    windows.acquire(both, halt).answered(RateHeaders(), 200)
+    windows.acquire(both, halt).settle(RateHeaders(), 200)
     spent = windows.acquire({"bulk_events": 5}, halt)
-    waiting = threading.Thread(target=lambda: windows.acquire(both, halt).lost(), daemon=True)
+    waiting = threading.Thread(target=lambda: windows.acquire(both, halt).settle_unanswered(), daemon=True)
     waiting.start()
     # The users that the waiting call wants too are free for another one all the time.
     for _ in range(20):
@@ -296,9 +302,9 @@ def test_a_call_of_two_quotas_waits_for_both_and_holds_neither_meanwhile():
 
 
 def test_a_call_of_two_quotas_is_cut_to_the_one_that_has_less_left():
-    windows = Windows(Workspace("W", "K", data_center="01", limits={"bulk_users": 10, "bulk_events": 4}))
+    windows = RateLimiter(Workspace("W", "K", data_center="01", limits={"bulk_users": 10, "bulk_events": 4}))
     halt = threading.Event()
-    windows.acquire({"bulk_users": 1, "bulk_events": 1}, halt).answered(RateHeaders(), 200)
+    windows.acquire({"bulk_users": 1, "bulk_events": 1}, halt).settle(RateHeaders(), 200)
     wanted = {"bulk_users": 6, "bulk_events": 6}
     permit = windows.acquire(wanted, halt, {"bulk_users": 1, "bulk_events": 1})
     assert permit.units == {"bulk_users": 6, "bulk_events": 3}
@@ -311,33 +317,33 @@ class Shared:
         self.fresh = False
         self.given_back: list[int] = []
 
-    def take(self, units: int, **known: object) -> Taken:
-        return Taken(units, 0.0, self.fresh)
+    def acquire(self, units: int, **known: object) -> RedisGrant:
+        return RedisGrant(units, 0.0, self.fresh)
 
-    def give_back(self, units: int) -> None:
+    def return_units(self, units: int) -> None:
         self.given_back.append(units)
 
 
 def test_what_was_drawn_before_a_window_began_is_not_lost_to_the_others():
     clock, shared = Clock(), Shared()
     window = Window(100, shared=shared, clock=clock)
-    window.answered(
-        window.offer(1), RateHeaders(limit=100, period=60.0, remaining=99, reset=30.0), refused=False
+    window.settle(
+        window.try_acquire(1), RateHeaders(limit=100, period=60.0, remaining=99, reset=30.0), throttled=False
     )
     clock.now += 31.0
-    assert isinstance(window.offer(1), Grant)
+    assert isinstance(window.try_acquire(1), Grant)
     window.close()
-    assert shared.given_back == [SHARED_UNITS - 1] * 2
+    assert shared.given_back == [PREFETCHED_UNITS - 1] * 2
 
 
 def test_what_was_drawn_of_a_shared_window_that_is_over_is_not_spent_in_the_next():
     shared = Shared()
     window = Window(100, shared=shared, clock=Clock())
-    window.answered(
-        window.offer(1), RateHeaders(limit=100, period=60.0, remaining=99, reset=30.0), refused=False
+    window.settle(
+        window.try_acquire(1), RateHeaders(limit=100, period=60.0, remaining=99, reset=30.0), throttled=False
     )
     shared.fresh = True
-    assert window.offer(SHARED_UNITS + 4, least=1).units == 5
+    assert window.try_acquire(PREFETCHED_UNITS + 4, minimum=1).units == 5
 
 
 def test_the_windows_to_come_are_counted():
@@ -345,9 +351,9 @@ def test_the_windows_to_come_are_counted():
     window = Window(300, clock=clock)
     # Nothing is known of the window yet: what it holds can be sent at once, the rest a window later and more.
     assert [window.seconds_for(units) for units in (0, 300, 301, 600, 601)] == [0.0, 0.0, 60.0, 60.0, 120.0]
-    grant = window.offer(1)
+    grant = window.try_acquire(1)
     assert isinstance(grant, Grant)
-    window.answered(grant, RateHeaders(limit=300, remaining=0, reset=19), refused=False)
+    window.settle(grant, RateHeaders(limit=300, remaining=0, reset=19), throttled=False)
     assert window.seconds_for(1_200) == pytest.approx(19 + 3 * 60, abs=1.0)
     clock.now += 19
     assert window.seconds_for(1_200) == pytest.approx(3 * 60, abs=1.0)
@@ -355,5 +361,5 @@ def test_the_windows_to_come_are_counted():
 
 def test_units_in_flight_are_granted_already():
     window = Window(10, share=0.5, clock=Clock())
-    window.offer(1)
+    window.try_acquire(1)
     assert [window.seconds_for(units) for units in (5, 6)] == [0.0, 60.0]

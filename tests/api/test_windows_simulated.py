@@ -138,12 +138,12 @@ def test_whatever_the_headers_say_no_wait_is_longer_than_a_window_and_refusals_a
     refused_at: list[tuple[float, float]] = []
     for told, refused, latency in answers:
         asked_at = now
-        while not isinstance(grant := window.offer(1), Grant):
+        while not isinstance(grant := window.try_acquire(1), Grant):
             assert 0 < grant <= period + 0.5 + 1e-6
             now += grant
             assert now - asked_at <= 2 * period + 2, "a window that never opens"
         now += latency
-        window.answered(grant, told, refused=refused)
+        window.settle(grant, told, throttled=refused)
         period = told.period or period
         refused_at = [*refused_at, (now, period)] if refused else []
     # After the second refusal in a row each try is further from the last, up to a window.

@@ -50,7 +50,7 @@ def settings_of(hook: MoEngageHook) -> dict[str, Any]:
 def take(hook: MoEngageHook, units: int) -> int:
     assert hook.shared_windows is not None
     window = hook.shared_windows.window("users")
-    return window.take(units, limit=100, period=60.0, ends=None, remaining=None).units
+    return window.acquire(units, limit=100, period=60.0, ends=None, remaining=None).units
 
 
 def test_two_hooks_draw_from_one_window(connect: Connect, redis_server: RedisServer):

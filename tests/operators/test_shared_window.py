@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from airflow_provider_moengage.api.rate_limit.window import SHARED_UNITS
+from airflow_provider_moengage.api.rate_limit.window import PREFETCHED_UNITS
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operations.track_users import UserMapping
@@ -106,7 +106,7 @@ def test_tasks_at_once_fill_every_window_and_hardly_overrun_one(shared: Tracker)
     windows = spent(shared)
     assert len(windows) == 3
     # What the first two to end give back then, the last one no longer looks for in the same window.
-    assert sum(windows[:2]) >= 240 - 2 * SHARED_UNITS
+    assert sum(windows[:2]) >= 240 - 2 * PREFETCHED_UNITS
     # A call that comes a millisecond before the reset is one too many.
     assert refused_calls(shared) <= 6
 

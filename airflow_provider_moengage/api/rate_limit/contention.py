@@ -1,28 +1,28 @@
 """
-Others that draw from the same rate window without a word: other tasks, other senders of the workspace.
+Estimates how much of a rate window other clients of the workspace use, and how much of it is ours to use.
 
-All that is known of them is how many units are gone that were not ours. So each task takes about as much of a window
-as it had of the last one, then a part of what is left, and parts even out from window to window.
+Other clients show only as units that are spent and were not ours. So each client first uses about the share that it
+had of the last window, then a fraction of what is left; the shares converge from window to window.
 """
 
 from __future__ import annotations
 
 import random
 
-#: The part of what is left of a window that is taken at a time.
-REST = 8
-#: Calls that take more than this part of a window go one at a time.
-LARGE = 100
-#: The part of a window by which tasks wake apart, and the most seconds.
+#: Under contention, a client keeps at most one in so many of the remaining units in flight.
+REMAINDER_DIVISOR = 8
+#: Requests that cost more than one in so many of a window's units are sent one at a time.
+LARGE_REQUEST_DIVISOR = 100
+#: How far apart clients wake after a reset: the fraction of the period, and its maximum in seconds.
 JITTER = 0.02
-LONGEST_JITTER = 0.5
+MAX_JITTER = 0.5
 
 
-class Neighbours:
+class Contention:
     """
-    What one window's others take, and what they leave to us; moments are of the caller's monotonic clock, in seconds.
+    Tracks the units of one window that other clients use; times are seconds of the caller's monotonic clock.
 
-    :ivar own: units of the current window that were ours.
+    :ivar own: units of the current window that this client used.
     """
 
     def __init__(self) -> None:
@@ -30,71 +30,71 @@ class Neighbours:
         self._others = 0
         self._last = (0, 0)
         self._jitter = 0.0
-        self._turn_until = 0.0
-        self._looked_at = 0.0
+        self._first_shares_until = 0.0
+        self._observed_at = 0.0
 
     @property
-    def seen(self) -> bool:
-        """Whether anybody else drew from this window or the last one."""
+    def detected(self) -> bool:
+        """Whether other clients used units of this window or the last one."""
         return self._others > 0 or self._last[1] > 0
 
     @property
-    def patient(self) -> bool:
-        """Whether nothing is gained by trying early: others are there, and leave a part to us."""
-        return self.seen and self.own > 0
+    def waits_for_latest(self) -> bool:
+        """Whether probing for an early reset gains nothing: other clients leave a share to us."""
+        return self.detected and self.own > 0
 
     @property
     def jitter(self) -> float:
-        """Seconds to wake after the reset, so that not all wake at once."""
+        """Return the seconds to wait after the reset, so that clients do not all wake at once."""
         return self._jitter
 
-    def look(self, now: float, spent: int, in_flight: int) -> None:
-        """Compare what is spent of the window with what is ours; what is in flight may be counted already."""
-        self._looked_at = now
+    def observe(self, now: float, spent: int, in_flight: int) -> None:
+        """Compare the units spent with our own; units in flight may already be counted among those spent."""
+        self._observed_at = now
         self._others = max(self._others, spent - self.own - in_flight)
 
     def next_window(self, now: float, period: float) -> None:
-        """Begin to count anew; the last window is remembered."""
+        """Reset the counts for a new window, and keep those of the last one."""
         self._last = (self.own, self._others)
         self.own = self._others = 0
-        longest = min(JITTER * period, LONGEST_JITTER) if self.seen else 0.0
+        longest = min(JITTER * period, MAX_JITTER) if self.detected else 0.0
         self._jitter = random.uniform(0, longest)
-        self._turn_until = now + longest
+        self._first_shares_until = now + longest
 
-    def same_window(self) -> None:
-        """Go on where it was: the next window has not begun after all."""
+    def restore_window(self) -> None:
+        """Restore the counts of the last window: the next one has not begun yet."""
         self.own, self._others = self._last
 
-    def turn_until(self, now: float) -> float | None:
-        """The moment until which the others take their parts, before anybody takes more; None when it has passed."""
-        return self._turn_until if self.seen and now < self._turn_until else None
+    def first_shares_until(self, now: float) -> float | None:
+        """Return until when each client uses only its first share of the window; None once that has passed."""
+        return self._first_shares_until if self.detected and now < self._first_shares_until else None
 
-    def room(
-        self, wanted: int, least: int, now: float, capacity: int, used: int, left: int, in_flight: int
+    def allowance(
+        self, wanted: int, minimum: int, now: float, capacity: int, used: int, left: int, in_flight: int
     ) -> int:
         """
-        Units that may be sent beside the others.
+        Return the units that may be sent, leaving a share to other clients.
 
-        :param wanted: units of a whole call.
-        :param least: units that it can be cut to.
-        :param capacity: units that we may use of a whole window.
-        :param used: those of this window that we have used.
-        :param left: units that this window has left, what is in flight included.
+        :param wanted: units of a whole request.
+        :param minimum: the fewest units that it can be cut to.
+        :param capacity: units of a whole window that this client may use.
+        :param used: units of this window that this client has used.
+        :param left: units left in this window, including those in flight.
         """
-        large = wanted * LARGE > capacity
+        large = wanted * LARGE_REQUEST_DIVISOR > capacity
         if large and in_flight:
-            # What is left changes from answer to answer: several such calls would be refused together.
+            # What is left changes with every response: several such requests would all be answered 429.
             return 0
-        if self.turn_until(now) is not None:
+        if self.first_shares_until(now) is not None:
             own, others = self._last
-            part = own / (own + others) if own else 0.0
-            # The more was ours, the more is left to the others at first: so the parts even out.
-            units = int(capacity * part * (1 - part)) - used
-            if used or units >= least:
+            share = own / (own + others) if own else 0.0
+            # Take capacity * share * (1 - share), so that unequal clients converge.
+            units = int(capacity * share * (1 - share)) - used
+            if used or units >= minimum:
                 return max(units, 0)
-        if in_flight and self._looked_at <= self._turn_until:
-            # What was left before the others' turn is long gone: one call asks anew.
+        if in_flight and self._observed_at <= self._first_shares_until:
+            # The last known remainder dates from before the first shares were used: one request updates it.
             return 0
         if not large:
-            return max(left // REST - in_flight, 0 if in_flight else least)
-        return max(left // REST, min(left, wanted // REST), least)
+            return max(left // REMAINDER_DIVISOR - in_flight, 0 if in_flight else minimum)
+        return max(left // REMAINDER_DIVISOR, min(left, wanted // REMAINDER_DIVISOR), minimum)

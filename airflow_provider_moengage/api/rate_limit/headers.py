@@ -1,4 +1,4 @@
-"""What an answer's headers say of its rate window. Source: Data API overview, "Rate Limits"."""
+"""Parses the rate-limit headers of a response. Source: Data API overview, "Rate Limits"."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: A reset above this is an epoch time and not a number of seconds: one page of the documentation says so.
+#: A reset above this is an epoch time instead of a number of seconds, as one page of the documentation has it.
 EPOCH_FROM = 1_000_000
-#: Seconds that a window has at most; MoEngage's have 60, and what waits for a window's end must not wait for days.
+#: The longest window that is believed, in seconds. MoEngage's last 60, and a wait for a reset must not take days.
 LONGEST_PERIOD = 3600.0
 NUMBER = re.compile(r"\s*[-+]?[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][-+]?[0-9]{1,3})?\s*")
 
@@ -16,14 +16,14 @@ NUMBER = re.compile(r"\s*[-+]?[0-9]{1,400}(?:\.[0-9]{0,400})?(?:[eE][-+]?[0-9]{1
 @dataclass(frozen=True)
 class RateHeaders:
     """
-    What one answer says of its window; None for what it does not say.
+    The rate window as one response describes it; None for what is absent.
 
-    :param limit: units a window.
-    :param period: seconds a window.
+    :param limit: units per window.
+    :param period: length of the window, in seconds.
     :param remaining: units left.
-    :param reset: seconds until the window resets, counted from the answer.
-    :param retry_after: seconds after which to try again; MoEngage documents no such header, gateways send it.
-    :param by_clock: the reset came as an epoch time, so that it depends on this machine's clock.
+    :param reset: seconds until the window resets, from the time of the response.
+    :param retry_after: seconds after which to retry; MoEngage documents no such header, gateways send it.
+    :param by_clock: whether the reset was an epoch time, and so depends on this machine's clock.
     """
 
     limit: int | None = None
@@ -36,26 +36,26 @@ class RateHeaders:
     @classmethod
     def parse(cls, headers: Mapping[str, str], now: float) -> RateHeaders:
         """
-        Read every documented spelling; nonsense counts as absent.
+        Parse every documented spelling; what cannot be parsed counts as absent.
 
-        :param headers: the answer's headers, by lower-case or case-insensitive names.
-        :param now: this machine's epoch time, for a reset that is one.
+        :param headers: the response's headers, by lower-case or case-insensitive names.
+        :param now: this machine's epoch time, for a reset given as an epoch time.
         """
         limit, period = _parse_limit(headers.get("x-ratelimit-limit"))
-        remaining = _number(headers.get("x-ratelimit-remaining"))
-        reset = _number(headers.get("x-ratelimit-reset"))
+        remaining = _parse_number(headers.get("x-ratelimit-remaining"))
+        reset = _parse_number(headers.get("x-ratelimit-reset"))
         return cls(
             limit=limit,
             period=period,
             remaining=None if remaining is None else max(0, int(remaining)),
-            reset=_seconds(reset, now),
-            retry_after=_seconds(_number(headers.get("retry-after")), now),
+            reset=_seconds_until(reset, now),
+            retry_after=_seconds_until(_parse_number(headers.get("retry-after")), now),
             by_clock=reset is not None and reset > EPOCH_FROM,
         )
 
 
-def _number(text: str | None) -> float | None:
-    """Read a number as HTTP writes one; what Python takes besides, such as ``1_000`` and ``nan``, is none."""
+def _parse_number(text: str | None) -> float | None:
+    """Parse a number as HTTP writes it; what Python accepts in addition, such as ``1_000`` and ``nan``, is rejected."""
     found = NUMBER.fullmatch(text or "")
     value = float(found[0]) if found else None
     return value if value is not None and abs(value) < 1e12 else None
@@ -63,33 +63,33 @@ def _number(text: str | None) -> float | None:
 
 def _parse_limit(text: str | None) -> tuple[int | None, float | None]:
     """
-    Read ``31500; w=60``, ``5, 5;w=60`` and ``5``.
+    Parse ``31500; w=60``, ``5, 5;w=60`` and ``5``.
 
-    A list has to name the limit again, with its period: ``10,000`` is no list, and not 10.
+    A list must repeat the limit with its period: ``10,000`` is not a list, and does not mean 10.
     """
-    first, *others = [_policy(item) for item in (text or "").split(",")]
+    first, *others = [_parse_policy(item) for item in (text or "").split(",")]
     limit, period = first
-    again = [seconds for units, seconds in others if units == limit and seconds]
-    if limit is None or (others and not period and not again):
+    repeated = [seconds for units, seconds in others if units == limit and seconds]
+    if limit is None or (others and not period and not repeated):
         return None, None
-    period = period or (again[0] if again else None)
+    period = period or (repeated[0] if repeated else None)
     return limit, period if period and period <= LONGEST_PERIOD else None
 
 
-def _policy(text: str) -> tuple[int | None, float | None]:
-    """Read ``5;w=60``: units, and the seconds of their window where they are named."""
+def _parse_policy(text: str) -> tuple[int | None, float | None]:
+    """Parse ``5;w=60``: the units, and the window's seconds if given."""
     units, *parameters = text.split(";")
-    number = _number(units)
+    number = _parse_number(units)
     whole = int(number) if number is not None and number >= 1 and number.is_integer() else None
     named = (parameter.partition("=") for parameter in parameters)
-    seconds = next((_number(value) for name, _, value in named if name.strip().lower() == "w"), None)
+    seconds = next((_parse_number(value) for name, _, value in named if name.strip().lower() == "w"), None)
     return whole, seconds if seconds and seconds > 0 else None
 
 
-def _seconds(number: float | None, now: float) -> float | None:
+def _seconds_until(number: float | None, now: float) -> float | None:
     if number is None:
         return None
     if number > EPOCH_FROM:
         number -= now
-    # A moment that has passed tells of a clock that is off and not of the window.
+    # A time in the past reveals a wrong clock, and nothing of the window.
     return number if number >= 0 else None

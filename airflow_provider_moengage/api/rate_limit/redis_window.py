@@ -1,10 +1,10 @@
 """
 One rate window for all tasks of all workers, kept in Redis.
 
-MoEngage counts a workspace's units and not a process's. Whoever wants to send takes units here first, and tells
-what MoEngage's answers told it; so all know the window as well as the one that knows it best. The only clock is
-that of Redis. It needs Redis 5 or newer (or Valkey): a script that asks for the time and then writes is replicated by
-its effects from there on.
+MoEngage counts units per workspace, not per process. A task acquires units here before it sends, and shares what
+MoEngage's responses said of the window, so that all tasks know as much as the best informed one. The only clock is that
+of Redis. Redis 5 or newer (or Valkey) is required: from there on, a script that reads the time and then writes is
+replicated by its effects.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from airflow_provider_moengage.api.errors import MAX_TEXT, MoEngageError
 if TYPE_CHECKING:
     from redis import Redis
 
-# One hash a window, times in milliseconds of the server's clock: began, ends, used; and period and limit as the last
-# caller gave them that knew the window from an answer.
+# One hash per window, times in milliseconds of the server's clock: began, ends, used; and the period and limit last
+# given by a caller that had them from a response.
 SCRIPT = """
 local wanted, limit, period = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local earliest, latest, remaining = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local state = redis.call('HMGET', KEYS[1], 'began', 'ends', 'used', 'period', 'limit')
 local began, ends, used = tonumber(state[1]), tonumber(state[2]), tonumber(state[3])
-local told_period, told_limit = tonumber(state[4]), tonumber(state[5])
+local known_period, known_limit = tonumber(state[4]), tonumber(state[5])
 
 if wanted < 0 then
-  -- Units that were not used, if they are of the window that still is.
+  -- Return unused units, if their window is still the current one.
   if began and began == tonumber(ARGV[7]) then
     redis.call('HSET', KEYS[1], 'used', math.max(0, used + wanted))
   end
@@ -41,37 +41,37 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local allowed, wait_until = wanted, nil
 
 if not latest or latest <= 0 then
-  -- Nothing is known of the current window: what others were told is better than configuration.
-  period = told_period or period
-  limit = math.min(limit, told_limit or limit)
+  -- The caller knows nothing of the current window: limits learned by others beat configured ones.
+  period = known_period or period
+  limit = math.min(limit, known_limit or limit)
   if not latest and remaining then allowed = math.min(wanted, remaining) end
 else
   earliest, latest = now + earliest, now + latest
-  if ends and told_period and latest <= ends - period / 2 then
-    -- Still in the window before this one: it tells nothing of this one. If it is sure that the old window is
-    -- not over, then no more than what that has left would pass.
+  if ends and known_period and latest <= ends - period / 2 then
+    -- The caller's window is the previous one, which says nothing of this one. If that window has certainly not
+    -- ended, MoEngage accepts no more than its remaining units.
     if remaining and earliest > now then allowed, wait_until = math.min(wanted, remaining), latest end
   else
     local later = ends and earliest >= ends + period / 2
-    if not ends or (not told_period and now >= ends) or (later and now >= ends - period / 8) then
-      -- The next window has begun, at MoEngage a little before it did here.
+    if not ends or (not known_period and now >= ends) or (later and now >= ends - period / 8) then
+      -- The next window has begun: at MoEngage a little earlier than here.
       began, ends, used = now, latest, 0
-    elseif not told_period or earliest > ends then
-      -- The end was a guess, or MoEngage's window began with its first unit, after a pause: it is the same window.
+    elseif not known_period or earliest > ends then
+      -- The same window: its end was a guess, or MoEngage began it with the first unit after a pause.
       ends = latest
     else
       ends = math.min(latest, ends)
     end
     if remaining then used = math.max(used, limit - remaining) end
     redis.call('HSET', KEYS[1], 'period', period, 'limit', limit)
-    told_period = period
+    known_period = period
   end
 end
 
 if not ends or now >= ends then
-  -- MoEngage's next window may begin with its first unit, or follow without a gap. An end that is less than half a
-  -- period too late is clamped by the next answer; one that is too early would be answered 429.
-  local gap = ends and told_period and (now - ends) % period or 0
+  -- MoEngage's next window may begin with its first unit, or follow without a gap. An end up to half a period too
+  -- late is corrected by the next response; one that is too early would cause a 429.
+  local gap = ends and known_period and (now - ends) % period or 0
   began, ends, used = now, now + period - (gap >= period / 2 and gap or 0), 0
 end
 
@@ -83,17 +83,17 @@ return {granted, granted > 0 and 0 or (wait_until or ends) - now, began}
 
 
 class SharedWindowGone(MoEngageError):
-    """Redis did not answer, or not with what was asked for; nothing was taken, as far as is known."""
+    """Redis did not respond, or not as expected; no units were acquired, as far as is known."""
 
 
 @dataclass(frozen=True)
-class Taken:
+class RedisGrant:
     """
-    Units that may be sent now.
+    Units granted by the window in Redis.
 
-    :param units: 0 up to what was asked for.
-    :param wait: seconds until the shared window resets; 0.0 where units were granted.
-    :param fresh: they are the first ones of their window: what was taken before is of one that is over.
+    :param units: 0 up to the units requested.
+    :param wait: seconds until the window resets; 0.0 if units were granted.
+    :param fresh: whether this is the first grant of its window: units acquired earlier belong to one that is over.
     """
 
     units: int
@@ -101,12 +101,12 @@ class Taken:
     fresh: bool = field(default=False, compare=False)
 
 
-class SharedWindow:
+class RedisWindow:
     """
-    One quota of one workspace, as all tasks of all workers draw from it; usable from many threads at once.
+    The window of one quota of one workspace, shared by all tasks of all workers; thread-safe.
 
     :param redis: a client that is not shared with a pipeline.
-    :param key: where the window is kept.
+    :param key: the key of the window's hash.
     """
 
     def __init__(self, redis: Redis, key: str) -> None:
@@ -114,7 +114,7 @@ class SharedWindow:
         self._key = key
         self._began = 0
 
-    def take(
+    def acquire(
         self,
         units: int,
         *,
@@ -122,17 +122,17 @@ class SharedWindow:
         period: float,
         ends: tuple[float, float] | None,
         remaining: int | None,
-    ) -> Taken:
+    ) -> RedisGrant:
         """
-        Take up to so many units from the current window, and tell what is known of it.
+        Acquire units of the current window, and share what the caller knows of it.
 
-        :param units: wanted, at most.
-        :param limit: units a window that the tasks may use together, by what the caller knows.
-        :param period: seconds a window.
-        :param ends: the earliest and the latest moment at which the caller's window ends, in seconds from now;
-            None: nothing is known. That of a window before the shared one changes nothing.
-        :param remaining: units that MoEngage said were left in that window, the smallest seen; None: unknown.
-        :raises SharedWindowGone: Redis did not answer.
+        :param units: the maximum to acquire.
+        :param limit: units per window that all tasks together may use, as far as the caller knows.
+        :param period: length of the window, in seconds.
+        :param ends: the earliest and the latest time at which the caller's window ends, in seconds from now;
+            None: unknown. The end of a window before the shared one is ignored.
+        :param remaining: the fewest units that MoEngage reported as left in that window; None: unknown.
+        :raises SharedWindowGone: Redis did not respond.
         """
         earliest, latest = ("", "") if ends is None else (floor(ends[0] * 1000), ceil(ends[1] * 1000))
         granted, wait, began = self._run(
@@ -141,48 +141,48 @@ class SharedWindow:
         fresh = granted > 0 and began != self._began
         if fresh:
             self._began = began
-        return Taken(granted, wait / 1000, fresh)
+        return RedisGrant(granted, wait / 1000, fresh)
 
-    def give_back(self, units: int) -> None:
+    def return_units(self, units: int) -> None:
         """
-        Give back units that were taken last and not used, if their window is still the current one.
+        Return units that were acquired last and not used, if their window is still the current one.
 
-        That they cannot be given back is no error: they are lost to this window only.
+        A failure is not an error: the units are lost for this window only.
         """
         if units > 0:
             with suppress(SharedWindowGone):
                 self._run(-units, 0, 0, "", "", "", self._began)
 
     def _run(self, *arguments: int | str) -> tuple[int, int, int]:
-        # Imported at use: whoever shares no window does not need the package.
+        # Imported here: without a shared window the package is not needed.
         from redis import RedisError
 
         try:
-            answer: Any = self._script(keys=[self._key], args=arguments)
+            response: Any = self._script(keys=[self._key], args=arguments)
         except (RedisError, OSError) as error:
-            said = f"{type(error).__name__}: {error}"[:MAX_TEXT]
+            cause = f"{type(error).__name__}: {error}"[:MAX_TEXT]
             raise SharedWindowGone(
-                f"Redis, which keeps the shared rate window, gave no answer ({said})"
+                f"Redis, which keeps the shared rate window, did not respond ({cause})"
             ) from error
-        granted, wait, began = answer
+        granted, wait, began = response
         return granted, wait, began
 
 
-class SharedWindows:
+class RedisWindows:
     """
     The windows of one workspace.
 
-    :param redis: the client; it is closed with this.
-    :param workspace_key: what tells the workspace from others; no secret, as it can be read in Redis.
+    :param redis: the client; :meth:`close` closes it.
+    :param workspace_key: identifies the workspace; not a secret, since it can be read in Redis.
     """
 
     def __init__(self, redis: Redis, workspace_key: str) -> None:
         self._redis = redis
         self._workspace_key = workspace_key
 
-    def window(self, quota: str) -> SharedWindow:
-        """Give the window of a quota; nothing is asked of Redis yet."""
-        return SharedWindow(self._redis, f"moengage:{self._workspace_key}:{quota}")
+    def window(self, quota: str) -> RedisWindow:
+        """Return the window of a quota, without a request to Redis."""
+        return RedisWindow(self._redis, f"moengage:{self._workspace_key}:{quota}")
 
     def close(self) -> None:
         """Close the connections to Redis."""

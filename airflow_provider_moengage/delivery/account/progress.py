@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from airflow_provider_moengage.api.rate_limit.limiter import Windows
+from airflow_provider_moengage.api.rate_limit.limiter import RateLimiter
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.segments import Tally
 from airflow_provider_moengage.delivery.quantities import counted, span
@@ -51,7 +51,7 @@ class Progress:
     def of(
         cls,
         ledger: Ledger,
-        windows: Windows | None,
+        windows: RateLimiter | None,
         *,
         seconds: float,
         throttled_seconds: float,

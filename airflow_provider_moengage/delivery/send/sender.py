@@ -17,7 +17,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageStopped,
     MoEngageWindowSpent,
 )
-from airflow_provider_moengage.api.http.classify import Answer
+from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.api.rate_limit.limiter import Permit
 from airflow_provider_moengage.delivery.account.ledger import HOPELESS_REJECTIONS, Ledger
 from airflow_provider_moengage.delivery.batch import Batch
@@ -60,7 +60,7 @@ class Sender:
         self._halt = halt
         self._stop = stop
         self._patience = patience
-        self._responses: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
+        self._responses: SimpleQueue[tuple[Batch, Response]] = SimpleQueue()
         self._unanswered = 0
         #: User → error, where responses are received: duplicates of the user's row get its outcome.
         self.rejected: dict[str, MoEngageError] = {}
@@ -109,12 +109,12 @@ class Sender:
             permit=permit,
             patience=self._patience,
         )
-        if isinstance(exchange.outcome, Answer):
+        if isinstance(exchange.outcome, Response):
             error = operation.verify(batch, exchange.outcome)
             exchange = replace(exchange, outcome=error or exchange.outcome)
         self._ledger.settle(batch, exchange)
         outcome = exchange.outcome
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, Response):
             self._unanswered = 0
             if operation.receive is not None:
                 self._responses.put((batch, outcome))
