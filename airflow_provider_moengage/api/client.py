@@ -1,4 +1,4 @@
-"""One request path to MoEngage: authentication, the rate window, time-outs, retries, judging the answer."""
+"""The client: sends requests to MoEngage, with authentication, rate limiting, timeouts and retries."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ from airflow_provider_moengage.api.workspace import Workspace, is_loopback
 
 #: "Retry … for a maximum of 5 times." Source: Data API overview.
 MAX_RETRIES = 5
-#: "Every 2 seconds", growing: the overview's pace and the Track User page's exponential backoff. Seconds.
+#: Seconds: the overview's "every 2 seconds", with the exponential backoff of the Track User page.
 FIRST_BACKOFF = 2.0
-LONGEST_BACKOFF = 30.0
-#: Seconds to wait for a connection; a host that does not answer then is not there.
+MAX_BACKOFF = 30.0
+#: Seconds to wait for a connection.
 CONNECT_TIMEOUT = 10.0
-#: A key of fewer characters is not looked for in answers: it could be part of any word.
-SHORTEST_KEY = 8
+#: A shorter key is not masked in responses: it could be part of any word.
+MIN_MASKED_KEY_LENGTH = 8
 USER_AGENT = f"airflow-provider-moengage/{__version__} python-requests/{requests.__version__}"
 
 
 @dataclass(frozen=True)
 class Exchange:
     """
-    What became of one request and its repetitions.
+    The outcome of a request, retries included.
 
-    :param outcome: the answer that accepted it, or why it was not accepted.
-    :param requests: requests sent, repetitions included.
-    :param unanswered: whether at least one of them got no answer, so that MoEngage may have seen it.
+    :param outcome: the response that accepted it, or the error of the last attempt.
+    :param requests: the number of requests sent, retries included.
+    :param unanswered: whether at least one of them got no response, so that MoEngage may have processed it.
     """
 
     outcome: Answer | MoEngageError
     requests: int
     unanswered: bool
 
-    def answer(self) -> Answer:
+    def response(self) -> Answer:
         """
-        Give the answer.
+        Return the response.
 
         :raises MoEngageError: the request was not accepted.
         """
@@ -78,11 +78,11 @@ class Exchange:
 
 class MoEngageClient:
     """
-    Sends requests to one workspace; usable from many threads at once.
+    Sends requests to one workspace; thread-safe.
 
-    :param workspace: where to, as whom, and how much a minute.
-    :param connections: connections kept open, at most.
-    :param shared: the rate windows as all tasks of the workspace draw from them; None: the headers are followed.
+    :param workspace: the address, the credentials and the rate limits.
+    :param connections: the maximum number of connections kept open.
+    :param shared: the rate windows in Redis that all tasks of the workspace share; None: headers only.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class MoEngageClient:
         self._session.mount("http://", self._adapter)
         self._session.headers.clear()
         self._session.headers.update(self._headers())
-        # .netrc must not take the place of the connection's credentials.
+        # Keeps .netrc from replacing the connection's credentials.
         self._session.auth = _keep_headers
         self._templates: dict[Endpoint, _Template] = {}
         self._secrets: tuple[Secret, ...] = ()
-        if len(workspace.api_key) >= SHORTEST_KEY:
+        if len(workspace.api_key) >= MIN_MASKED_KEY_LENGTH:
             encoded = Secret(basic_authorization(workspace).removeprefix("Basic "))
             self._secrets = (encoded, Secret(workspace.api_key))
         self._retries = RetryLog(MAX_RETRIES + 1)
@@ -114,17 +114,17 @@ class MoEngageClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections, and return what was drawn from shared windows."""
+        """Close all connections, and return the unused units of shared windows."""
         self.windows.close()
         self._session.close()
 
     def release(self) -> None:
-        """Do the same at the end of a run: what another one has in flight through this client is not cut."""
+        """Release the resources at the end of a run, without aborting requests of other runs of this client."""
         self.windows.close()
         self._adapter.release()
 
     def abort(self) -> None:
-        """Cut what is in flight: each request ends at once, as one that got no answer."""
+        """Abort all requests in flight: each fails at once, as one without a response."""
         self._adapter.abort()
 
     def send(
@@ -139,19 +139,19 @@ class MoEngageClient:
         patience: float | None = None,
     ) -> Exchange:
         """
-        Send one body, as often as the documentation advises, within the rate window.
+        Send one body within the rate limit, and retry as the documentation advises.
 
-        408, 5xx and network errors are repeated up to five times with growing pauses; a 429 waits for its
-        window and counts against nothing, until five whole windows have granted nothing, or the request turns
-        out to cost more than a whole window holds.
+        408, 5xx and network errors are retried up to five times with growing pauses. A 429 waits for its window and
+        does not count as a retry, until five whole windows have granted nothing, or the request turns out to cost more
+        than a whole window.
 
         :param body: JSON in UTF-8.
-        :param units: what it costs, by quota.
-        :param halt: once it is set, nothing is sent or repeated any more; :meth:`RateLimiter.wake` lets waiting
-            threads see it.
-        :param repeatable: whether it may be sent again when no answer came, though MoEngage may have taken it.
-        :param permit: for these units, where one was acquired; repetitions acquire their own.
-        :param patience: seconds to wait for a window at most; None: as long as it takes.
+        :param units: the cost, by quota.
+        :param halt: once it is set, nothing is sent or retried any more; :meth:`RateLimiter.wake` makes waiting
+            threads check it.
+        :param repeatable: whether it may be sent again after no response came, though MoEngage may have processed it.
+        :param permit: a permit for these units, if one was acquired already; retries acquire their own.
+        :param patience: the maximum number of seconds to wait for a window; None: unlimited.
         """
         halt = halt or threading.Event()
         template = self._template(endpoint)
@@ -175,12 +175,12 @@ class MoEngageClient:
                     return Exchange(outcome, sent, unanswered)
                 if isinstance(outcome, MoEngageRateLimited) and units:
                     if self.windows.exceeds(units) or self.windows.starved(units):
-                        return Exchange(self._dated(outcome, units), sent, unanswered)
+                        return Exchange(self._with_retry_after(outcome, units), sent, unanswered)
                     continue
                 failures += 1
                 if failures > MAX_RETRIES:
                     self._retries.given_up(outcome)
-                    return Exchange(self._dated(outcome, units), sent, unanswered)
+                    return Exchange(self._with_retry_after(outcome, units), sent, unanswered)
                 pause = _backoff(failures, outcome.retry_after)
                 self._retries.failed(outcome, failures, pause)
                 if halt.wait(pause):
@@ -190,24 +190,24 @@ class MoEngageClient:
 
     def test_connection(self) -> Answer:
         """
-        Ask MoEngage whether the credentials are right; one request, not repeated.
+        Check the credentials with a single request, without retries.
 
-        :raises MoEngageError: they are not, or nobody answered.
+        :raises MoEngageError: the credentials are wrong, or no response came.
         """
         workspace = self.workspace
         body = {
             "app_id": workspace.app_id,
             "app_secret": workspace.api_key,
             "source": "airflow",
-            # A host in place of a data centre leaves it open which one is behind it.
+            # With a host instead of a data centre, the region is unknown.
             "region": workspace.data_center or "",
         }
         content = SecretBytes(to_json(body))
         outcome = self._exchange(self._template(TEST_CONNECTION), content, Permit({}))
-        return Exchange(outcome, 1, unanswered=False).answer()
+        return Exchange(outcome, 1, unanswered=False).response()
 
     def _exchange(self, template: _Template, body: bytes, permit: Permit) -> Answer | MoEngageError:
-        """Send one request once, and settle its permit."""
+        """Send one request without retries, and settle its permit."""
         try:
             status, content, rate = self._post(template, body)
             permit.settle(rate, status)
@@ -223,8 +223,8 @@ class MoEngageClient:
             status, content, template.endpoint, rate.retry_after, sent=rows, secrets=self._secrets
         )
 
-    def _dated(self, error: MoEngageError, units: Mapping[str, int]) -> MoEngageError:
-        """Let an answer that ends a run say when its window resets, where it names no other moment."""
+    def _with_retry_after(self, error: MoEngageError, units: Mapping[str, int]) -> MoEngageError:
+        """Set the published reset as ``retry_after`` of an error that ends a run, unless it has one; return the error."""
         if error.status is not None and error.retry_after is None:
             error.retry_after = self.windows.published_reset_in(units)
         return error
@@ -235,8 +235,7 @@ class MoEngageClient:
         request.method, request.url, request.body = "POST", template.url, body
         request.headers = CaseInsensitiveDict(template.headers, **{"Content-Length": str(len(body))})
         try:
-            # The adapter and not the session: redirects are not followed, cookies not kept, settings merged
-            # once.
+            # The adapter instead of the session: no redirects, no cookies, settings merged only once.
             response = self._session.get_adapter(template.url).send(
                 request,
                 timeout=(min(CONNECT_TIMEOUT, self.workspace.timeout), self.workspace.timeout),
@@ -244,18 +243,18 @@ class MoEngageClient:
                 cert=template.settings["cert"],
                 proxies=template.settings["proxies"],
             )
-            content = read_body(response.raw, template.endpoint.max_answer_bytes)
+            content = read_body(response.raw, template.endpoint.max_response_bytes)
         except (OSError, HTTPError) as error:
             without_frames_below(error, handled)
             raise _network_error(error, template.url) from error
         except BaseException as error:
-            # A time-out of the task, raised in the middle of a call by a signal's handler.
+            # For example the task's timeout, raised by a signal handler.
             without_frames_below(error, handled)
             raise
         return response.status_code, content, RateHeaders.parse(response.headers, time.time())
 
     def _template(self, endpoint: Endpoint) -> _Template:
-        """Prepare an endpoint's request once, with the environment's proxies and CA settings."""
+        """Return an endpoint's prepared request, with the environment's proxies and CA settings."""
         if endpoint not in self._templates:
             workspace = self.workspace
             query = {"app_id": workspace.app_id} if endpoint.app_id_in == "query" else {}
@@ -266,7 +265,7 @@ class MoEngageClient:
             request = self._session.prepare_request(requests.Request("POST", url))
             settings = self._session.merge_environment_settings(url, {}, False, None, None)
             if is_loopback(urlsplit(url).hostname or ""):
-                # What the environment's proxy reaches by this name is another machine, and it would see the key.
+                # By this name a proxy would reach another machine, which would see the key.
                 settings["proxies"] = {}
             self._templates[endpoint] = _Template(endpoint, str(request.url), dict(request.headers), settings)
         return self._templates[endpoint]
@@ -305,9 +304,9 @@ def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest
 
 
 def _backoff(failures: int, retry_after: float | None) -> float:
-    """Seconds before the next try: growing, never shorter than the answer asks for, spread by a quarter."""
-    pause: float = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (failures - 1))
-    return max(pause * random.uniform(0.75, 1.25), min(retry_after or 0.0, 2 * LONGEST_BACKOFF))
+    """Return the seconds before the next attempt: exponential, with jitter, and at least the Retry-After."""
+    pause: float = min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** (failures - 1))
+    return max(pause * random.uniform(0.75, 1.25), min(retry_after or 0.0, 2 * MAX_BACKOFF))
 
 
 def _network_error(error: OSError | HTTPError, url: str) -> MoEngageNetworkError:
@@ -315,9 +314,11 @@ def _network_error(error: OSError | HTTPError, url: str) -> MoEngageNetworkError
     reason = getattr(error.args[0] if error.args else None, "reason", None)
     kind = type(error).__name__
     if isinstance(reason, TlsFailed) or not isinstance(error, (requests.RequestException, HTTPError)):
-        # Of the errors that are not theirs, requests raises those of the files of certificates.
+        # The remaining errors that requests raises as they are concern certificate files.
         cause = _tls_cause(reason) if isinstance(reason, TlsFailed) else error
-        what = f"TLS with {host} was not established, so nothing was sent ({kind}: {_said_of_tls(cause)})"
+        what = (
+            f"TLS with {host} was not established, so nothing was sent ({kind}: {_describe_tls_error(cause)})"
+        )
         return MoEngageNetworkError(
             f"{what}: where a company's proxy stands in between, name the file of its certificate authority in the "
             "environment variable REQUESTS_CA_BUNDLE; else check the connection's host and port",
@@ -325,7 +326,7 @@ def _network_error(error: OSError | HTTPError, url: str) -> MoEngageNetworkError
             summary=what,
         )
     never_connected = isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
-    what = f"{host} {'could not be reached' if never_connected else 'gave no answer'} ({kind})"
+    what = f"{host} {'could not be reached' if never_connected else 'did not respond'} ({kind})"
     return MoEngageNetworkError(
         f"{what}: check the network, the proxy settings and the connection's data_center or host",
         maybe_processed=not never_connected,
@@ -342,7 +343,7 @@ def _tls_cause(failed: BaseException) -> BaseException:
     return failed
 
 
-def _said_of_tls(cause: BaseException) -> str:
+def _describe_tls_error(cause: BaseException) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"the verification of its certificate failed, {cause.verify_message}"
     if isinstance(cause, ssl.SSLError) and cause.reason:

@@ -1,4 +1,4 @@
-"""MoEngage's endpoints as data: where they are and what one call may hold. Source: Data API overview."""
+"""MoEngage's endpoints as data: their paths and limits. Source: Data API overview."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-#: Units a minute of every quota that MoEngage publishes; defaults, raised per workspace by MoEngage's
-#: support.
+#: Units per minute of every quota that MoEngage publishes; MoEngage's support raises these defaults per workspace.
 QUOTAS: Mapping[str, int] = MappingProxyType(
     {
         "users": 10_000,
@@ -23,33 +22,33 @@ QUOTAS: Mapping[str, int] = MappingProxyType(
         "opt_out_devices": 1_000,
     }
 )
-#: Seconds of one rate window.
+#: Length of a rate window, in seconds.
 WINDOW_SECONDS = 60.0
 #: "The payload can not exceed 128KB."
 MAX_BODY_BYTES = 128 * 1024
-#: The largest answer that is read. MoEngage's have some hundred bytes, a gateway's page of an error some thousand; a
+#: The largest response body that is read. MoEngage's have some hundred bytes, a gateway's error page some thousand; a
 #: hostile one of this size becomes seven megabytes of Python objects.
 MAX_ANSWER_BYTES = 256 * 1024
-#: The same of Get User: 200 KB for each of 20 users, whose attributes may be 256 of 512 characters. A
-#: hostile one becomes 110 megabytes.
+#: The same for Get User: 200 KB for each of 20 users, who may have 256 attributes of 512 characters. A hostile response
+#: becomes 110 megabytes of Python objects.
 MAX_USERS_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Endpoint:
     """
-    One operation.
+    One endpoint of the Data API.
 
-    :param name: MoEngage's name of it.
-    :param path: below ``/v1``; ``{app_id}`` stands where the workspace goes into the path.
-    :param app_id_in: where the Workspace ID goes beside the ``MOE-APPKEY`` header.
-    :param max_records: the most one call may hold; where no number is documented, the bytes are what limits it.
-    :param max_bytes: the largest body of one call.
-    :param max_answer_bytes: the largest body of an answer that is read, in bytes.
-    :param reads: the answer holds what was asked for, so that fewer records make a smaller one.
-    :param success: what the body of an answer says where the call was accepted, by the names of its fields; anything
-        else is no success, whatever the status.
-    :param quotas: what its calls may draw from, by the keys of :data:`QUOTAS`.
+    :param name: MoEngage's name for it.
+    :param path: the path below ``/v1``, with ``{app_id}`` in place of the Workspace ID.
+    :param app_id_in: where the Workspace ID is sent, in addition to the ``MOE-APPKEY`` header.
+    :param max_records: the maximum number of records in a request; if none is documented, the bytes are the limit.
+    :param max_bytes: the maximum size of a request body.
+    :param max_response_bytes: the maximum size of a response body, in bytes.
+    :param reads: whether the response holds the requested records, so that fewer records make it smaller.
+    :param success: the fields and values of the response body that mean success; anything else is an error, whatever
+        the status.
+    :param quotas: the keys of :data:`QUOTAS` that its requests use.
     """
 
     name: str
@@ -57,7 +56,7 @@ class Endpoint:
     app_id_in: Literal["path", "query", "body"]
     max_records: int = 1
     max_bytes: int = MAX_BODY_BYTES
-    max_answer_bytes: int = MAX_ANSWER_BYTES
+    max_response_bytes: int = MAX_ANSWER_BYTES
     reads: bool = False
     success: tuple[tuple[str, str], ...] = (("status", "success"),)
     quotas: tuple[str, ...] = ()
@@ -69,7 +68,7 @@ GET_USERS = Endpoint(
     "/customers/export",
     "query",
     max_records=20,
-    max_answer_bytes=MAX_USERS_BYTES,
+    max_response_bytes=MAX_USERS_BYTES,
     reads=True,
     quotas=("get_users",),
 )
@@ -87,7 +86,7 @@ CREATE_EVENT = Endpoint(
 )
 TRACK_DEVICE = Endpoint("Track Device", "/device/{app_id}", "path", quotas=("devices",))
 OPT_OUT_DEVICES = Endpoint("Device opt-out", "/devices/manage", "query", quotas=("opt_out_devices",))
-#: "100 KB a request" says the OpenAPI document, 128 KB the general text; no number of elements is documented.
+#: The OpenAPI document says "100 KB a request", the general text 128 KB; no number of elements is documented.
 BULK_IMPORT = Endpoint(
     "Bulk Import",
     "/transition/{app_id}",

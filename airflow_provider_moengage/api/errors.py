@@ -1,31 +1,31 @@
 """
-What MoEngage, the network and the documented rules can say, as one tree.
+The exceptions of the package, as one tree.
 
 ::
 
     MoEngageError
-    ├── MoEngageParameterError        a parameter or a connection's field is wrong (also a ValueError)
+    ├── MoEngageParameterError        a parameter or a connection field is wrong (also a ValueError)
     ├── MoEngageRecordInvalid         a record breaks a documented rule; it was not sent
-    ├── MoEngageStopped               the run was told to stop before the request was sent
-    │   └── MoEngageWindowSpent       the rate window is spent, and its reset is further off than one will wait
-    ├── MoEngageStagedRowsDamaged     staged rows are not what was written
-    ├── MoEngageUnreadableValue       the database's driver cannot hand over a value
-    ├── MoEngageUnsafeRestart         events may have been sent by an earlier try that cannot be gone on from
-    ├── MoEngageRetryableError        worth trying again
-    │   ├── MoEngageNetworkError      no answer came
+    ├── MoEngageStopped               the run was cancelled before the request was sent
+    │   └── MoEngageWindowSpent       the rate window is spent, and its reset is later than the maximum wait
+    ├── MoEngageStagedRowsDamaged     staged rows are missing or differ from what was written
+    ├── MoEngageUnreadableValue       the database driver cannot return a value
+    ├── MoEngageUnsafeRestart         an earlier attempt may have sent events and cannot be resumed
+    ├── MoEngageRetryableError        a retry may succeed
+    │   ├── MoEngageNetworkError      no response came
     │   ├── MoEngageServerError       408, 5xx
     │   ├── MoEngageRateLimited       429; raised after five whole windows without one unit granted
-    │   ├── MoEngageStorageError      the place of the checkpoint or of the staged rows does not answer
+    │   ├── MoEngageStorageError      the storage of checkpoints or staged rows does not respond
     │   ├── MoEngageConnectionUnavailable  a secrets backend that may have an Airflow connection failed
-    │   └── MoEngageFileUnreadable    a file of rows cannot be read on
+    │   └── MoEngageFileUnreadable    a file of rows cannot be read
     ├── MoEngageRecordRefused         400: this record, not the next
     │   └── MoEngagePayloadTooLarge   413
-    └── MoEngageRequestRefused        no record would fare better: the run stops
+    └── MoEngageRequestRefused        no other record would be accepted: the run stops
         ├── MoEngageAuthError         401, 403, 409: credentials, account, allow-list
-        └── MoEngageUnexpectedAnswer  3xx, 404, 415 and whatever else is not documented
+        └── MoEngageUnexpectedAnswer  3xx, 404, 415 and anything undocumented
 
-Texts that came over the wire are capped at :data:`MAX_TEXT` characters and hold no key: a request is never
-quoted, only an answer.
+Texts received over the wire are capped at :data:`MAX_TEXT` characters and contain no key: only responses are quoted,
+never requests.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ MAX_TEXT = 500
 
 class MoEngageError(Exception):
     """
-    Anything this package raises.
+    The base of all exceptions of this package.
 
-    :param text: what happened, and what to do about it.
-    :param status: the HTTP status, where there was an answer.
-    :param type: ``error.type`` of the answer, as MoEngage spells it.
-    :param message: ``error.message`` of the answer, or the start of a body that is not JSON; it may quote
-        what was sent, so it belongs into files of refused rows and not into logs.
-    :param request_id: the id MoEngage's support asks for.
-    :param retry_after: seconds until a repetition makes sense, where the answer says so: its ``Retry-After``, or,
-        once the request is given up, the published reset of its rate window.
+    :param text: what happened, and how to fix it.
+    :param status: the HTTP status, if there was a response.
+    :param type: ``error.type`` of the response, as MoEngage spells it.
+    :param message: ``error.message`` of the response, or the start of a body that is not JSON. It may quote what was
+        sent, so it belongs in files of rejected rows and not in logs.
+    :param request_id: the id that MoEngage's support asks for.
+    :param retry_after: seconds after which to retry, if known: the ``Retry-After`` of the response, or, once the client
+        has given up, the published reset of the rate window.
     """
 
     retryable = False
@@ -69,7 +69,7 @@ class MoEngageError(Exception):
         self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions are rebuilt from their text alone, which is not what the constructors here take.
+        # The default rebuilds an exception from its text alone, which these constructors do not accept.
         return _rebuilt, (self.__class__, self.args, self.__dict__)
 
 
@@ -80,14 +80,14 @@ def _rebuilt(kind: type[MoEngageError], args: tuple[Any, ...], fields: dict[str,
 
 
 class MoEngageParameterError(MoEngageError, ValueError):
-    """A parameter or a field of the connection is wrong; the text names it and what is allowed."""
+    """A parameter or a connection field is wrong; the text names it and the allowed values."""
 
 
 class MoEngageRecordInvalid(MoEngageError):
     """
-    A row that must not be sent, because MoEngage would drop or bend it, or refuse it.
+    A row that must not be sent, because MoEngage would reject it, or drop or alter values silently.
 
-    :param code: the rule, in one stable word, such as ``blocked_customer_id``.
+    :param code: the rule, as one stable word, such as ``blocked_customer_id``.
     :param reason: the rule, the attribute and the value's type; never the value.
     """
 
@@ -98,44 +98,43 @@ class MoEngageRecordInvalid(MoEngageError):
 
 
 class MoEngageStopped(MoEngageError):
-    """The run was told to stop while this request waited for its turn; it was not sent."""
+    """The run was cancelled while this request was waiting; it was not sent."""
 
 
 class MoEngageWindowSpent(MoEngageStopped):
     """
-    The rate window is spent; :attr:`retry_after` says when it resets. The request was not sent.
+    The rate window is spent and resets in :attr:`retry_after` seconds. The request was not sent.
 
-    :attr:`progress` says how far the run was which it ended, such as ``20 % (300 of 1,500), about 80 s to go``.
+    :attr:`progress` describes how far the run got, such as ``20 % (300 of 1,500), about 80 s to go``.
     """
 
     progress = ""
 
 
 class MoEngageStagedRowsDamaged(MoEngageError):
-    """Staged rows are missing or are not what was written; no retry brings them back."""
+    """Staged rows are missing or differ from what was written; a retry does not restore them."""
 
 
 class MoEngageUnreadableValue(MoEngageError):
-    """A query gives a value that the database's driver has no place for in Python; every retry would meet it again."""
+    """A query returns a value that the database driver cannot represent in Python; so would every retry."""
 
 
 class MoEngageUnsafeRestart(MoEngageError):
-    """Events may have been sent by an earlier try that cannot be gone on from; sent again, they are there twice."""
+    """An earlier attempt may have sent events and cannot be resumed; resending would duplicate them."""
 
 
 class MoEngageRetryableError(MoEngageError):
-    """What may pass by itself."""
+    """An error that a retry may resolve."""
 
     retryable = True
 
 
 class MoEngageNetworkError(MoEngageRetryableError):
     """
-    No answer came.
+    No response came.
 
-    :param maybe_processed: False where the connection was never made, so that MoEngage cannot have seen the
-        request.
-    :param summary: what happened, without what to do about it; None: the text.
+    :param maybe_processed: whether MoEngage may have received the request; False if no connection was made.
+    :param summary: what happened, without how to fix it; None: the text.
     """
 
     def __init__(self, text: str, *, maybe_processed: bool, summary: str | None = None) -> None:
@@ -153,7 +152,7 @@ class MoEngageRateLimited(MoEngageRetryableError):
 
 
 class MoEngageStorageError(MoEngageRetryableError):
-    """The place where a checkpoint or staged rows are kept does not answer."""
+    """The storage of checkpoints or staged rows does not respond."""
 
 
 class MoEngageConnectionUnavailable(MoEngageRetryableError):
@@ -161,24 +160,24 @@ class MoEngageConnectionUnavailable(MoEngageRetryableError):
 
 
 class MoEngageFileUnreadable(MoEngageRetryableError):
-    """A file of rows cannot be opened or read on; the text names it. Perhaps it is still being written."""
+    """A file of rows, named in the text, cannot be opened or read; it may still be being written."""
 
 
 class MoEngageRecordRefused(MoEngageError):
-    """MoEngage refused this record; others may pass."""
+    """MoEngage rejected this record; others may be accepted."""
 
 
 class MoEngagePayloadTooLarge(MoEngageRecordRefused):
-    """MoEngage answered 413: the body is over the endpoint's size."""
+    """MoEngage answered 413: the body exceeds the endpoint's maximum size."""
 
 
 class MoEngageRequestRefused(MoEngageError):
-    """MoEngage refused the request whatever the record: sending more would not help."""
+    """MoEngage rejected the request regardless of the record: sending more would not help."""
 
 
 class MoEngageAuthError(MoEngageRequestRefused):
-    """The credentials, the account or the IP allow-list: 401, 403, 409."""
+    """MoEngage rejected the credentials, the account or the IP address: 401, 403, 409."""
 
 
 class MoEngageUnexpectedAnswer(MoEngageRequestRefused):
-    """An answer that MoEngage does not document."""
+    """A response that MoEngage does not document."""

@@ -1,4 +1,4 @@
-"""Says in the log that requests are being repeated, however many threads repeat theirs at once."""
+"""Logs retries, at a limited rate however many threads retry at once."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from airflow_provider_moengage.api.errors import MoEngageError, MoEngageNetworkE
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two lines of one kind.
+#: The minimum number of seconds between two lines of one kind.
 INTERVAL = 5.0
 
 
 class RetryLog:
     """
-    Counts the requests of one client that are being repeated, and logs them together; usable from many threads.
+    Counts the requests of one client that are being retried, and logs them together; thread-safe.
 
-    :param attempts: how often a request is sent at most.
+    :param attempts: the maximum number of attempts of a request.
     :param clock: a monotonic clock, in seconds.
     """
 
@@ -32,10 +32,10 @@ class RetryLog:
 
     def failed(self, error: MoEngageError, attempt: int, pause: float) -> None:
         """
-        Log that a request is sent again after a pause.
+        Log that a request will be retried after a pause.
 
-        :param error: what came of it.
-        :param attempt: how often it was sent, from 1.
+        :param error: the outcome of the attempt.
+        :param attempt: the number of the attempt, from 1.
         :param pause: seconds.
         """
         with self._lock:
@@ -45,7 +45,7 @@ class RetryLog:
         if due:
             log.warning(
                 "%s: attempt %d of %d in %.1f s (%s repeated)",
-                _said(error),
+                _describe(error),
                 attempt + 1,
                 self._attempts,
                 pause,
@@ -53,17 +53,17 @@ class RetryLog:
             )
 
     def given_up(self, error: MoEngageError) -> None:
-        """Log that a request was sent as often as it may be, and no answer accepted it."""
+        """Log that a request was not accepted within the maximum number of attempts."""
         with self._lock:
             due = self._is_due("given up")
         if due:
-            log.warning("%s: a request is given up after %d attempts", _said(error), self._attempts)
+            log.warning("%s: a request is given up after %d attempts", _describe(error), self._attempts)
 
     def ended(self, attempts: int) -> None:
         """
-        Count a request as one that is not repeated any more.
+        Stop counting a request as being retried.
 
-        :param attempts: how often it was reported as :meth:`failed`.
+        :param attempts: how often it was reported to :meth:`failed`.
         """
         if attempts:
             with self._lock:
@@ -77,8 +77,8 @@ class RetryLog:
         return True
 
 
-def _said(error: MoEngageError) -> str:
-    """Return what came of a request, without the words of an answer: they may quote a row."""
+def _describe(error: MoEngageError) -> str:
+    """Describe an error without the text of a response, which may quote a row."""
     if isinstance(error, MoEngageNetworkError):
         return error.summary
     return f"MoEngage answered {error.status}"

@@ -1,4 +1,4 @@
-"""Texts that do not show themselves: debuggers, tracebacks with locals and error trackers print the ``repr``."""
+"""Strings whose ``repr`` is masked, since debuggers, tracebacks with locals and error trackers print it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ HIDDEN = "'***'"
 
 
 class Secret(str):
-    """A text whose ``repr`` hides it, also inside the dicts and lists that hold it; ``str`` gives what it is."""
+    """A string with a masked ``repr``, also inside dicts and lists; ``str`` returns the real value."""
 
     __slots__ = ()
 
@@ -15,7 +15,7 @@ class Secret(str):
 
 
 class SecretBytes(bytes):
-    """The same of bytes."""
+    """Bytes with a masked ``repr``."""
 
     __slots__ = ()
 
@@ -25,12 +25,11 @@ class SecretBytes(bytes):
 
 def without_frames_below(error: BaseException, handled: BaseException | None) -> None:
     """
-    Take from an error, and from those that led to it, the frames of whatever the calling function called.
+    Remove the frames below the calling function from an error and from those that caused it.
 
-    What is left is the calling function's own frame: those of the HTTP libraries hold the request's headers and body in
-    their locals, as they are on the wire.
+    The locals of the HTTP libraries' frames hold the request's headers and body.
 
-    :param handled: the exception that was being handled when the calling function began; it is somebody else's.
+    :param handled: the exception that was being handled when the calling function began; it is left alone.
     """
     if error.__traceback__ is not None:
         error.__traceback__.tb_next = None
@@ -45,6 +44,6 @@ def without_frames_below(error: BaseException, handled: BaseException | None) ->
 
 
 def _inside(error: BaseException) -> list[BaseException]:
-    """Return the errors that an error carries: urllib3 and requests keep them in their arguments too."""
+    """Return the errors inside an error: urllib3 and requests keep them in their arguments too."""
     carried = (error.__cause__, error.__context__, getattr(error, "reason", None), *error.args)
     return [one for one in carried if isinstance(one, BaseException)]

@@ -1,4 +1,4 @@
-"""A MoEngage workspace: where it lives, who may write to it, what it is allowed a minute."""
+"""A MoEngage workspace: its address, its credentials and its rate limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_moengage.api.endpoints import QUOTAS
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.secret import Secret
 
-#: Every data centre MoEngage's OpenAPI document lists, with its region where one is published.
+#: The data centres that MoEngage's OpenAPI document lists, with their regions if published.
 DATA_CENTERS: Mapping[str, str] = MappingProxyType(
     {
         "01": "US",
@@ -26,7 +26,7 @@ DATA_CENTERS: Mapping[str, str] = MappingProxyType(
     }
 )
 DEFAULT_TIMEOUT = 30.0
-#: The credentials as the dashboard calls them, where a connection has them, and what is to be copied from there.
+#: The credentials: their names in the dashboard and in a connection, and what to copy from the dashboard.
 CREDENTIALS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "app_id": ("the Workspace ID (the connection's login)", "it"),
@@ -39,7 +39,7 @@ def is_loopback(host: str) -> bool:
     """
     Whether a host is this machine: ``localhost``, an address of 127.0.0.0/8 as it is usually written, or ``::1``.
 
-    Other spellings of such addresses count as any other host: what they mean depends on who reads them.
+    Other spellings of such addresses are treated as any other host, since their meaning depends on the reader.
     """
     if host == "localhost":
         return True
@@ -52,7 +52,7 @@ def is_loopback(host: str) -> bool:
 
 def normalize_data_center(value: object) -> str:
     """
-    Bring ``1``, ``01``, ``DC01`` and ``dc-01`` to ``01``.
+    Normalize ``1``, ``01``, ``DC01`` and ``dc-01`` to ``01``.
 
     :raises MoEngageParameterError: the data centre is unknown; data cannot move between centres, so there is
         no fallback.
@@ -79,14 +79,14 @@ class Workspace:
     :param api_key: the key of the dashboard's *Data* tile.
     :param data_center: ``01`` … ``06`` or ``101``; required unless ``host`` is given.
     :param host: replaces ``https://api-{data_center}.moengage.com``: a sandbox or a proxy, with or without a
-        scheme and a port; without a scheme https is taken, on loopback http.
-    :param project_code: the project of a Portfolio workspace; sent with every call.
+        scheme and a port; the default scheme is https, on loopback http.
+    :param project_code: the project of a Portfolio workspace; sent with every request.
     :param forwarded_for: value of ``X-Forwarded-For``, for workspaces with an IP allow-list.
-    :param limits: units a minute per quota, where they differ from MoEngage's defaults.
-    :param rate_limit_share: the part of every window this client may use, above 0 and up to 1.
-    :param timeout: seconds to wait for an answer.
+    :param limits: units per minute by quota, if they differ from MoEngage's defaults.
+    :param rate_limit_share: the fraction of every window that this client may use, above 0 and up to 1.
+    :param timeout: seconds to wait for a response.
     :param allow_http: permits plain http to a host that is not loopback.
-    :raises MoEngageParameterError: a value is missing or not allowed; the text says which.
+    :raises MoEngageParameterError: a value is missing or not allowed.
     """
 
     app_id: str
@@ -184,11 +184,11 @@ class Workspace:
 
     @property
     def location(self) -> str:
-        """Where requests go, such as ``in data centre 03 (India)`` or ``at 127.0.0.1:8095``, for logs."""
+        """Return where requests go, for logs: ``in data centre 03 (India)`` or ``at 127.0.0.1:8095``."""
         if self.host or self.data_center is None:
             return f"at {urlsplit(self.base_url).netloc}"
         return f"in data centre {self.data_center} ({DATA_CENTERS[self.data_center]})"
 
     def limit(self, quota: str) -> int:
-        """Units a minute of ``quota`` until an answer's headers say otherwise."""
+        """Return the units per minute of ``quota``, which response headers may override."""
         return self.limits.get(quota, QUOTAS[quota])

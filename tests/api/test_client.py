@@ -140,7 +140,7 @@ def test_an_answer_must_come_within_the_timeout(requests_mock):
 )
 def test_a_2xx_that_says_success_is_accepted(requests_mock, answer):
     exchange = outcome_of(requests_mock, answer)
-    assert exchange.answer().request_id == answer["json"].get("request_id")
+    assert exchange.response().request_id == answer["json"].get("request_id")
     assert (exchange.requests, exchange.unanswered) == (1, False)
 
 
@@ -184,7 +184,7 @@ def test_what_a_repetition_would_not_mend_is_sent_once(requests_mock, answer, ki
     assert type(exchange.outcome) is kind
     assert exchange.requests == 1
     with pytest.raises(kind):
-        exchange.answer()
+        exchange.response()
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_one_hook_serves_several_runs(moengage_sandbox_connection: Sandbox):
     exchange = client.send(
         TRACK_USER, b'{"type":"customer","customer_id":"ann","attributes":{}}', {"users": 1}
     )
-    assert exchange.answer()
+    assert exchange.response()
     assert hook.track_users(ROWS * 2)["accepted"] == 2
     assert hook.get_conn() is client
 

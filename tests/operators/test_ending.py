@@ -91,7 +91,7 @@ def test_a_task_that_waits_for_its_rate_window_ends_and_its_retry_goes_on(sandbo
 
 def test_a_task_that_waits_between_repetitions_ends(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("airflow_provider_moengage.api.client.FIRST_BACKOFF", 60.0)
-    monkeypatch.setattr("airflow_provider_moengage.api.client.LONGEST_BACKOFF", 60.0)
+    monkeypatch.setattr("airflow_provider_moengage.api.client.MAX_BACKOFF", 60.0)
     sandbox.fault(kind="status", status=503, customer_id="user-20")
     task = Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(100), concurrency=2)
     ended(task, lambda: len(sandbox.users()) >= 20)

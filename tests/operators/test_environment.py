@@ -217,5 +217,5 @@ def test_a_connection_that_breaks_after_tls_was_established_is_no_failure_of_tls
     monkeypatch.setattr(Handler, "do_POST", lambda self: self.connection.unwrap().close())
     connect(monkeypatch, host=f"https://127.0.0.1:{server.server_port}")
     said, report = failed()
-    assert "gave no answer" in said
+    assert "did not respond" in said
     assert (report["unsent"], report["unknown"]) == (1, 1)

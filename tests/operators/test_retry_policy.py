@@ -123,7 +123,7 @@ def test_refused_credentials_fail_at_once(track: Tracker):
         "MoEngageTaskFailed: a retry would not mend it",
     )
     with pytest.raises(MoEngageAuthError) as caught:
-        MoEngageHook().get_conn().send(TRACK_USER, b'{"customer_id": "user-0"}', {}).answer()
+        MoEngageHook().get_conn().send(TRACK_USER, b'{"customer_id": "user-0"}', {}).response()
     assert decide(caught.value)[::2] == ("fail", "MoEngageAuthError (401): a retry would not mend it")
 
 

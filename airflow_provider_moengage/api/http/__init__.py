@@ -1,1 +1,1 @@
-"""HTTP: the connection pool, bounded responses, and what a response means."""
+"""HTTP: the connection pool, bounded responses, and their classification."""

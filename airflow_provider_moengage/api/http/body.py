@@ -1,4 +1,4 @@
-"""The body of an answer, read up to a limit: what a server sends, and what that decodes into, is bounded."""
+"""Reads and decodes a response body up to a maximum size."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 from urllib3.exceptions import DecodeError, ProtocolError
 
-#: Content codings that are decoded, though none is asked for: a gateway may not care.
+#: Content codings that are decoded, although none is requested: a gateway may ignore that.
 CODINGS = ("gzip", "x-gzip", "deflate")
-#: How zlib tells gzip from deflate by itself, and what some servers mean by deflate.
-ZLIB_OR_GZIP, BARE_DEFLATE = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
+#: zlib's ``wbits``: detect gzip or zlib automatically; raw deflate, which some servers send as deflate.
+ZLIB_OR_GZIP, RAW_DEFLATE = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
 
 
 def read_body(raw: Any, limit: int) -> bytes | None:
     """
-    Read a body to its end, decoded.
+    Read a whole body and return it decoded.
 
     :param raw: urllib3's response, unread.
-    :param limit: bytes, before and after decoding.
-    :return: None where there is more; then the connection is closed.
-    :raises urllib3.exceptions.HTTPError: the body broke off, took too long, or cannot be decoded.
+    :param limit: the maximum number of bytes, before and after decoding.
+    :return: the body; None if it exceeds the limit, in which case the connection is closed.
+    :raises urllib3.exceptions.HTTPError: the body is incomplete, took too long, or cannot be decoded.
     """
     try:
         content = _read(raw, limit)
     except ValueError as error:
-        # http.client believes a chunk of a negative size.
+        # http.client accepts a chunk of negative size.
         _close(raw)
-        raise ProtocolError("the body is framed wrongly", error) from error
+        raise ProtocolError("the framing of the body is invalid", error) from error
     if content is not None:
         coding = raw.headers.get("content-encoding")
         if coding and coding.strip().lower() in CODINGS:
@@ -40,9 +40,9 @@ def read_body(raw: Any, limit: int) -> bytes | None:
 def _read(raw: Any, limit: int) -> bytes | None:
     if (raw.length_remaining or 0) > limit:
         return None
-    # urllib3 does not decode: before 2.6 it decodes whatever it has read at once, to any size.
+    # Not decoded by urllib3: before 2.6 it decodes what it has read without a limit of size.
     content: bytes = raw.read(limit + 1, decode_content=False)
-    # A second read is needed to tell a body's end from a connection that broke off.
+    # A second read distinguishes the end of the body from a lost connection.
     while raw.length_remaining != 0 and len(content) <= limit:
         more = raw.read(limit + 1 - len(content), decode_content=False)
         if not more:
@@ -53,9 +53,9 @@ def _read(raw: Any, limit: int) -> bytes | None:
 
 def _decode(content: bytes, limit: int) -> bytes | None:
     if not content:
-        # A gateway's answer without a body, whose headers are those of one with a body.
+        # A gateway may send the headers of a compressed body without a body.
         return content
-    for window in (ZLIB_OR_GZIP, BARE_DEFLATE):
+    for window in (ZLIB_OR_GZIP, RAW_DEFLATE):
         decoder = zlib.decompressobj(window)
         try:
             decoded = decoder.decompress(content, limit + 1)
@@ -64,12 +64,12 @@ def _decode(content: bytes, limit: int) -> bytes | None:
         if len(decoded) > limit:
             return None
         if not decoder.eof:
-            raise DecodeError("the compressed body breaks off")
+            raise DecodeError("the compressed body is incomplete")
         return decoded
-    raise DecodeError("the body is not in the coding that its header names")
+    raise DecodeError("the body is not encoded as its header says")
 
 
 def _close(raw: Any) -> None:
-    """Give up the connection: the rest of the body is still in it."""
+    """Close the connection, which still holds the rest of the body."""
     raw.close()
     raw.release_conn()

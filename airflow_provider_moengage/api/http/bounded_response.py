@@ -1,8 +1,8 @@
 """
-The bytes of an answer as they come off the wire: no more than so many, and no longer than the time-out.
+Bounds the size and the duration of every response on the wire.
 
-A socket's time-out bounds one read. A server that sends a byte a second, header lines or ``100 Continue`` for ever, or
-a chunk of the size -1 never meets it, so both bounds are kept where every byte passes.
+A socket's timeout bounds a single read. It does not stop a server that sends a byte a second, endless header lines or
+``100 Continue``, or a chunk of size -1, so both bounds are enforced where every byte passes.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from urllib3.exceptions import SSLError
 
 from airflow_provider_moengage.api.http.pool import OneHostAdapter
 
-#: The most that comes before a body: status line and headers, a gateway's ``100 Continue`` included. MoEngage's have
-#: some hundred bytes; urllib3 logs what it cannot read of them.
+#: The maximum size of what precedes the body: status line and headers, including a gateway's ``100 Continue``.
+#: MoEngage's have some hundred bytes; urllib3 logs what it cannot parse.
 MAX_HEAD_BYTES = 64 * 1024
-#: The most that one answer may be on the wire, whatever its framing: twice the largest body that is read.
+#: The maximum size of a response on the wire, whatever its framing: twice the largest body that is read.
 MAX_WIRE_BYTES = 8 * 1024 * 1024
 
 
-class AnswerTooLong(HTTPException):
-    """An answer that does not end; urllib3 makes a broken connection of it."""
+class ResponseTooLong(HTTPException):
+    """A response exceeds its maximum size; urllib3 treats it as a broken connection."""
 
 
 class TlsFailed(SSLError):
-    """TLS was not established, so nothing was sent; the cause says why."""
+    """TLS was not established, so nothing was sent; the cause has the reason."""
 
 
-class AnswerStream(io.RawIOBase):
+class ResponseStream(io.RawIOBase):
     """
-    One answer's bytes.
+    The raw bytes of one response.
 
     :param raw: the socket as an unbuffered file.
-    :param sock: the socket; its time-out, in seconds, is what the whole answer may take.
-    :ivar most: bytes that are read, at most, and what the last read brought.
+    :param sock: the socket; its timeout, in seconds, applies to the whole response.
+    :ivar max_bytes: the maximum number of bytes read, which the last read may exceed.
     """
 
     def __init__(self, raw: Any, sock: Any) -> None:
@@ -47,63 +47,65 @@ class AnswerStream(io.RawIOBase):
         self._seconds: float | None = sock.gettimeout()
         self._began = time.monotonic()
         self._read = 0
-        self.most = MAX_HEAD_BYTES
+        self.max_bytes = MAX_HEAD_BYTES
 
     def readable(self) -> bool:
-        """It is, and nothing else."""
+        """Return True: the stream is read-only."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
         """
-        Read what there is.
+        Read the available bytes.
 
-        :raises TimeoutError: the answer takes too long.
-        :raises AnswerTooLong: it is too long.
+        :raises TimeoutError: the response takes too long.
+        :raises ResponseTooLong: the response is too large.
         """
-        if self._read > self.most:
-            raise AnswerTooLong(f"more than {self.most} bytes")
-        # Nearly every answer comes with the first read, which has the socket's own time-out.
-        count: int | None = self._raw.readinto(buffer) if not self._read else self._in_time(buffer)
+        if self._read > self.max_bytes:
+            raise ResponseTooLong(f"more than {self.max_bytes} bytes")
+        # Nearly every response arrives with the first read, which has the socket's own timeout.
+        count: int | None = (
+            self._raw.readinto(buffer) if not self._read else self._read_within_timeout(buffer)
+        )
         self._read += count or 0
         return count
 
-    def _in_time(self, buffer: Any) -> int | None:
+    def _read_within_timeout(self, buffer: Any) -> int | None:
         if self._seconds is None:
             count: int | None = self._raw.readinto(buffer)
             return count
         left = self._began + self._seconds - time.monotonic()
         if left <= 0:
-            raise TimeoutError(f"the answer was not whole within {self._seconds} s")
+            raise TimeoutError(f"the response was not complete within {self._seconds} s")
         self._sock.settimeout(left)
         try:
             count = self._raw.readinto(buffer)
         finally:
-            # The next request on this connection has all its time.
+            # The next request on this connection has the full timeout.
             self._sock.settimeout(self._seconds)
         return count
 
     def close(self) -> None:
-        """Close the file; the socket stays open for the next answer."""
+        """Close the file; the socket stays open for the next response."""
         if not self.closed:
             self._raw.close()
         super().close()
 
 
 class BoundedResponse(HTTPResponse):
-    """An answer that is read through an :class:`AnswerStream`; a proxy's answer to CONNECT is one too."""
+    """A response read through a :class:`ResponseStream`, as is a proxy's response to CONNECT."""
 
     def __init__(self, sock: Any, *args: Any, **settings: Any) -> None:
         super().__init__(sock, *args, **settings)
-        self._stream = AnswerStream(self.fp.detach(), sock)
+        self._stream = ResponseStream(self.fp.detach(), sock)
         self.fp: Any = io.BufferedReader(self._stream)
 
     def begin(self) -> None:
         """Read the status line and the headers."""
         super().begin()
-        self._stream.most = MAX_WIRE_BYTES
+        self._stream.max_bytes = MAX_WIRE_BYTES
 
     def _read_status(self) -> tuple[str, int, str]:
-        """Read the status line of the answer proper; http.client knows of one interim answer, ``100 Continue``."""
+        """Read the status line of the final response; http.client skips only one interim response, ``100 Continue``."""
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 101 < status < 200:
@@ -112,15 +114,15 @@ class BoundedResponse(HTTPResponse):
 
 
 class BoundedAdapter(OneHostAdapter):
-    """An adapter whose answers end."""
+    """An adapter that bounds the size and duration of every response."""
 
     def init_poolmanager(self, *args: Any, **settings: Any) -> None:
-        """Make the pools of connections to the host itself."""
+        """Create the connection pools of the host."""
         super().init_poolmanager(*args, **settings)
         _bound(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Give the pools of connections to a proxy."""
+        """Return the connection pools of a proxy."""
         known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **settings)
         if not known:
@@ -129,7 +131,7 @@ class BoundedAdapter(OneHostAdapter):
 
 
 def _bound(manager: Any) -> None:
-    # Of the classes that are there, because a SOCKS proxy has its own.
+    # Derived from the existing classes, because a SOCKS proxy has its own.
     manager.pool_classes_by_scheme = {
         scheme: type(pool.__name__, (pool,), {"ConnectionCls": _bounded(pool.ConnectionCls)})
         for scheme, pool in manager.pool_classes_by_scheme.items()
@@ -138,7 +140,7 @@ def _bound(manager: Any) -> None:
 
 def _bounded(connection: Any) -> Any:
     def connect(self: Any) -> Any:
-        """Connect, and tell a failure of TLS from one that comes later, when the request was sent."""
+        """Connect; raise TlsFailed to distinguish a TLS failure from one after the request was sent."""
         try:
             return connection.connect(self)
         except (ssl.SSLError, SSLError) as error:

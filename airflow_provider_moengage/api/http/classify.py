@@ -1,8 +1,8 @@
 """
-What an answer of MoEngage means, without any I/O.
+Classifies MoEngage's responses, without any I/O.
 
-Texts vary per endpoint and edition, so an answer is judged by its status and, where a status has two
-meanings, by ``error.type``; never by its message. Source: Data API overview, "Errors".
+Texts vary by endpoint and edition, so a response is classified by its status and, if a status has two meanings, by
+``error.type``; never by its message. Source: Data API overview, "Errors".
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.http.quotes import quotes
 
-#: ``error.type`` of what concerns the request and not the record; compared as :func:`_normalized` writes it.
+#: Values of ``error.type`` that concern the request and not the record; compared after :func:`_normalized`.
 REQUEST_TYPES = frozenset({"blacklisted", "invalidparams", "paramsrequired", "missing header value"})
-#: ``error.type`` of what concerns the account or the credentials, under whichever status it comes: Merge Users answers
-#: 400 with the first three.
+#: Values of ``error.type`` that concern the account or the credentials, whatever the status: Merge Users answers 400
+#: with the first three.
 ACCOUNT_TYPES = frozenset(
     {
         "account suspended",
@@ -44,15 +44,15 @@ ACCOUNT_TYPES = frozenset(
     }
 )
 ACCOUNT_REMEDY = (
-    "it refuses the workspace or its credentials, whatever the record: check the connection, and ask MoEngage's support "
-    "where the account is suspended or blocked"
+    "it rejects the workspace or its credentials, not the record: check the connection, and ask MoEngage's support "
+    "if the account is suspended or blocked"
 )
 
-#: Characters of ``error.type`` that are kept: it is a word, and stands in logs and reports.
+#: The maximum length of ``error.type``, which appears in logs and reports.
 MAX_TYPE = 100
-#: Characters of MoEngage's own words that the text of an error shows.
-MAX_WORDS = 200
-#: Fields of a body that are named, and characters of each, where it is not what is documented.
+#: The maximum length of MoEngage's message in the text of an error.
+MAX_QUOTED_MESSAGE = 200
+#: How many fields of an undocumented body an error names, and the maximum length of each name.
 MAX_FIELDS, MAX_FIELD = 10, 40
 
 REMEDIES: Mapping[int, str] = {
@@ -71,8 +71,8 @@ class Answer:
     """
     An accepted request.
 
-    :param body: the answer's JSON object.
-    :param request_id: the id MoEngage's support asks for, where the answer has one.
+    :param body: the JSON object of the response.
+    :param request_id: the id that MoEngage's support asks for, if the response has one.
     """
 
     body: Mapping[str, Any]
@@ -89,24 +89,24 @@ def classify(
     secrets: Sequence[str] = (),
 ) -> Answer | MoEngageError:
     """
-    Return what an answer means: an :class:`Answer`, or the error to raise or to report.
+    Return an :class:`Answer` for a success, or the error to raise or to report.
 
     :param status: the HTTP status.
-    :param content: the body as it came.
-    :param endpoint: what was called; it says which bodies are a success.
-    :param retry_after: seconds, where a header names them.
-    :param sent: the body of the request, where it held rows: what repeats a word of them is not shown.
-    :param secrets: texts to mask in what the answer says, as a proxy may repeat the request, header and all.
+    :param content: the body as received.
+    :param endpoint: the endpoint of the request; it defines which bodies are a success.
+    :param retry_after: seconds, if a header has them.
+    :param sent: the body of the request, if it held rows; texts that quote a word of them are left out.
+    :param secrets: texts to mask in the response, since a proxy may echo the request with its headers.
     """
     body = _json_object(content)
     if 200 <= status < 300 and body is not None and _succeeded(body, endpoint):
         return Answer(body, _request_id(body, secrets))
     error = _error(status, body)
     error_type, message = _type(error, secrets), _text(error.get("message"), secrets)
-    kind, text = _meaning(status, body, error_type, secrets)
+    kind, text = _error_class_and_text(status, body, error_type, secrets)
     if kind is MoEngageAuthError:
-        # It is about the credentials and not about a row; which of them is wrong, MoEngage alone can say.
-        text = f"MoEngage answered {status}{_words(error_type, message, sent)}: {text}"
+        # It concerns the credentials and no row; only MoEngage knows which of them is wrong.
+        text = f"MoEngage answered {status}{_quotation(error_type, message, sent)}: {text}"
     return kind(
         text,
         status=status,
@@ -117,40 +117,42 @@ def classify(
     )
 
 
-def _words(error_type: str | None, message: str | None, sent: bytes) -> str:
-    """Return the type and the message of an answer as they stand in the text of an error, without what is in a row."""
-    words = f" {error_type}" if error_type and not quotes(error_type, sent) else ""
+def _quotation(error_type: str | None, message: str | None, sent: bytes) -> str:
+    """Return the type and the message of a response for the text of an error, unless they quote a row."""
+    text = f" {error_type}" if error_type and not quotes(error_type, sent) else ""
     if message and not quotes(message, sent):
-        words += f' ("{_printable(message[:MAX_WORDS])}")'
-    return words
+        text += f' ("{_printable(message[:MAX_QUOTED_MESSAGE])}")'
+    return text
 
 
 def classify_oversized(
     status: int, endpoint: Endpoint, retry_after: float | None = None
 ) -> Answer | MoEngageError:
     """
-    Return what an answer means that is larger than is read.
+    Classify a response larger than the maximum that is read.
 
-    What MoEngage refuses it refuses by the status. A success may say anything: of a call that sends it is no answer,
-    and a call that reads is to ask for fewer records.
+    An error is determined by its status alone. A success is undetermined without its body: a request that sends counts
+    as without a response, and a request that reads should ask for fewer records.
     """
     if not 200 <= status < 300:
         return classify(status, b"", endpoint, retry_after)
-    says = f"MoEngage answered {status} with more than the {endpoint.max_answer_bytes:,} bytes that are read"
+    outcome = (
+        f"MoEngage answered {status} with more than the {endpoint.max_response_bytes:,} bytes that are read"
+    )
     if endpoint.reads:
         return MoEngagePayloadTooLarge(
-            f"{says}: name fewer attributes in fields", status=status, type="answer_too_large"
+            f"{outcome}: name fewer attributes in fields", status=status, type="answer_too_large"
         )
     return MoEngageNetworkError(
-        f"{says}: is a proxy in between, or is the connection's host not MoEngage?", maybe_processed=True
+        f"{outcome}: is a proxy in between, or is the connection's host not MoEngage?", maybe_processed=True
     )
 
 
-def _meaning(
+def _error_class_and_text(
     status: int, body: Mapping[str, Any] | None, error_type: str | None, secrets: Sequence[str]
 ) -> tuple[type[MoEngageError], str]:
-    """Return the kind of error that an answer is, and its text; of credentials, what to do alone."""
-    says = f"MoEngage answered {status}" + (f" {error_type}" if error_type else "")
+    """Return the class of the error and its text; for credentials only the remedy."""
+    outcome = f"MoEngage answered {status}" + (f" {error_type}" if error_type else "")
     succeeded = 200 <= status < 300
     known = _normalized(error_type)
     if status in (401, 403, 409):
@@ -161,22 +163,22 @@ def _meaning(
         if known in REQUEST_TYPES:
             return (
                 MoEngageRequestRefused,
-                f"{says}: it refuses the workspace or the request, whatever the record",
+                f"{outcome}: it rejects the workspace or the request, not the record",
             )
-        return MoEngageRecordRefused, says if status == 400 else f"{says} with the status fail"
+        return MoEngageRecordRefused, outcome if status == 400 else f"{outcome} with the status fail"
     if status == 413:
-        return MoEngagePayloadTooLarge, f"{says}: the body is too large"
+        return MoEngagePayloadTooLarge, f"{outcome}: the body is too large"
     if status == 429:
-        return MoEngageRateLimited, f"{says}: the rate window is spent"
+        return MoEngageRateLimited, f"{outcome}: the rate window is spent"
     if status == 408 or status >= 500:
-        return MoEngageServerError, f"{says}: the server has trouble"
+        return MoEngageServerError, f"{outcome}: the server has trouble"
     if succeeded:
         return MoEngageUnexpectedAnswer, (
-            f"MoEngage answered {status} with {_described(body, secrets)}, which is not documented and no success: is a proxy in "
+            f"MoEngage answered {status} with {_describe(body, secrets)}, which is not a documented success: is a proxy in "
             "between, or is the connection's host not MoEngage?"
         )
     remedy = REMEDIES.get(status, "it is not documented: check the connection's host and data_center")
-    return MoEngageUnexpectedAnswer, f"{says}: {remedy}"
+    return MoEngageUnexpectedAnswer, f"{outcome}: {remedy}"
 
 
 def _json_object(content: bytes) -> dict[str, Any] | None:
@@ -188,12 +190,12 @@ def _json_object(content: bytes) -> dict[str, Any] | None:
 
 
 def _succeeded(body: Mapping[str, Any], endpoint: Endpoint) -> bool:
-    """Whether a body says what the endpoint documents as success, and no error besides."""
+    """Whether a body is what the endpoint documents as success, and has no error."""
     return not body.get("error") and all(_word(body.get(name)) == word for name, word in endpoint.success)
 
 
 def _failed(body: Mapping[str, Any] | None) -> bool:
-    """Whether a body says what MoEngage documents as a failure of the record."""
+    """Whether a body is what MoEngage documents as a failure of the record."""
     return body is not None and _word(body.get("status")) == "fail"
 
 
@@ -201,8 +203,8 @@ def _word(value: object) -> str | None:
     return value.strip().casefold() if isinstance(value, str) else None
 
 
-def _described(body: Mapping[str, Any] | None, secrets: Sequence[str]) -> str:
-    """Return what a body is made of: its status and the names of its fields, and no other value of it."""
+def _describe(body: Mapping[str, Any] | None, secrets: Sequence[str]) -> str:
+    """Describe a body by its status and the names of its fields, without any other value."""
     if body is None:
         return "a body that is not a JSON object"
     if not body:
@@ -211,19 +213,19 @@ def _described(body: Mapping[str, Any] | None, secrets: Sequence[str]) -> str:
     word = isinstance(status, str) and re.fullmatch(r"[A-Za-z_-]{1,40}", status.strip())
     if not word and status not in (None, True, False):
         status = f"of type {type(status).__name__}"
-    said = f"the status {status}" if "status" in body else "no status"
+    shown = f"the status {status}" if "status" in body else "no status"
     names = [_printable(_masked(name, secrets)[:MAX_FIELD]) for name in list(body)[:MAX_FIELDS]]
     more = ", …" if len(body) > MAX_FIELDS else ""
-    return f"a body with {said} and the fields {', '.join(names)}{more}"
+    return f"a body with {shown} and the fields {', '.join(names)}{more}"
 
 
 def _normalized(error_type: str | None) -> str:
-    """Return an ``error.type`` without what editions spell differently: case, blanks, a full stop at its end."""
+    """Normalize an ``error.type``: editions differ in case, whitespace and a trailing full stop."""
     return " ".join((error_type or "").casefold().split()).rstrip(". ")
 
 
 def _error(status: int, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Find what is said of the error: under ``error``, or, on some endpoints, at the top."""
+    """Return the details of the error: under ``error`` or, on some endpoints, at the top level."""
     if body is None:
         return {}
     error = body.get("error")
@@ -234,7 +236,7 @@ def _error(status: int, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
         "message": body.get("message"),
     }
     if isinstance(error, str):
-        # Only there is such a text documented, as "IP Validation Required"; elsewhere it may quote a record.
+        # Documented only for these types and statuses, as "IP Validation Required"; otherwise it may quote a record.
         if _normalized(error) in ACCOUNT_TYPES:
             top["type"] = error
         else:
@@ -252,7 +254,7 @@ def _request_id(body: Mapping[str, Any], secrets: Sequence[str]) -> str | None:
 
 
 def _type(error: Mapping[str, Any], secrets: Sequence[str]) -> str | None:
-    """Return ``error.type`` as one line that can stand in a log."""
+    """Return ``error.type`` as a single printable line, safe to log."""
     text = _text(error.get("type"), secrets)
     return text and _printable(text[:MAX_TYPE])
 
@@ -268,7 +270,7 @@ def _text(value: object, secrets: Sequence[str]) -> str | None:
 
 
 def _masked(text: str, secrets: Sequence[str]) -> str:
-    """Return a text without secrets; to be called before it is cut, which would leave a part of one."""
+    """Mask secrets in a text; call it before truncating, which could leave a part of one."""
     for secret in secrets:
         text = text.replace(secret, "***")
     return text

@@ -1,4 +1,4 @@
-"""HTTP to one host: its pool of connections is looked up once, and cookies are not kept."""
+"""The connection pool of a single host, without cookies."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from requests.structures import CaseInsensitiveDict
 
 class OneHostAdapter(HTTPAdapter):
     """
-    An adapter for requests that all go the same way: one host, one proxy, one set of CA settings.
+    An adapter for requests to one host, with one proxy and one set of CA settings.
 
-    :param connections: connections kept open, at most.
+    :param connections: the maximum number of connections kept open.
     """
 
     def __init__(self, connections: int) -> None:
@@ -25,7 +25,7 @@ class OneHostAdapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=0)
 
     def get_connection_with_tls_context(self, *args: Any, **settings: Any) -> Any:
-        """Give the pool of connections; requests 2.32 and newer ask for it so."""
+        """Return the connection pool; requests 2.32 and newer call this."""
         if self._pool is None:
             pool: Any = super().get_connection_with_tls_context(*args, **settings)
             kind, connections = pool.ConnectionCls, self._connections
@@ -40,11 +40,11 @@ class OneHostAdapter(HTTPAdapter):
         return self._pool
 
     def release(self) -> None:
-        """Close the connections that nobody uses, and the others once they are free; the next request opens a new one."""
+        """Close idle connections now, and the others once they are idle; the next request opens a new one."""
         pool, self._pool = self._pool, None
         super().close()
         if pool is not None:
-            # urllib3 closes those of a pool it has let go of once nobody knows the pool any more.
+            # urllib3 closes the connections of a discarded pool only once nothing references the pool.
             pool.close()
 
     def close(self) -> None:
@@ -54,14 +54,14 @@ class OneHostAdapter(HTTPAdapter):
             connection.close()
 
     def abort(self) -> None:
-        """Cut every connection: a request that waits for its answer fails at once."""
+        """Shut down every connection, so that requests waiting for a response fail at once."""
         for connection in list(self._connections):
-            # Its own thread may close it at the same time.
+            # The connection's own thread may close it at the same time.
             with contextlib.suppress(OSError, AttributeError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """Wrap an answer: its status, its headers, and its body as far as it was not read."""
+        """Wrap urllib3's response: status, headers and unread body."""
         response = requests.Response()
         response.status_code = resp.status
         response.headers = CaseInsensitiveDict(resp.headers)

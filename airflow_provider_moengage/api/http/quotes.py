@@ -1,4 +1,4 @@
-"""Whether the text of an answer repeats a value of the request it answers: such a text must not stand in a log."""
+"""Detects response texts that quote values of the request, which must not be logged."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from typing import Any
 
 from pydantic_core import from_json
 
-#: Characters from which a word is looked for inside of values; shorter ones stand in many words, and must be whole ones.
-LONG_WORD = 4
+#: Words of at least so many characters are searched inside values; shorter ones only match whole words.
+MIN_SEARCHED_LENGTH = 4
 
 
 def quotes(text: str, sent: bytes) -> bool:
     """
     Whether a text has a word in common with a value of a request.
 
-    It errs on the safe side: a word of MoEngage's own that a row happens to hold counts too.
+    It errs on the safe side: a word that a row shares with MoEngage's own text by chance counts too.
 
-    :param text: what an answer says.
-    :param sent: the body of the request, in JSON; empty where it held no row.
+    :param text: a text of the response.
+    :param sent: the body of the request, in JSON; empty if it held no row.
     """
     if not sent:
         return False
     values = " ".join(_values(from_json(sent))).casefold()
     words = set(_words(values))
     return any(
-        word in words or (len(word) >= LONG_WORD and word in values) for word in _words(text.casefold())
+        word in words or (len(word) >= MIN_SEARCHED_LENGTH and word in values)
+        for word in _words(text.casefold())
     )
 
 
 def _words(text: str) -> list[str]:
-    # An underscore parts words here: an id may stand between two of them.
+    # An underscore separates words here, since an id may be between two of them.
     return re.findall(r"[^\W_]+", text)
 
 

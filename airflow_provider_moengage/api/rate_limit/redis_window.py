@@ -162,7 +162,7 @@ class RedisWindow:
         except (RedisError, OSError) as error:
             cause = f"{type(error).__name__}: {error}"[:MAX_TEXT]
             raise SharedWindowGone(
-                f"Redis, which keeps the shared rate window, gave no answer ({cause})"
+                f"Redis, which keeps the shared rate window, did not respond ({cause})"
             ) from error
         granted, wait, began = response
         return granted, wait, began
