@@ -1,6 +1,5 @@
 """
-Which texts are dates: those that MoEngage recognises, those that can be written so, and those that it would keep as
-texts though they are meant as dates.
+Recognises dates in strings: documented ones, those that can be converted, and those that MoEngage would store as text.
 
 Source: Data API overview ("datetime"), docs ("data tracking policies").
 """
@@ -13,11 +12,11 @@ from datetime import date, datetime, timezone
 from string import ascii_letters
 from types import MappingProxyType
 
-#: Shorter texts are no date with a day, a month and a year of four digits; longer ones are none alone.
+#: The shortest and the longest string that can be a date with a day, a month and a year of four digits.
 SHORTEST_DATE, LONGEST_DATE = 8, 80
-#: An instant that is not written as documented has a fraction or an offset.
+#: The shortest undocumented form of an instant: one with a fraction or an offset.
 SHORTEST_OTHER_INSTANT = 21
-#: How the names of months and weekdays begin, and how they may go on.
+#: The beginnings of the names of months and weekdays, and how they may continue.
 MONTHS: Mapping[str, str] = MappingProxyType(
     {
         "jan": "uary", "feb": "ruary", "mar": "ch", "apr": "il", "may": "", "jun": "e", "jul": "y", "aug": "ust",
@@ -30,7 +29,7 @@ WEEKDAYS: Mapping[str, str] = MappingProxyType(
         "sun": "day",
     }
 )  # fmt: skip
-#: What a character class of blanks holds, the same in Python's patterns and in pydantic's.
+#: The whitespace of a character class, the same in Python's and in pydantic's patterns.
 BLANKS = " \t\n\r\x0b\x0c\x1c-\x1f\x85\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 
 _DOCUMENTED = re.compile(r"\d{4}-\d{2}-\d{2}(?:T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ)?", re.ASCII)
@@ -41,7 +40,7 @@ _INSTANT = re.compile(
 
 
 def is_documented_date(text: str) -> bool:
-    """Whether MoEngage recognises this text as a datetime: one of its two forms, and a day that exists."""
+    """Whether MoEngage recognises a string as a datetime: one of its two forms, with a day that exists."""
     if not _DOCUMENTED.fullmatch(text):
         return False
     try:
@@ -53,14 +52,14 @@ def is_documented_date(text: str) -> bool:
 
 def is_undocumented_date(text: str) -> bool:
     """
-    Whether a text is meant as a date and MoEngage would keep it as a text.
+    Whether a string is meant as a date that MoEngage would store as text.
 
-    It begins like ``YYYY-MM-DD``, or is as a whole a date, or a date and a time, in another form: with a day, a month
-    and a year of four digits, in numbers or with an English month. ``1/2/3``, ``10/10`` and ``20251231`` are none.
+    It begins like ``YYYY-MM-DD``, or the whole of it is a date, with or without a time, in another form: with a day, a
+    month and a year of four digits, in numbers or with an English month. ``1/2/3``, ``10/10`` and ``20251231`` are not.
     """
     if len(text) < SHORTEST_DATE:
         return False
-    # Most texts are no dates, and most of those say so at once.
+    # Quick exit: most strings are not dates, as most first characters show.
     if text[0] in _NEVER_FIRST:
         return False
     if text[4] == text[7] == "-" and _BEGINS_LIKE_ONE.match(text):
@@ -74,9 +73,9 @@ def is_undocumented_date(text: str) -> bool:
 
 def documented_form(text: str) -> str | None:
     """
-    Return an ISO 8601 instant with ``T``, seconds, an optional fraction and ``Z`` or an offset as MoEngage documents it.
+    Convert an ISO 8601 instant, with ``T``, seconds, an optional fraction and ``Z`` or an offset, to MoEngage's form.
 
-    :return: UTC without the fraction; None where the text is no such instant, or one that does not exist.
+    :return: UTC without the fraction; None if the string is not such an instant, or if the instant does not exist.
     """
     if text[10:11] != "T":
         return None
@@ -98,7 +97,7 @@ def _one_of(words: Mapping[str, str]) -> str:
 
 def _other_forms() -> tuple[re.Pattern[str], ...]:
     blank, blanks = f"[{BLANKS}]*", f"[{BLANKS}]+"
-    # 1.10.1024 is a version; 01/01/0001 is how a program writes that there is no date.
+    # 1.10.1024 is a version; programs write 01/01/0001 for a missing date.
     year, any_year = r"(?:(?:1[89]|2[01])\d{2}|9999)", r"(?:[12]\d{3}|0001|9999)"
     day, month = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])"
     name = _one_of(MONTHS) + r"\.?"
@@ -110,7 +109,7 @@ def _other_forms() -> tuple[re.Pattern[str], ...]:
         for sign, years in ((r"\.", year), ("-", year), ("/", any_year))
         for parts in ((years, month, day), (day, month, years), (month, day, years))
     ]
-    # How a database writes that there is no date.
+    # Databases write these for a missing date.
     numbers += [
         sign.join(parts)
         for sign in (r"\.", "-", "/")
@@ -130,7 +129,7 @@ def _other_forms() -> tuple[re.Pattern[str], ...]:
     forms = (
         rf"{date_}(?:(?:t|:|,?{blanks}(?:at{blanks})?){clock}{half}{zone})?",
         rf"{clock}{half},?{blanks}{date_}",
-        # As C and Java print a time: Wed Dec 31 10:00:00 UTC 2025.
+        # As printed by C and Java: Wed Dec 31 10:00:00 UTC 2025.
         rf"{weekday}{name}{blanks}{day}{blanks}{clock}{zone}{blanks}{year}",
         # ISO 8601 without its dashes.
         rf"{year}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:t|{blanks})\d{{2}}:?\d{{2}}(?::?\d{{2}}(?:[.,]\d+)?)?{zone}",

@@ -1,4 +1,4 @@
-"""Devices, as models that hold the documented rules. Sources: Track Device, Device opt-out."""
+"""Models of devices and device opt-outs, with the documented rules. Sources: Track Device, Device opt-out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_moengage.records.users import Record, serialised, terms_of
 
 
 class DeviceAttributes(Record):
-    """What a device may say of itself; MoEngage drops anything else."""
+    """The attributes of a device; MoEngage drops any others."""
 
     platform: Literal["ANDROID", "iOS", "web", "TV"]
     push_id: str
@@ -27,12 +27,12 @@ class DeviceAttributes(Record):
 
     @field_validator("push_id")
     @classmethod
-    def _push_id_is_one(cls, push_id: str) -> str:
-        return _present(push_id)
+    def _check_push_id(cls, push_id: str) -> str:
+        return _check_present(push_id)
 
 
 class Device(Record):
-    """A device of a customer who exists; MoEngage drops the device of one who does not."""
+    """A device of an existing customer; MoEngage drops devices of unknown customers."""
 
     type: Literal["device"] = "device"
     customer_id: str
@@ -41,17 +41,17 @@ class Device(Record):
 
     @field_validator("customer_id", mode="plain")
     @classmethod
-    def _customer_id_is_taken(cls, customer_id: Any, info: ValidationInfo) -> str:
+    def _check_customer_id(cls, customer_id: Any, info: ValidationInfo) -> str:
         return check_customer_id(customer_id, terms_of(info).called("customer_id"))
 
     @field_validator("device_id")
     @classmethod
-    def _device_id_is_one(cls, device_id: str) -> str:
-        return _present(device_id)
+    def _check_device_id(cls, device_id: str) -> str:
+        return _check_present(device_id)
 
     @property
     def user(self) -> str:
-        """What identifies the user: whose rows keep their order."""
+        """Return what identifies the user, whose rows must keep their order."""
         return self.customer_id
 
     def to_json(self) -> bytes:
@@ -61,11 +61,11 @@ class Device(Record):
 
 class OptOut(Record):
     """
-    Push messages to a user's devices, blocked or unblocked.
+    Blocks or unblocks push messages to a user's devices.
 
-    :param user_identifier_type: ``customer_id`` or another name MoEngage knows the user by.
-    :param device_identifiers: which of the user's devices, each as an object of any of ``unique_id``, ``device_unique_id``, ``push_id``
-        and ``moe_gaid``; None: all of them.
+    :param user_identifier_type: ``customer_id`` or another identifier of the user.
+    :param device_identifiers: the devices, each as an object with any of ``unique_id``, ``device_unique_id``, ``push_id``
+        and ``moe_gaid``; None: all of the user's devices.
     """
 
     user_identifier_type: str
@@ -77,28 +77,28 @@ class OptOut(Record):
 
     @field_validator("user_identifier_type")
     @classmethod
-    def _type_is_one(cls, kind: str) -> str:
-        return _present(kind)
+    def _check_type(cls, kind: str) -> str:
+        return _check_present(kind)
 
     @field_validator("user_identifier_value", mode="plain")
     @classmethod
-    def _identifier_is_taken(cls, identifier: Any, info: ValidationInfo) -> str:
+    def _check_identifier(cls, identifier: Any, info: ValidationInfo) -> str:
         return check_customer_id(identifier, terms_of(info).called("user_identifier_value"))
 
     @field_validator("device_identifiers")
     @classmethod
-    def _device_is_named(cls, named: list[dict[str, str]] | None) -> list[dict[str, str]] | None:
+    def _check_device_identifiers(cls, named: list[dict[str, str]] | None) -> list[dict[str, str]] | None:
         for one in [{}] if named == [] else named or []:
             if not one or not DEVICE_IDENTIFIERS.issuperset(one) or not all(one.values()):
                 raise MoEngageRecordInvalid(
                     "device_identifiers",
-                    f"device_identifiers holds texts under any of {', '.join(sorted(DEVICE_IDENTIFIERS))}",
+                    f"device_identifiers must hold objects of strings under any of {', '.join(sorted(DEVICE_IDENTIFIERS))}",
                 )
         return named
 
     @property
     def user(self) -> str:
-        """What identifies the user: whose rows keep their order."""
+        """Return what identifies the user, whose rows must keep their order."""
         return self.user_identifier_value
 
     def to_json(self) -> bytes:
@@ -109,7 +109,7 @@ class OptOut(Record):
 DEVICE_IDENTIFIERS = frozenset({"unique_id", "device_unique_id", "push_id", "moe_gaid"})
 
 
-def _present(value: str) -> str:
+def _check_present(value: str) -> str:
     if not value.strip():
         raise FieldRule("device_field", "is missing")
     if len(value) > MAX_VALUE_LENGTH:

@@ -1,7 +1,7 @@
 """
-Events, as models that hold the documented rules. Source: Create Event.
+Models of events, with the documented rules. Source: Create Event.
 
-An event cannot be changed or deleted once it is sent, so what MoEngage would drop or bend is refused here.
+A sent event cannot be changed or deleted, so anything that MoEngage would drop or alter is rejected here.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from airflow_provider_moengage.records.users import Record, identifier_in, seria
 from airflow_provider_moengage.records.values import check_value
 
 MAX_EVENT_ATTRIBUTES = 100
-#: A flat row is one action: where it has its name, and its time.
+#: The paths of the name and the time in a flat row, which is a single action.
 NAME_OF_A_FLAT_ROW = "actions[0].action"
 TIME_OF_A_FLAT_ROW = "actions[0].current_time"
-#: Seconds; an offset beyond fifteen hours is none.
+#: The maximum offset from UTC: fifteen hours, in seconds.
 MAX_TIMEZONE_OFFSET = 54_000
-#: Seconds by which an event may lie ahead of this machine's clock; MoEngage does not accept future events.
+#: Seconds by which an event may be ahead of this machine's clock; MoEngage does not accept future events.
 FUTURE_GRACE = 60
 
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}:\d{2})(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
@@ -36,13 +36,13 @@ _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}:\d{2})(?:\.\d+)?)?(Z|
 
 class Action(Record):
     """
-    What a user did.
+    One action of a user.
 
-    :param action: the event's name.
+    :param action: the name of the event.
     :param attributes: JSON values by name, at most 100.
     :param current_time: when it happened, in seconds since the epoch (UTC).
-    :param user_time: the same in the user's own clock; one of the two, or neither for the time of receipt.
-    :param user_timezone_offset: seconds by which the user's clock is ahead of UTC.
+    :param user_time: the same in the user's local time; one of the two, or neither for the time of receipt.
+    :param user_timezone_offset: seconds by which the user's local time is ahead of UTC.
     """
 
     action: str
@@ -58,7 +58,7 @@ class Action(Record):
 
     @field_validator("action")
     @classmethod
-    def _action_is_taken(cls, action: str) -> str:
+    def _check_action(cls, action: str) -> str:
         rule = event_name_rule(action)
         if rule is not None:
             raise FieldRule("event_name", rule)
@@ -66,7 +66,7 @@ class Action(Record):
 
     @field_validator("attributes")
     @classmethod
-    def _attributes_are_taken(cls, attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _check_attributes(cls, attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         if len(attributes) > MAX_EVENT_ATTRIBUTES:
             raise MoEngageRecordInvalid(
                 "event_attributes", f"the event has more than {MAX_EVENT_ATTRIBUTES} attributes"
@@ -78,7 +78,7 @@ class Action(Record):
 
     @field_validator("user_timezone_offset")
     @classmethod
-    def _offset_is_one(cls, offset: int | None) -> int | None:
+    def _check_timezone_offset(cls, offset: int | None) -> int | None:
         if offset is not None and abs(offset) > MAX_TIMEZONE_OFFSET:
             raise MoEngageRecordInvalid(
                 "timezone_offset",
@@ -88,14 +88,14 @@ class Action(Record):
 
     @field_validator("user_time", "current_time", mode="before")
     @classmethod
-    def _time_in_seconds(cls, value: Any, info: ValidationInfo) -> int | None:
+    def _convert_time(cls, value: Any, info: ValidationInfo) -> int | None:
         if value is None:
             return None
         field = str(info.field_name)
         return epoch_seconds(terms_of(info).called(f"actions[0].{field}", field), value)
 
     @model_validator(mode="after")
-    def _has_happened(self, info: ValidationInfo) -> Self:
+    def _check_time_and_platform(self, info: ValidationInfo) -> Self:
         moment = self.current_time
         if moment is None and self.user_time is not None:
             moment = self.user_time - (self.user_timezone_offset or 0)
@@ -109,7 +109,7 @@ class Action(Record):
         return self
 
     def fields(self) -> dict[str, Any]:
-        """Give what is sent, as MoEngage documents it."""
+        """Return the fields to send, as MoEngage documents them."""
         return {"action": self.action, "attributes": self.attributes} | {
             name: value
             for name in (
@@ -126,10 +126,10 @@ class Action(Record):
 
 class Event(Record):
     """
-    One customer's actions, in their order.
+    One customer's actions, in order.
 
-    :param user_identifiers: in place of ``customer_id`` or with it, in Identity Resolution workspaces.
-    :param update_existing_only: no user is created for an unknown id.
+    :param user_identifiers: instead of ``customer_id`` or with it, in Identity Resolution workspaces.
+    :param update_existing_only: whether to create no user for an unknown id.
     """
 
     type: Literal["event"] = "event"
@@ -140,7 +140,7 @@ class Event(Record):
     actions: list[Action]
 
     @model_validator(mode="after")
-    def _user_is_known(self, info: ValidationInfo) -> Self:
+    def _check_user(self, info: ValidationInfo) -> Self:
         terms = terms_of(info)
         unknown = sorted(set(self.user_identifiers or ()) - terms.identifiers)
         if unknown:
@@ -156,11 +156,11 @@ class Event(Record):
 
     @property
     def user(self) -> str:
-        """What identifies the user: whose rows keep their order."""
+        """Return what identifies the user, whose rows must keep their order."""
         return self.customer_id or serialised(self.user_identifiers or {}).decode()
 
     def opening(self) -> bytes:
-        """Serialise whose actions they are, up to the first action."""
+        """Serialise the event up to its first action."""
         whose: Mapping[str, Any] = {
             name: value
             for name in ("type", "customer_id", "user_identifiers", "device_id")
@@ -171,7 +171,7 @@ class Event(Record):
         return serialised(whose)[:-1] + b',"actions":['
 
     def actions_json(self) -> bytes:
-        """Serialise the actions, with commas between them."""
+        """Serialise the actions, separated by commas."""
         return b",".join([serialised(action.fields()) for action in self.actions])
 
     def to_json(self) -> bytes:
@@ -181,11 +181,11 @@ class Event(Record):
 
 def epoch_seconds(name: str, value: object) -> int:
     """
-    Bring a time as MoEngage documents it to seconds since the epoch.
+    Convert a time in any documented form to seconds since the epoch.
 
-    Milli-, micro- and nanoseconds are tolerated and never sent; by their size no two can be confused.
+    Milli-, micro- and nanoseconds are accepted too, since their magnitudes differ.
 
-    :raises MoEngageRecordInvalid: it is no time.
+    :raises MoEngageRecordInvalid: it is not a time.
     """
     number = number_of(value)
     if number is not None and number >= 0 and not is_calendar_number(number):
@@ -198,7 +198,7 @@ def epoch_seconds(name: str, value: object) -> int:
         if name == "user_time" and offset not in (None, "Z"):
             raise MoEngageRecordInvalid(
                 "event_time",
-                "user_time is the user's own clock and has no offset; use current_time for a moment",
+                "user_time is the user's local time and has no offset; use current_time for a time with one",
             )
         zone = "+00:00" if offset in (None, "Z") else f"{offset[:3]}:{offset[-2:]}"
         try:
@@ -208,7 +208,7 @@ def epoch_seconds(name: str, value: object) -> int:
             pass
     raise MoEngageRecordInvalid(
         "event_time",
-        f"{name} has a value of type {type(value).__name__} that is no time; use seconds since the epoch or "
+        f"{name} has a value of type {type(value).__name__} that is not a time; use seconds since the epoch or "
         "ISO 8601",
     )
 
@@ -217,7 +217,7 @@ def check_event_attribute(name: str, value: object, texts: frozenset[str]) -> No
     """
     Check one attribute of an event: its name and its value.
 
-    :param texts: names of attributes that are known to be texts, even where they look like dates.
+    :param texts: names of attributes that are declared as strings, even if they look like dates.
     :raises MoEngageRecordInvalid: the first rule that is broken.
     """
     fault = event_name_fault(name)

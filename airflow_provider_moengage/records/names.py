@@ -1,5 +1,5 @@
 """
-Which attribute names and customer ids MoEngage takes.
+The attribute names and customer ids that MoEngage accepts.
 
 Sources: Data API overview ("User attributes", "Customer ID"), Track User, and the docs' page on reserved
 names.
@@ -19,7 +19,7 @@ BLOCKED_CUSTOMER_IDS = frozenset(
     }
 )  # fmt: skip
 BLOCKED_NAMES = frozenset({"id", "_id", "moe_it"})
-#: MoEngage drops a value under one of these without a word.
+#: MoEngage drops values under these names silently.
 RESERVED_NAMES = frozenset(
     {
         "MOE_TIME_FORMAT",
@@ -41,7 +41,7 @@ FETCH_ONLY_NAMES = frozenset(
         "moe_ds_bts_email_hour", "moe_ds_bts_sms_hour", "moe_ds_mpc_best_channel",
     }
 )  # fmt: skip
-#: Taken when a user is created, never updated later.
+#: Accepted when a user is created, never updated later.
 CREATE_ONLY_NAMES = frozenset(
     {"publisher_name", "campaign_name", "u_l_a", "cr_t", "moe_gaid", "advertising_identifier", "moe_mweb"}
 )
@@ -54,18 +54,18 @@ WRITABLE_SYSTEM_NAMES = frozenset(
     }
 )  # fmt: skip
 SYSTEM_PREFIX = "moe_"
-#: Longer names are cut without a word.
+#: MoEngage truncates longer names silently.
 MAX_NAME_LENGTH = 200
-#: Longer values are cut without a word.
+#: MoEngage truncates longer values silently.
 MAX_VALUE_LENGTH = 512
 
 
 @lru_cache(maxsize=4096)
 def name_fault(name: object) -> tuple[str, str] | None:
     """
-    Tell why an attribute of this name must not be written.
+    Return why an attribute of this name must not be written.
 
-    :return: a rule's code and its reason, or None for a good name.
+    :return: the code and the reason of the broken rule; None if the name is valid.
     """
     fault = unset_fault(name)
     if fault is not None or not isinstance(name, str):
@@ -87,7 +87,7 @@ def name_fault(name: object) -> tuple[str, str] | None:
 
 @lru_cache(maxsize=4096)
 def unset_fault(name: object) -> tuple[str, str] | None:
-    """Tell why an attribute of this name must not be unset; like :func:`name_fault`."""
+    """Return why an attribute of this name must not be unset; like :func:`name_fault`."""
     if not isinstance(name, str):
         return "attribute_name", f"an attribute's name is of type {type(name).__name__}; names are strings"
     if not name.strip():
@@ -106,7 +106,7 @@ def unset_fault(name: object) -> tuple[str, str] | None:
 
 @lru_cache(maxsize=4096)
 def event_name_fault(name: object) -> tuple[str, str] | None:
-    """Tell why an event's attribute must not have this name; like :func:`name_fault`."""
+    """Return why an event attribute must not have this name; like :func:`name_fault`."""
     if not isinstance(name, str) or not name.strip():
         return "event_name", "an attribute of the event has an empty name"
     rule = event_name_rule(name)
@@ -114,7 +114,7 @@ def event_name_fault(name: object) -> tuple[str, str] | None:
 
 
 def event_name_rule(name: str) -> str | None:
-    """Return what is wrong with the name of an event or of its attribute, as what is said of it; None: nothing."""
+    """Return what is wrong with the name of an event or of its attribute, as a predicate; None if it is valid."""
     if not name.strip():
         return "is empty"
     if name.casefold().startswith(SYSTEM_PREFIX):
@@ -126,10 +126,10 @@ def event_name_rule(name: str) -> str | None:
 
 def check_customer_id(customer_id: object, called: str = "customer_id") -> str:
     """
-    Check an id that is a string already.
+    Check a customer id, and return it.
 
-    :param called: what a reason calls the id.
-    :raises MoEngageRecordInvalid: MoEngage would not process a user of this id, or would cut it.
+    :param called: the name of the id in reasons.
+    :raises MoEngageRecordInvalid: MoEngage would not process a user with this id, or would truncate it.
     """
     if customer_id is None or customer_id == "":
         raise MoEngageRecordInvalid("customer_id_missing", f"{called} is missing")

@@ -1,4 +1,4 @@
-"""How platforms are spelled: MoEngage's enums and its samples differ, and so do sources. Sources: Track User, OpenAPI."""
+"""Spellings of platforms, which differ between MoEngage's enums, its samples, and the rows. Sources: Track User, OpenAPI."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _SWITCHES = _forms("true", "false")
 
 def as_documented(value: Any, forms: Mapping[str, str]) -> Any:
     """
-    Return a word in the form that MoEngage documents, whatever its case; anything else as it is.
+    Return a word, whatever its case, in the documented form; anything else unchanged.
 
-    :param forms: the documented form of each word, by the word without case.
+    :param forms: the documented form of each word, by the casefolded word.
     """
     return forms.get(value.strip().casefold(), value) if isinstance(value, str) else value
 
 
 def users_platforms(value: Any) -> Any:
-    """Return a user's ``platforms`` with platforms and ``active`` as MoEngage documents them; the rest as it is."""
+    """Return a user's ``platforms`` with ``platform`` and ``active`` in the documented form; the rest unchanged."""
     if not isinstance(value, list):
         return value
     return [_users_platform(one) if isinstance(one, dict) else one for one in value]

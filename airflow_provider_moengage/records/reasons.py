@@ -1,4 +1,4 @@
-"""What is wrong with a record's field, in words of our own and by the name that the source has for it."""
+"""Reasons of rejection: what is wrong with a field, under the name that the source has for it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-#: Characters of a key that a reason shows.
-SHOWN_KEY = 40
-#: What a field must be, by the kind of the validator's error.
+#: The maximum length of a key in a reason.
+MAX_SHOWN_KEY = 40
+#: The expected type of a field, by the type of the validator's error.
 _EXPECTED = {
     "string_type": "a string",
     "bool_type": "true or false",
@@ -22,35 +22,34 @@ _EXPECTED = {
 
 class FieldRule(ValueError):
     """
-    A field breaks a rule; which field that is, is told by where it is raised.
+    A field breaks a rule; the validator that raises it identifies the field.
 
-    :param code: the rule.
-    :param what: what is said of the field, such as ``is empty``.
+    :param code: the code of the rule.
+    :param fault: what is wrong with the field, as a predicate such as ``is empty``.
     """
 
-    def __init__(self, code: str, what: str) -> None:
-        super().__init__(what)
+    def __init__(self, code: str, fault: str) -> None:
+        super().__init__(fault)
         self.code = code
-        self.what = what
+        self.fault = fault
 
 
 def in_column(field: str, column: str) -> str:
-    """Return what a reason calls a field that comes from a column: its own name is enough where both have it."""
+    """Return the name in reasons of a field that comes from a column: its own name if both are the same."""
     return field if field == column else f"{field}, in column {column!r},"
 
 
 def code_and_reason(error: ErrorDetails, names: Mapping[str, str]) -> tuple[str, str]:
     """
-    Return the code and the reason of a validator's error; neither holds a value, nor the validator's words.
+    Return the code and the reason for a validator's error, without any value or text of the validator.
 
-    :param names: what reasons call a field, by its path or by the path that its own begins with; an empty name is left
-        out.
+    :param names: the names of fields in reasons, by the path of a field or a prefix of it; an empty name is left out.
     """
     where, kind = error["loc"], error["type"]
     context: Mapping[str, Any] = error.get("ctx", {})
     broken = context.get("error")
     if isinstance(broken, FieldRule):
-        return broken.code, f"{_called(where, names)} {broken.what}"
+        return broken.code, f"{_called(where, names)} {broken.fault}"
     return f"record_{kind}", _reason(kind, where, error["input"], context, names)
 
 
@@ -63,7 +62,7 @@ def _reason(
     if kind == "missing":
         return f"{called} is missing"
     if kind == "extra_forbidden":
-        return f"{called!r} is no field that MoEngage knows there, and would be dropped; leave it out"
+        return f"{called!r} is not a field that MoEngage knows there, and would be dropped; leave it out"
     if kind == "string_unicode":
         return f"{called} has half of a surrogate pair, which UTF-8 cannot carry"
     found = "is NULL" if value is None else f"is of type {type(value).__name__}"
@@ -79,7 +78,13 @@ def _called(where: Sequence[int | str], names: Mapping[str, str]) -> str:
     path = ""
     called, known = "", ""
     for step in where:
-        path += f"[{step}]" if isinstance(step, int) else f".{step[:SHOWN_KEY]}" if path else step[:SHOWN_KEY]
+        path += (
+            f"[{step}]"
+            if isinstance(step, int)
+            else f".{step[:MAX_SHOWN_KEY]}"
+            if path
+            else step[:MAX_SHOWN_KEY]
+        )
         if path in names:
             called, known = names[path], path
     rest = path[len(known) :]

@@ -1,8 +1,8 @@
 """
-What is sent, as models that hold the documented rules.
+The base of all records, and the models of users, with the documented rules.
 
-A record that can be built is one that MoEngage takes as it stands: everything that it would refuse, drop or
-bend without a word raises :class:`MoEngageRecordInvalid` here. Source of the shapes: Track User.
+MoEngage accepts every record that can be built unchanged: anything that it would reject, or drop or alter silently,
+raises :class:`MoEngageRecordInvalid` here. Source of the shapes: Track User.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from airflow_provider_moengage.records.values import check_attributes
 @dataclass(frozen=True)
 class Terms:
     """
-    What a record is checked against beside the documented rules.
+    The context in which a record is checked, in addition to the documented rules.
 
-    :param texts: names of attributes that are known to be texts, even where they begin like a date.
+    :param texts: names of attributes that are declared as strings, even if they begin like a date.
     :param identifiers: the active identifiers of an Identity Resolution workspace: with one of them among the
         attributes, a user needs no customer_id.
-    :param names: what reasons call a field that a column of another name holds, by its path in the record.
+    :param names: the names in reasons of fields that come from columns of other names, by their paths in the record.
     """
 
     texts: frozenset[str] = frozenset()
@@ -39,7 +39,7 @@ class Terms:
     names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     def called(self, path: str, otherwise: str | None = None) -> str:
-        """Return what reasons call a field."""
+        """Return the name of a field in reasons."""
         return self.names.get(path, otherwise or path)
 
 
@@ -47,13 +47,13 @@ NO_TERMS = Terms()
 
 
 def terms_of(info: ValidationInfo) -> Terms:
-    """Return the terms that a record is checked against."""
+    """Return the terms of the current check."""
     terms: Terms = info.context or NO_TERMS
     return terms
 
 
 class Record(BaseModel):
-    """The base of all records: strict, closed, and with one way to say what is wrong."""
+    """The base of all records: strict, without unknown fields, and with one kind of error."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -66,8 +66,7 @@ class Record(BaseModel):
         :raises MoEngageRecordInvalid: the first rule that is broken.
         """
         try:
-            # The rules raise MoEngageRecordInvalid, which pydantic lets through; it speaks for the shape
-            # alone.
+            # The rules raise MoEngageRecordInvalid, which pydantic passes on; its own errors concern the shape only.
             return cls.model_validate(fields, context=terms)
         except ValidationError as error:
             raise MoEngageRecordInvalid(
@@ -79,8 +78,8 @@ class UnsetRule(Record):
     """
     Attributes to unset; an early-access feature that MoEngage enables per workspace.
 
-    :param type: how ``attr`` is compared with a user's attribute names.
-    :param attr: a name, or the part of one that ``type`` says.
+    :param type: how ``attr`` is matched with a user's attribute names.
+    :param attr: a name, or the part of a name that ``type`` matches.
     """
 
     type: Literal["equals", "prefix", "suffix", "contains"] = "equals"
@@ -88,7 +87,7 @@ class UnsetRule(Record):
     case_sensitive: bool = True
 
     @model_validator(mode="after")
-    def _spares_the_customer_id(self) -> Self:
+    def _check_customer_id_is_kept(self) -> Self:
         own, attr = "customer_id", self.attr
         if not self.case_sensitive:
             attr = attr.casefold()
@@ -101,13 +100,13 @@ class UnsetRule(Record):
         if matches[self.type]:
             raise MoEngageRecordInvalid(
                 "unset_customer_id",
-                f"the rule {self.type} {self.attr!r} would unset customer_id, which cannot be",
+                f"the rule {self.type} {self.attr!r} would unset customer_id, which is not possible",
             )
         return self
 
     @field_validator("attr")
     @classmethod
-    def _attr_can_be_unset(cls, attr: str) -> str:
+    def _check_attr(cls, attr: str) -> str:
         fault = unset_fault(attr)
         if fault:
             raise MoEngageRecordInvalid(*fault)
@@ -116,12 +115,12 @@ class UnsetRule(Record):
 
 class User(Record):
     """
-    One call of Track User.
+    One Track User request.
 
-    :param customer_id: two characters or more, and none of the words MoEngage blocks.
-    :param attributes: JSON values by attribute name; attributes not named stay as they are.
-    :param update_existing_only: an unknown id is not created; MoEngage answers 200 all the same.
-    :param unset_attributes: attributes to unset; wins over ``attributes``.
+    :param customer_id: two characters or more, and none of the words that MoEngage blocks.
+    :param attributes: JSON values by attribute name; other attributes stay unchanged.
+    :param update_existing_only: whether to create no user for an unknown id; MoEngage answers 200 nevertheless.
+    :param unset_attributes: attributes to unset; takes precedence over ``attributes``.
     """
 
     type: Literal["customer"] = "customer"
@@ -132,20 +131,20 @@ class User(Record):
 
     @field_validator("attributes")
     @classmethod
-    def _attributes_are_taken(cls, attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _check_attributes(cls, attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         check_attributes(attributes, terms_of(info).texts)
         return attributes
 
     @field_validator("customer_id", mode="plain")
     @classmethod
-    def _customer_id_is_taken(cls, customer_id: Any, info: ValidationInfo) -> str | None:
+    def _check_customer_id(cls, customer_id: Any, info: ValidationInfo) -> str | None:
         return check_user_id(customer_id, info.data.get("attributes", {}), terms_of(info))
 
     def to_json(self) -> bytes:
         """
         Serialise as MoEngage documents it.
 
-        :raises MoEngageRecordInvalid: a text holds what UTF-8 cannot.
+        :raises MoEngageRecordInvalid: a string cannot be encoded in UTF-8.
         """
         unset = [
             {"type": rule.type, "attr": rule.attr, "case_sensitive": rule.case_sensitive}
@@ -156,7 +155,7 @@ class User(Record):
 
 class Identifier(Record):
     """
-    One user that Get User is asked for.
+    One user to get.
 
     :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id, which another edition of the documentation
         calls ``moengage_id``.
@@ -167,8 +166,8 @@ class Identifier(Record):
 
     @field_validator("identifier", mode="plain")
     @classmethod
-    def _identifier_is_taken(cls, identifier: Any, info: ValidationInfo) -> str:
-        return _checked_id(identifier, info)
+    def _check_identifier(cls, identifier: Any, info: ValidationInfo) -> str:
+        return _check_id_field(identifier, info)
 
     def to_json(self) -> bytes:
         """Serialise as MoEngage documents it."""
@@ -177,10 +176,10 @@ class Identifier(Record):
 
 class MergePair(Record):
     """
-    Two users that become one; what cannot be undone.
+    Two users to merge, which cannot be undone.
 
-    :param merged_user: the customer id that goes.
-    :param retained_user: the customer id that stays.
+    :param merged_user: the customer id that is removed.
+    :param retained_user: the customer id that is kept.
     """
 
     merged_user: str
@@ -188,8 +187,8 @@ class MergePair(Record):
 
     @field_validator("merged_user", "retained_user", mode="plain")
     @classmethod
-    def _id_is_taken(cls, customer_id: Any, info: ValidationInfo) -> str:
-        return _checked_id(customer_id, info)
+    def _check_id(cls, customer_id: Any, info: ValidationInfo) -> str:
+        return _check_id_field(customer_id, info)
 
     def to_json(self) -> bytes:
         """Serialise as MoEngage documents it."""
@@ -198,7 +197,7 @@ class MergePair(Record):
 
 class Deletion(Record):
     """
-    One user to delete for good.
+    One user to delete permanently.
 
     :param identity_type: ``customer_id``, or ``moengage_id``.
     """
@@ -208,15 +207,15 @@ class Deletion(Record):
 
     @field_validator("identity_value", mode="plain")
     @classmethod
-    def _id_is_taken(cls, customer_id: Any, info: ValidationInfo) -> str:
-        return _checked_id(customer_id, info)
+    def _check_id(cls, customer_id: Any, info: ValidationInfo) -> str:
+        return _check_id_field(customer_id, info)
 
     def to_json(self) -> bytes:
         """Serialise as MoEngage documents it."""
         return serialised({"identity_type": self.identity_type, "identity_value": self.identity_value})
 
 
-def _checked_id(customer_id: object, info: ValidationInfo) -> str:
+def _check_id_field(customer_id: object, info: ValidationInfo) -> str:
     return check_customer_id(customer_id, terms_of(info).called(str(info.field_name)))
 
 
@@ -227,9 +226,9 @@ def user_json(
     unset_attributes: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
     """
-    Serialise a user whose fields were checked, as MoEngage documents it.
+    Serialise a user with valid fields, as MoEngage documents it.
 
-    :raises MoEngageRecordInvalid: a text holds what UTF-8 cannot.
+    :raises MoEngageRecordInvalid: a string cannot be encoded in UTF-8.
     """
     fields: dict[str, Any] = {
         "type": "customer",
@@ -246,9 +245,9 @@ def user_json(
 
 def check_user_id(customer_id: object, attributes: Mapping[str, Any], terms: Terms) -> str | None:
     """
-    Check a user's id; None is allowed where an identifier stands among the attributes.
+    Check a user's id; None is allowed if an identifier is among the attributes.
 
-    :raises MoEngageRecordInvalid: MoEngage would not process such a user.
+    :raises MoEngageRecordInvalid: MoEngage would not process this user.
     """
     if customer_id is None and identifier_in(attributes, terms.identifiers):
         return None
@@ -275,7 +274,7 @@ def serialised(fields: Mapping[str, Any]) -> bytes:
     """
     Serialise a record's fields.
 
-    :raises MoEngageRecordInvalid: a text holds what UTF-8 cannot.
+    :raises MoEngageRecordInvalid: a string cannot be encoded in UTF-8.
     """
     try:
         return to_json(fields)
@@ -284,7 +283,7 @@ def serialised(fields: Mapping[str, Any]) -> bytes:
 
 
 def _escaped(fields: Mapping[str, Any]) -> bytes:
-    """Serialise texts that hold surrogates: two halves side by side are one character to JSON, a lone one is none."""
+    """Serialise strings with surrogates: JSON accepts a pair as one character, but not a lone surrogate."""
     body = json.dumps(fields).encode()
     try:
         from_json(body)

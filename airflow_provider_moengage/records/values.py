@@ -1,8 +1,8 @@
 """
-What a user attribute's value may be, once it is JSON.
+Checks the values of attributes, as JSON.
 
-MoEngage answers 200 to anything and then stores a wrong date as a string, cuts what is long and drops what
-is of a wrong type, so everything is checked here. Sources: Track User ("attributes"), docs ("limits").
+MoEngage answers 200 to anything, and then stores wrong dates as strings, truncates long values and drops values of a
+wrong type, so everything is checked here. Sources: Track User ("attributes"), docs ("limits").
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_OBJECT_KEYS = 100
 MAX_OBJECT_LEVELS = 2
 MAX_KEY_LENGTH = 200
 FORBIDDEN_IN_KEYS = "$.%#"
-#: Objects are not taken under these names. Sources: Track User, OpenAPI document ("attributes"), Data API overview.
+#: MoEngage does not accept objects under these names. Sources: Track User, OpenAPI document ("attributes"), Data API overview.
 STANDARD_NAMES = CREATE_ONLY_NAMES | frozenset(
     {
         "name", "first_name", "last_name", "email", "age", "gender", "mobile", "source", "created_time", "last_seen",
@@ -42,11 +42,11 @@ PLATFORMS = ("ANDROID", "iOS", "web")
 
 def check_value(name: str, value: object, *, as_text: bool = False) -> None:
     """
-    Check one attribute's value.
+    Check the value of one attribute.
 
-    :param as_text: the texts in it are known to be texts, even where they look like dates.
-    :raises MoEngageRecordInvalid: MoEngage would drop or bend it; the reason names the rule, the attribute
-        and the value's type.
+    :param as_text: whether its strings are declared as strings, even if they look like dates.
+    :raises MoEngageRecordInvalid: MoEngage would drop or alter it; the reason names the rule, the attribute and the
+        value's type.
     """
     kind = type(value)
     if kind is list:
@@ -59,9 +59,9 @@ def check_value(name: str, value: object, *, as_text: bool = False) -> None:
 
 def _check_scalar(name: str, path: str, value: object, as_text: bool) -> None:
     """
-    Check a value that holds no others.
+    Check a scalar value.
 
-    :param path: where it lies in the attribute, as ``.key``.
+    :param path: its path in the attribute, as ``.key``.
     """
     kind = type(value)
     if kind is str:
@@ -83,7 +83,7 @@ def _check_scalar(name: str, path: str, value: object, as_text: bool) -> None:
 def _wrong_type(name: str, value: object) -> MoEngageRecordInvalid:
     return MoEngageRecordInvalid(
         "value_type",
-        f"attribute {name!r} has a value of type {type(value).__name__}; MoEngage takes strings, numbers, booleans, "
+        f"attribute {name!r} has a value of type {type(value).__name__}; MoEngage accepts strings, numbers, booleans, "
         "datetimes, objects, and arrays of one of these",
     )
 
@@ -91,9 +91,9 @@ def _wrong_type(name: str, value: object) -> MoEngageRecordInvalid:
 def _wrong_date(name: str, path: str) -> MoEngageRecordInvalid:
     return MoEngageRecordInvalid(
         "date_format",
-        f"attribute {name + path!r} has a string that looks like a date but is no valid YYYY-MM-DDTHH:mm:ssZ or "
+        f"attribute {name + path!r} has a string that looks like a date but is not a valid YYYY-MM-DDTHH:mm:ssZ or "
         f"YYYY-MM-DD, so MoEngage would store it as text; types={{{name!r}: 'datetime'}} converts YYYY-MM-DD with "
-        "a time, 'datetime:%d/%m/%Y %H:%M' and 'date:%d/%m/%Y' other forms, 'string' lets it pass",
+        "a time, 'datetime:%d/%m/%Y %H:%M' and 'date:%d/%m/%Y' other forms, 'string' sends it unchanged",
     )
 
 
@@ -109,7 +109,7 @@ def _check_number(name: str, value: float) -> None:
 
 
 def _check_array(name: str, path: str, value: list[Any], as_text: bool, level: int) -> int:
-    """Check an array, and return how many keys its objects have."""
+    """Check an array, and return the number of keys of its objects."""
     where = name + path
     if value and all(type(element) is dict for element in value):
         if len(value) > MAX_ARRAY_OBJECTS:
@@ -167,7 +167,7 @@ def _check_platforms(value: object) -> None:
 
 
 def _check_object(name: str, path: str, value: dict[Any, Any], as_text: bool, level: int) -> int:
-    """Check an object and those inside it, and return how many keys they have."""
+    """Check an object and those inside it, and return their number of keys."""
     where = name + path
     if level > MAX_OBJECT_LEVELS:
         raise MoEngageRecordInvalid(
@@ -177,7 +177,7 @@ def _check_object(name: str, path: str, value: dict[Any, Any], as_text: bool, le
     if not value:
         raise MoEngageRecordInvalid(
             "object_empty",
-            f"attribute {where!r} has an object without keys, or with NULLs alone, which MoEngage does not store; "
+            f"attribute {where!r} has an object without keys, or only with NULLs, which MoEngage does not store; "
             "leave it out",
         )
     keys = len(value)
@@ -203,21 +203,21 @@ def _json_bytes(value: dict[Any, Any]) -> int:
     try:
         return len(to_json(value))
     except PydanticSerializationError:
-        # A text holds surrogates, of which only the whole record tells whether they can be sent.
+        # A string has surrogates; whether they can be sent is checked for the whole record.
         return len(json.dumps(value, separators=(",", ":")))
 
 
 def _check_key(where: str, key: object) -> None:
     if not isinstance(key, str) or not key.strip():
         raise MoEngageRecordInvalid(
-            "object_keys", f"attribute {where!r} has an object with a key that is no name"
+            "object_keys", f"attribute {where!r} has an object with a key that is not a name"
         )
     if len(key) > MAX_KEY_LENGTH:
         raise MoEngageRecordInvalid(
             "object_keys", f"attribute {where!r} has an object with a key over {MAX_KEY_LENGTH} characters"
         )
     if not frozenset(FORBIDDEN_IN_KEYS).isdisjoint(key):
-        # The key is not shown: what has a dot in it may well be an address.
+        # The key is not shown: with a dot in it, it may be an email address.
         raise MoEngageRecordInvalid(
             "object_keys",
             f"attribute {where!r} has an object with a key that holds one of {' '.join(FORBIDDEN_IN_KEYS)}, which "
@@ -248,23 +248,23 @@ _SHAPES: Mapping[str, Callable[[object], None]] = {
 
 
 def are_plain(names: Iterable[object]) -> bool:
-    """Whether attributes may have these names, and there is nothing else to be said of any."""
+    """Whether these are valid attribute names, none of which has rules of its own."""
     special = {*_SHAPES, *ARRAY_OPERATORS, *CREATE_ONLY_NAMES}
     return not any(name_fault(name) or name in special for name in names)
 
 
 def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> None:
     """
-    Check every attribute of a user: its name, its value, and that array operators do not clash.
+    Check every attribute of a user: its name, its value, and that array operators do not conflict.
 
-    :param texts: names of attributes that are known to be texts, even where they look like dates.
+    :param texts: names of attributes that are declared as strings, even if they look like dates.
     :raises MoEngageRecordInvalid: the first rule that is broken.
     """
     operators = {key: attributes[key] for key in ARRAY_OPERATORS if key in attributes}
     if operators:
         attributes = {name: value for name, value in attributes.items() if name not in ARRAY_OPERATORS}
         _check_array_operators(attributes, operators)
-    # One look at all values is cheaper than one at each.
+    # One check of all values is cheaper than one of each.
     good = are_good(attributes)
     for name, value in attributes.items():
         if not good or name in _SHAPES or name_fault(name):
@@ -275,13 +275,13 @@ def check_attribute(name: str, value: object, texts: frozenset[str]) -> None:
     """
     Check one attribute of a user: its name and its value.
 
-    :param texts: names of attributes that are known to be texts, even where they look like dates.
+    :param texts: names of attributes that are declared as strings, even if they look like dates.
     :raises MoEngageRecordInvalid: the first rule that is broken.
     """
     fault = name_fault(name)
     if fault:
         raise MoEngageRecordInvalid(*fault)
-    # Whether a null is sent at all was decided before; what MoEngage makes of it is not documented.
+    # Whether to send a null was decided before; how MoEngage treats it is not documented.
     if value is None:
         return
     if name in _SHAPES:
@@ -294,7 +294,7 @@ def check_attribute(name: str, value: object, texts: frozenset[str]) -> None:
     if name in STANDARD_NAMES and _holds_objects(value):
         raise MoEngageRecordInvalid(
             "standard_attribute",
-            f"attribute {name!r} is a standard one, under which MoEngage takes no objects; give it another name",
+            f"attribute {name!r} is a standard attribute, which MoEngage does not accept objects for; give it another name",
         )
 
 
@@ -317,14 +317,14 @@ def _check_array_operators(attributes: Mapping[str, Any], operators: Mapping[str
             if name in seen:
                 raise MoEngageRecordInvalid(
                     "array_operator_clash",
-                    f"attribute {name!r} stands in {operator} and is {seen[name]} in the same record; send one of them",
+                    f"attribute {name!r} is in {operator} and {seen[name]} in the same record; send only one of them",
                 )
             seen[name] = f"in {operator}"
 
 
 def check_array_change(operator: str, name: str, values: object) -> None:
     """
-    Check what is added to an array, or removed from it.
+    Check the values to add to an array or to remove from it.
 
     :param operator: one of :data:`ARRAY_OPERATORS`.
     :raises MoEngageRecordInvalid: the first rule that is broken.
@@ -335,12 +335,12 @@ def check_array_change(operator: str, name: str, values: object) -> None:
     if name == "platforms" or type(values) is not list:
         raise MoEngageRecordInvalid(
             "array_operator",
-            f"{operator} has {name!r} with a value of type {type(values).__name__}; it takes arrays, and not "
+            f"{operator} has {name!r} with a value of type {type(values).__name__}; it accepts arrays, but not "
             "'platforms'",
         )
     if _holds_objects(values):
         raise MoEngageRecordInvalid(
             "array_operator",
-            f"{operator} has {name!r} with an array of objects; it takes strings, numbers, booleans or datetimes",
+            f"{operator} has {name!r} with an array of objects; it accepts strings, numbers, booleans or datetimes",
         )
     check_value(name, values)

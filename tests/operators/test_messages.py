@@ -362,7 +362,7 @@ WRONG_ROWS: list[tuple[type[MoEngageSendOperator], dict[str, Any], dict[str, str
             "platform is missing": '{"customer_id": "a1", "device_id": "d", "push_id": "p"}',
             "device_id is missing": '{"customer_id": "a1", "platform": "iOS", "push_id": "p"}',
             "push_id is missing": '{"customer_id": "a1", "device_id": "d", "platform": "iOS"}',
-            "'plan' is no field that MoEngage knows there, and would be dropped; leave it out":
+            "'plan' is not a field that MoEngage knows there, and would be dropped; leave it out":
                 '{"customer_id": "a1", "device_id": "d", "platform": "iOS", "push_id": "p", "plan": 1}',
         },
     ),

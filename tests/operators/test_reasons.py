@@ -80,7 +80,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
         (EventMapping(), {"customer_id": "a1", "actions": [{"action": ""}]}, "actions[0].action is empty"),
         (EventMapping(), {"customer_id": "a1", "actions": ["seen"]}, "actions[0] is of type str; it must be an object"),
         (EventMapping(), {"customer_id": "a1", "actions": [{"action": "seen", "plan": 1}]},
-         "'actions[0].plan' is no field that MoEngage knows there, and would be dropped; leave it out"),
+         "'actions[0].plan' is not a field that MoEngage knows there, and would be dropped; leave it out"),
         (EventMapping(), {"customer_id": "a1", "actions": [{"action": "seen", "platform": "symbian"}]},
          "actions[0].platform must be 'ANDROID', 'iOS', 'web', 'TV' or 'unknown'"),
         (EventMapping(), {"customer_id": "a1", "actions": [{"action": "seen", "attributes": [1]}]},
@@ -97,7 +97,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
         (DeviceMapping("uid"), changed(DEVICE, platform=5), "platform is of type int; it must be 'ANDROID', 'iOS', 'web' or 'TV'"),
         (DeviceMapping("uid"), changed(DEVICE, push_id=5), "push_id is of type int; it must be a string"),
         (DeviceMapping("uid"), changed(DEVICE, push_id="p" * 513), "push_id has over 512 characters"),
-        (DeviceMapping("uid"), changed(DEVICE, plan="gold"), ("'plan' is no field that MoEngage knows there, and would be dropped; leave "
+        (DeviceMapping("uid"), changed(DEVICE, plan="gold"), ("'plan' is not a field that MoEngage knows there, and would be dropped; leave "
          "it out")),
         (DeviceMapping("uid"), {"uid": "a1", "device_id": "d", "attributes": {"platform": "x", "push_id": "p"}},
          "attributes.platform must be 'ANDROID', 'iOS', 'web' or 'TV'"),
