@@ -320,8 +320,8 @@ def _network_error(error: OSError | HTTPError, url: str) -> MoEngageNetworkError
             f"TLS with {host} was not established, so nothing was sent ({kind}: {_describe_tls_error(cause)})"
         )
         return MoEngageNetworkError(
-            f"{what}: where a company's proxy stands in between, name the file of its certificate authority in the "
-            "environment variable REQUESTS_CA_BUNDLE; else check the connection's host and port",
+            f"{what}: behind a company's proxy, set the environment variable REQUESTS_CA_BUNDLE to the file of its "
+            "certificate authority; otherwise check the connection's host and port",
             maybe_processed=False,
             summary=what,
         )

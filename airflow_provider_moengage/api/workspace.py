@@ -140,15 +140,15 @@ class Workspace:
                 raise MoEngageParameterError(f"extra limits names {quota!r}; use any of {', '.join(QUOTAS)}")
             if isinstance(units, bool) or not isinstance(units, int) or units < 1:
                 raise MoEngageParameterError(
-                    f"extra limits[{quota!r}] is {units!r}; use a whole number of units a minute"
+                    f"extra limits[{quota!r}] is {units!r}; use a whole number of units per minute"
                 )
 
     def _origin(self) -> str:
         if not self.host:
             if self.data_center is None:
                 raise MoEngageParameterError(
-                    f"the data centre (extra data_center) is missing; use one of {_known_data_centers()}: its number "
-                    "stands in your dashboard's address, dashboard-01.moengage.com is 01"
+                    f"the data centre (extra data_center) is missing; use one of {_known_data_centers()}: it is "
+                    "the number in your dashboard's address, dashboard-01.moengage.com is 01"
                 )
             return f"https://api-{self.data_center}.moengage.com"
         return self._origin_of_host(self.host)

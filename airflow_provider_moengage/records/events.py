@@ -146,7 +146,7 @@ class Event(Record):
         if unknown:
             raise MoEngageRecordInvalid(
                 "user_identifiers",
-                f"{unknown[0]!r} is none of the workspace's identifiers, which identifiers= names",
+                f"{unknown[0]!r} is not one of the workspace's identifiers given as identifiers=",
             )
         if self.customer_id is not None or not identifier_in(self.user_identifiers or {}, terms.identifiers):
             check_customer_id(self.customer_id, terms.called("customer_id"))

@@ -14,7 +14,7 @@ from airflow_provider_moengage.records.names import MAX_VALUE_LENGTH
 _AFTER_DIGITS = (*MONTHS, "st", "nd", "rd", "th", *(f"t{digit}" for digit in range(10)))
 
 
-def _unlike(words: Iterable[str], then: str, others: str) -> str:
+def _not_beginning_with(words: Iterable[str], then: str, others: str) -> str:
     """
     Return a pattern that matches unless one of the words follows, in either case.
 
@@ -27,7 +27,7 @@ def _unlike(words: Iterable[str], then: str, others: str) -> str:
     initials = "".join(rests) + "".join(rests).upper()
     parts = [r"\z", f"[{others}&&[^{initials}]]"]
     for initial, following in rests.items():
-        more = then if "" in following else _unlike(following, then, r"\x00-\x{10ffff}")
+        more = then if "" in following else _not_beginning_with(following, then, r"\x00-\x{10ffff}")
         if more:
             parts.append(f"[{initial}{initial.upper()}]{more}")
     return f"(?:{'|'.join(parts)})"
@@ -46,13 +46,13 @@ def _good_texts() -> str:
     documented = rf"[1-9][0-9]{{3}}-(?:{day})(?:{moment})?\z"
     # A name without a digit after it, or one followed by something that no date has there.
     after_name = rf"(?:[^0-9]*\z|[A-Za-z]*(?:[^{BLANKS}\-/.,A-Za-z]|[.,]+[^{BLANKS}\-/.,]))"
-    words = _unlike((*MONTHS, *WEEKDAYS), after_name, rf"\x00-\x{{10ffff}}&&[^\p{{Nd}}{BLANKS}]")
+    words = _not_beginning_with((*MONTHS, *WEEKDAYS), after_name, rf"\x00-\x{{10ffff}}&&[^\p{{Nd}}{BLANKS}]")
     ascii_ = rf"\x00-\x7f&&[^0-9{BLANKS}\-/.:]"
     no_digit = r"\x00-\x7f&&[^0-9]"
     separator = r"[\-/.]"
     second = "|".join(
         (
-            _unlike(MONTHS, "", rf"\x00-\x7f&&[^0-9{BLANKS}]"),
+            _not_beginning_with(MONTHS, "", rf"\x00-\x7f&&[^0-9{BLANKS}]"),
             r"[0-9]+\z|[0-9]{3}",
             rf"[0-9]{{1,2}}[{no_digit}&&[^\-/.]]",
         )
@@ -61,8 +61,8 @@ def _good_texts() -> str:
     third = rf"[0-9]{{1,2}}{separator}(?:\z|[{no_digit}]|[0-9]{{1,3}}(?:\z|[{no_digit}])|[0-9]{{5}})"
     digits = "|".join(
         (
-            r"[0-9]+" + _unlike(_AFTER_DIGITS, "", ascii_),
-            rf"[0-9]+[{BLANKS}]+" + _unlike((*MONTHS, "of"), "", rf"\x00-\x7f&&[^0-9{BLANKS}]"),
+            r"[0-9]+" + _not_beginning_with(_AFTER_DIGITS, "", ascii_),
+            rf"[0-9]+[{BLANKS}]+" + _not_beginning_with((*MONTHS, "of"), "", rf"\x00-\x7f&&[^0-9{BLANKS}]"),
             rf"(?:[0-9]{{3}}|[0-9]{{5}}[0-9]*){separator}",
             rf"(?:[0-9]{{1,2}}|[0-9]{{4}}){separator}(?:{second})",
             rf"[0-9]{{1,2}}{separator}{third}",

@@ -266,7 +266,7 @@ def identifier_in(values: Mapping[str, Any], identifiers: frozenset[str]) -> boo
         return True
     raise MoEngageRecordInvalid(
         "identifier_missing",
-        f"there is no customer_id, and none of the identifiers {', '.join(sorted(identifiers))} is a text",
+        f"there is no customer_id, and none of the identifiers {', '.join(sorted(identifiers))} is a string",
     )
 
 

@@ -294,7 +294,7 @@ def check_attribute(name: str, value: object, texts: frozenset[str]) -> None:
     if name in STANDARD_NAMES and _holds_objects(value):
         raise MoEngageRecordInvalid(
             "standard_attribute",
-            f"attribute {name!r} is a standard attribute, which MoEngage does not accept objects for; give it another name",
+            f"attribute {name!r} is a standard attribute, for which MoEngage does not accept objects; give it another name",
         )
 
 
