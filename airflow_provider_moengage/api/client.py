@@ -31,7 +31,7 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.http.body import read_body
 from airflow_provider_moengage.api.http.bounded_response import BoundedAdapter, TlsFailed
-from airflow_provider_moengage.api.http.classify import Answer, classify, classify_oversized
+from airflow_provider_moengage.api.http.classify import Response, classify, classify_oversized
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 from airflow_provider_moengage.api.rate_limit.limiter import Permit, RateLimiter
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
@@ -61,11 +61,11 @@ class Exchange:
     :param unanswered: whether at least one of them got no response, so that MoEngage may have processed it.
     """
 
-    outcome: Answer | MoEngageError
+    outcome: Response | MoEngageError
     requests: int
     unanswered: bool
 
-    def response(self) -> Answer:
+    def response(self) -> Response:
         """
         Return the response.
 
@@ -171,7 +171,7 @@ class MoEngageClient:
                     unanswered = True
                     if not repeatable:
                         return Exchange(outcome, sent, unanswered)
-                if isinstance(outcome, Answer) or not outcome.retryable:
+                if isinstance(outcome, Response) or not outcome.retryable:
                     return Exchange(outcome, sent, unanswered)
                 if isinstance(outcome, MoEngageRateLimited) and units:
                     if self.windows.exceeds(units) or self.windows.starved(units):
@@ -188,7 +188,7 @@ class MoEngageClient:
         finally:
             self._retries.ended(failures)
 
-    def test_connection(self) -> Answer:
+    def test_connection(self) -> Response:
         """
         Check the credentials with a single request, without retries.
 
@@ -206,7 +206,7 @@ class MoEngageClient:
         outcome = self._exchange(self._template(TEST_CONNECTION), content, Permit({}))
         return Exchange(outcome, 1, unanswered=False).response()
 
-    def _exchange(self, template: _Template, body: bytes, permit: Permit) -> Answer | MoEngageError:
+    def _exchange(self, template: _Template, body: bytes, permit: Permit) -> Response | MoEngageError:
         """Send one request without retries, and settle its permit."""
         try:
             status, content, rate = self._post(template, body)

@@ -11,7 +11,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageRecordRefused,
 )
-from airflow_provider_moengage.api.http.classify import Answer
+from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.delivery.batch import Batch, Item
 from airflow_provider_moengage.delivery.shape.row_warnings import Watch
 
@@ -21,7 +21,7 @@ def never(error: MoEngageError) -> bool:
     return False
 
 
-def no_doubt(batch: Batch, answer: Answer) -> MoEngageError | None:
+def no_doubt(batch: Batch, answer: Response) -> MoEngageError | None:
     """Believe every answer that says success."""
     return None
 
@@ -48,8 +48,8 @@ class Operation:
     endpoint: Endpoint
     repeatable: bool = True
     forgives: Callable[[MoEngageError], bool] = never
-    doubts: Callable[[Batch, Answer], MoEngageError | None] = no_doubt
-    receive: Callable[[Batch, Answer], None] | None = None
+    doubts: Callable[[Batch, Response], MoEngageError | None] = no_doubt
+    receive: Callable[[Batch, Response], None] | None = None
     repeated_row: Callable[[str], object] = str
 
 

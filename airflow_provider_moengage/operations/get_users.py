@@ -13,7 +13,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageRecordInvalid,
     MoEngageServerError,
 )
-from airflow_provider_moengage.api.http.classify import Answer
+from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.delivery.batch import Batch, Form, Item
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import is_absent, is_no_id
@@ -145,7 +145,7 @@ class UsersRead:
         self.found = 0
         self.not_found: list[Missing] = []
 
-    def doubts(self, batch: Batch, answer: Answer) -> MoEngageError | None:
+    def doubts(self, batch: Batch, answer: Response) -> MoEngageError | None:
         """Tell whether an answer leaves users out; their order does not matter, that none is lost does."""
         data = answer.body.get("data")
         told = len(_listed(data, "users")) + len(_listed(data, "users_not_found"))
@@ -156,7 +156,7 @@ class UsersRead:
             request_id=answer.request_id,
         )
 
-    def receive(self, batch: Batch, answer: Answer) -> None:
+    def receive(self, batch: Batch, answer: Response) -> None:
         """Take one answer."""
         data = answer.body.get("data")
         users = _listed(data, "users")

@@ -23,7 +23,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageStopped,
     MoEngageUnexpectedAnswer,
 )
-from airflow_provider_moengage.api.http.classify import Answer
+from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.api.workspace import Workspace
 
 URL = "https://api-01.moengage.com/v1/customer/APP"
@@ -72,7 +72,7 @@ def outcome_of(requests_mock, *answers):
 def test_a_call_carries_the_documented_headers(requests_mock):
     requests_mock.post(URL, json=ACCEPTED)
     exchange = client(forwarded_for="203.0.113.7").send(TRACK_USER, '{"name":"José"}'.encode(), USERS)
-    assert isinstance(exchange.outcome, Answer)
+    assert isinstance(exchange.outcome, Response)
     sent = requests_mock.last_request
     assert sent.headers["Authorization"] == "Basic " + base64.b64encode(b"APP:KEY").decode()
     assert sent.headers["MOE-APPKEY"] == "APP"
@@ -245,7 +245,7 @@ def test_what_passes_by_itself_ends_in_an_answer(requests_mock):
         {"status_code": 500},
         {"json": ACCEPTED},
     )
-    assert isinstance(exchange.outcome, Answer)
+    assert isinstance(exchange.outcome, Response)
     assert (exchange.requests, exchange.unanswered) == (4, True)
 
 
@@ -277,7 +277,7 @@ def test_a_closed_port_means_that_nothing_arrived():
 def test_a_429_waits_for_its_window_and_counts_against_nothing(requests_mock, pauses):
     spent = {"status_code": 429, "text": "", "headers": {"x-ratelimit-reset": "0"}}
     exchange = outcome_of(requests_mock, *[spent] * 7, {"json": ACCEPTED})
-    assert isinstance(exchange.outcome, Answer)
+    assert isinstance(exchange.outcome, Response)
     assert exchange.requests == 8
     assert pauses == []
 

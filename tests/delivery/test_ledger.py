@@ -12,7 +12,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageRecordRefused,
     MoEngageServerError,
 )
-from airflow_provider_moengage.api.http.classify import Answer
+from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.delivery.account import rejected_rows as rejected
 from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
@@ -21,7 +21,7 @@ from airflow_provider_moengage.delivery.batch import Batch, Entry, Form
 from airflow_provider_moengage.delivery.resume.checkpointer import Journal
 from airflow_provider_moengage.delivery.shape.row_codec import decoded
 
-ACCEPTED = Answer({}, None)
+ACCEPTED = Response({}, None)
 DEAD = MoEngageServerError("MoEngage answered 500", status=500)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.client import Exchange
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid, MoEngageServerError
-from airflow_provider_moengage.api.http.classify import Answer
+from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.segments import Tally
@@ -19,7 +19,7 @@ from airflow_provider_moengage.delivery.batch import Batch, Entry, Form
 
 ROWS = 40
 EVENT = Form({"events": 1})
-ACCEPTED, DEAD = Answer({}, None), MoEngageServerError("MoEngage answered 500", status=500)
+ACCEPTED, DEAD = Response({}, None), MoEngageServerError("MoEngage answered 500", status=500)
 
 #: What becomes of a row whenever it is sent: refused by us, or accepted, with or without an answer lost before.
 fates = st.lists(st.sampled_from(["bad", "good", "silent"]), min_size=ROWS, max_size=ROWS)

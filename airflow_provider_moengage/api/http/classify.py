@@ -67,7 +67,7 @@ REMEDIES: Mapping[int, str] = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """
     An accepted request.
 
@@ -87,9 +87,9 @@ def classify(
     *,
     sent: bytes = b"",
     secrets: Sequence[str] = (),
-) -> Answer | MoEngageError:
+) -> Response | MoEngageError:
     """
-    Return an :class:`Answer` for a success, or the error to raise or to report.
+    Return a :class:`Response` for a success, or the error to raise or to report.
 
     :param status: the HTTP status.
     :param content: the body as received.
@@ -100,7 +100,7 @@ def classify(
     """
     body = _json_object(content)
     if 200 <= status < 300 and body is not None and _succeeded(body, endpoint):
-        return Answer(body, _request_id(body, secrets))
+        return Response(body, _request_id(body, secrets))
     error = _error(status, body)
     error_type, message = _type(error, secrets), _text(error.get("message"), secrets)
     kind, text = _error_class_and_text(status, body, error_type, secrets)
@@ -127,7 +127,7 @@ def _quotation(error_type: str | None, message: str | None, sent: bytes) -> str:
 
 def classify_oversized(
     status: int, endpoint: Endpoint, retry_after: float | None = None
-) -> Answer | MoEngageError:
+) -> Response | MoEngageError:
     """
     Classify a response larger than the maximum that is read.
 

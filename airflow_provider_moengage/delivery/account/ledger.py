@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_moengage.api.client import Exchange
 from airflow_provider_moengage.api.errors import MoEngageError, MoEngageRecordInvalid
-from airflow_provider_moengage.api.http.classify import Answer
+from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.position_ranges import Ranges
 from airflow_provider_moengage.delivery.account.rejected_rows import line_of
@@ -134,7 +134,7 @@ class Ledger:
             self.retried += max(0, exchange.requests - 1)
             if exchange.unanswered:
                 self._doubt(batch)
-            if isinstance(exchange.outcome, Answer):
+            if isinstance(exchange.outcome, Response):
                 stretch = self._stretch(batch.positions[0])
                 stretch.accepted.update(batch.positions)
                 self._look_at(stretch)

@@ -17,7 +17,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageStopped,
     MoEngageWindowSpent,
 )
-from airflow_provider_moengage.api.http.classify import Answer
+from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.api.rate_limit.limiter import Permit
 from airflow_provider_moengage.delivery.account.ledger import HOPELESS_REFUSALS, Ledger
 from airflow_provider_moengage.delivery.batch import Batch
@@ -60,7 +60,7 @@ class Sender:
         self._halt = halt
         self._stop = stop
         self._patience = patience
-        self._answers: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[Batch, Response]] = SimpleQueue()
         self._silent = 0
         #: User → why, where answers are received: rows that repeat others share their fate.
         self.refused: dict[str, MoEngageError] = {}
@@ -109,12 +109,12 @@ class Sender:
             permit=permit,
             patience=self._patience,
         )
-        if isinstance(exchange.outcome, Answer):
+        if isinstance(exchange.outcome, Response):
             doubt = operation.doubts(batch, exchange.outcome)
             exchange = replace(exchange, outcome=doubt or exchange.outcome)
         self._ledger.settle(batch, exchange)
         outcome = exchange.outcome
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, Response):
             self._silent = 0
             if operation.receive is not None:
                 self._answers.put((batch, outcome))
