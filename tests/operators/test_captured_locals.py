@@ -279,7 +279,7 @@ def test_a_connection_that_is_wrong(connect: Any, fields: dict[str, Any]):
 def test_a_client_of_ones_own(fast_retries: None):
     client = MoEngageClient(Workspace("W", Secret(KEY), host=f"127.0.0.1:{refused_port()}"))
     exchange = client.send(TRACK_USER, b"{}", {"users": 1})
-    for raises in (exchange.answer, client.test_connection):
+    for raises in (exchange.response, client.test_connection):
         with pytest.raises(Exception) as caught:
             raises()
         assert check(caught.value)
