@@ -43,7 +43,7 @@ from airflow_provider_moengage.hooks.connection import (
     read_connection,
     workspace_of,
 )
-from airflow_provider_moengage.hooks.form import form_widgets
+from airflow_provider_moengage.hooks.connection_form import form_widgets
 from airflow_provider_moengage.hooks.metrics import RunMetrics
 from airflow_provider_moengage.hooks.options import (
     CheckedOptions,
@@ -59,7 +59,7 @@ from airflow_provider_moengage.hooks.outcome import (
     check_one_of,
     conclude,
 )
-from airflow_provider_moengage.hooks.shared_limits import shared_windows
+from airflow_provider_moengage.hooks.redis import shared_windows
 from airflow_provider_moengage.operations.bulk_import import ElementMapping
 from airflow_provider_moengage.operations.delete_users import DeletionMapping
 from airflow_provider_moengage.operations.get_users import IdentifierMapping, Missing, UsersRead

@@ -37,7 +37,12 @@ from airflow_provider_moengage.hooks.outcome import (
     check_max_rejected,
     check_one_of,
 )
-from airflow_provider_moengage.operators.durability import Durability, Wanted, durability_of, fingerprint_of
+from airflow_provider_moengage.operators.resumption import (
+    ResumePlan,
+    ResumeRequest,
+    fingerprint_of,
+    plan_resume,
+)
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
 
 #: Seconds: a shorter wait is not worth a deferral, which costs the start of a new process.
@@ -256,8 +261,8 @@ class MoEngageSendOperator(BaseOperator):
     def _run(self, context: Context, *, deferred: bool = False) -> Report:
         self._ending = ending = Ending()
         try:
-            durability = self._durability(context, deferred=deferred)
-            defers = durability.defers()
+            plan = self._plan_resume(context, deferred=deferred)
+            defers = plan.defers()
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from None
         ended = False
@@ -267,26 +272,26 @@ class MoEngageSendOperator(BaseOperator):
             published.append(report)
             self._publish(report, context)
 
-        finished = durability.finished()
+        finished = plan.finished()
         if finished is not None:
             self.log.info(
                 "An earlier try has sent all rows, but Airflow did not record its success; nothing is sent"
             )
             publish(finished)
             log_report(finished)
-            durability.forget(finished)
+            plan.forget(finished)
             return finished
         try:
             report = self._send(
                 MoEngageHook(self.moengage_conn_id, project_code=self.project_code),
-                durability.source,
+                plan.source,
                 concurrency=self.concurrency,
                 max_rejected=self.max_rejected,
                 rejected_path=self._rejected_folder(context),
                 replace_rejected="ti" in context,
                 validate_only=self.validate_only,
                 on_report=publish,
-                checkpoints=durability.checkpoints,
+                checkpoints=plan.checkpoints,
                 patience=self.defer_threshold if defers else None,
                 ending=ending,
             )
@@ -303,8 +308,8 @@ class MoEngageSendOperator(BaseOperator):
             self._defer(spent)
         finally:
             if not ended:
-                durability.tell_what_stays()
-        durability.forget(report)
+                plan.log_what_stays()
+        plan.forget(report)
         if report["read"] == 0:
             self._end_empty(report)
         return report
@@ -331,8 +336,8 @@ class MoEngageSendOperator(BaseOperator):
                 "durable as it is"
             )
 
-    def _durability(self, context: Context, *, deferred: bool) -> Durability:
-        wanted = Wanted(
+    def _plan_resume(self, context: Context, *, deferred: bool) -> ResumePlan:
+        request = ResumeRequest(
             fingerprint=fingerprint_of(self, self.rows_parameter),
             durable=self.durable,
             staging_path=self.staging_path,
@@ -343,7 +348,7 @@ class MoEngageSendOperator(BaseOperator):
             retries=self.retries or 0,
         )
         # A run that sends nothing has nothing to go on with.
-        return durability_of(wanted, self._source(), {} if self.validate_only else context, deferred=deferred)
+        return plan_resume(request, self._source(), {} if self.validate_only else context, deferred=deferred)
 
     def _defer(self, spent: MoEngageWindowSpent) -> NoReturn:
         moment = datetime.now(timezone.utc) + timedelta(seconds=spent.retry_after or 0.0)

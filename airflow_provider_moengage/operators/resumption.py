@@ -49,7 +49,7 @@ TUNING = frozenset(
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ResumeRequest:
     """
     What an operator asks for.
 
@@ -74,18 +74,18 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Durability:
+class ResumePlan:
     """
     What outlives a try of a task.
 
-    :param wanted: what the operator asks for.
+    :param request: what the operator asks for.
     :param source: where the rows come from; a copy, where they are staged.
     :param checkpoints: how far the try got; None: nothing is kept.
     :param obstacle: why a retry cannot go on where this try ends; None: it can, or there is none.
     :param delete_folders: deletes the task's folders that are empty then.
     """
 
-    wanted: Wanted
+    request: ResumeRequest
     source: Source
     checkpoints: Checkpoints | None = None
     obstacle: str | None = None
@@ -103,8 +103,8 @@ class Durability:
         :raises MoEngageParameterError: a deferral was asked for, and cannot be.
         """
         if self.obstacle is None:
-            return _is_to_defer(self.wanted) and self.checkpoints is not None
-        if self.wanted.deferrable:
+            return _is_to_defer(self.request) and self.checkpoints is not None
+        if self.request.deferrable:
             raise MoEngageParameterError(
                 f"deferrable is True, but the task could not go on after a deferral: {self.obstacle}"
             )
@@ -112,14 +112,14 @@ class Durability:
 
     def finished(self) -> Report | None:
         """Give the report of an earlier try that has sent everything, and died before Airflow came to know."""
-        if self.checkpoints is None or not self.checkpoints.resumable or not self.wanted.sends_events:
+        if self.checkpoints is None or not self.checkpoints.resumable or not self.request.sends_events:
             return None
         return self.checkpoints.finished()
 
     def forget(self, report: Report) -> None:
         """Delete what is kept: the task is done. Of events the report stays, so that none is sent anew."""
         if self.checkpoints is not None and self.checkpoints.resumable:
-            if self.wanted.sends_events and report["read"]:
+            if self.request.sends_events and report["read"]:
                 self.checkpoints.finish(report)
             else:
                 self.checkpoints.delete()
@@ -130,13 +130,15 @@ class Durability:
                 log.warning("The staged rows in %s cannot be deleted: %s", self.staged.folder, error)
         self.delete_folders()
 
-    def tell_what_stays(self) -> None:
+    def log_what_stays(self) -> None:
         """Say where the staged rows are of a task that failed."""
         if self.staged is not None:
             log.info("The staged rows stay in %s, for a retry", self.staged.folder)
 
 
-def durability_of(wanted: Wanted, source: Source, context: Context, *, deferred: bool = False) -> Durability:
+def plan_resume(
+    request: ResumeRequest, source: Source, context: Context, *, deferred: bool = False
+) -> ResumePlan:
     """
     Return what can be kept for a retry of a task.
 
@@ -148,35 +150,35 @@ def durability_of(wanted: Wanted, source: Source, context: Context, *, deferred:
     """
     ti = context.get("ti")
     if ti is None:
-        return Durability(wanted, source)
+        return ResumePlan(request, source)
     binding = Binding(
-        fingerprint=wanted.fingerprint,
+        fingerprint=request.fingerprint,
         max_tries=getattr(ti, "max_tries", 0),
         try_number=getattr(ti, "try_number", 1),
     )
-    url = wanted.staging_path or conf.get("moengage", "staging_path", fallback=None)
+    url = request.staging_path or conf.get("moengage", "staging_path", fallback=None)
     if url:
         said = (
-            "staging_path" if wanted.staging_path else "[moengage] staging_path of Airflow's configuration,"
+            "staging_path" if request.staging_path else "[moengage] staging_path of Airflow's configuration,"
         )
         storage_path(str(url), said)
     folder = staging_folder(str(url), ti) if url else None
     place = _place(context, folder)
-    obstacle = _obstacle(wanted, source, folder, place)
-    if folder is not None and isinstance(source, SqlSource) and wanted.durable:
+    obstacle = _obstacle(request, source, folder, place)
+    if folder is not None and isinstance(source, SqlSource) and request.durable:
         source = StagedRows(source, folder, binding)
     checkpoints = Checkpoints(
-        place if wanted.sends_events or obstacle is None else None,
+        place if request.sends_events or obstacle is None else None,
         binding,
         resumable=obstacle is None,
-        sent_before=deferred or binding.try_number - 1 > binding.max_tries - wanted.retries,
-        resend=wanted.resend,
+        sent_before=deferred or binding.try_number - 1 > binding.max_tries - request.retries,
+        resend=request.resend,
         # A file can be deleted by anybody; what Airflow's own store does not hold was never there.
-        announced=wanted.sends_events and isinstance(place, CheckpointFile),
-        retry_effect=_retry_effect(wanted, obstacle),
+        announced=request.sends_events and isinstance(place, CheckpointFile),
+        retry_effect=_retry_effect(request, obstacle),
     )
-    delete_folders = partial(delete_empty_staging_folders, str(url), ti) if url else Durability.delete_folders
-    return Durability(wanted, source, checkpoints, obstacle, delete_folders)
+    delete_folders = partial(delete_empty_staging_folders, str(url), ti) if url else ResumePlan.delete_folders
+    return ResumePlan(request, source, checkpoints, obstacle, delete_folders)
 
 
 def fingerprint_of(operator: BaseOperator, rows_parameter: str) -> str:
@@ -210,30 +212,30 @@ def _place(context: Context, folder: str | None) -> CheckpointPlace | None:
     return CheckpointFile(folder) if folder is not None else None
 
 
-def _is_to_defer(wanted: Wanted) -> bool:
-    if wanted.deferrable is None:
+def _is_to_defer(request: ResumeRequest) -> bool:
+    if request.deferrable is None:
         return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
-    return wanted.deferrable
+    return request.deferrable
 
 
-def _retry_effect(wanted: Wanted, obstacle: str | None) -> str:
+def _retry_effect(request: ResumeRequest, obstacle: str | None) -> str:
     """Return what a retry would do, as the part of a sentence."""
     if obstacle is None:
         return "A retry goes on where this try ends"
-    fails = wanted.sends_events and not wanted.resend
+    fails = request.sends_events and not request.resend
     return (
         f"A retry {'fails before it sends an event' if fails else 'begins with the first row again'}"
-        + (" and rate windows are waited for in the worker" if _is_to_defer(wanted) else "")
+        + (" and rate windows are waited for in the worker" if _is_to_defer(request) else "")
         + f", because {obstacle}"
     )
 
 
 def _obstacle(
-    wanted: Wanted, source: Source, folder: str | None, place: CheckpointPlace | None
+    request: ResumeRequest, source: Source, folder: str | None, place: CheckpointPlace | None
 ) -> str | None:
-    if not wanted.resumable:
+    if not request.resumable:
         return "the operator keeps what it reads in its process"
-    if not wanted.durable:
+    if not request.durable:
         return "durable is False"
     if isinstance(source, SqlSource) and folder is None:
         return "a query may return other rows (set staging_path= to keep a copy)"
