@@ -51,14 +51,7 @@ from airflow_provider_moengage.hooks.options import (
     as_source,
     single_or_bulk,
 )
-from airflow_provider_moengage.hooks.outcome import (
-    MAX_CONCURRENCY,
-    ON_MISSING,
-    ON_UNKNOWN,
-    check_max_users,
-    check_one_of,
-    conclude,
-)
+from airflow_provider_moengage.hooks.outcome import conclude
 from airflow_provider_moengage.hooks.redis import shared_windows
 from airflow_provider_moengage.operations.bulk_import import ElementMapping
 from airflow_provider_moengage.operations.delete_users import DeletionMapping
@@ -70,6 +63,13 @@ from airflow_provider_moengage.operations.track_events import EventMapping
 from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
 from airflow_provider_moengage.operations.user_outputs import Sink
+from airflow_provider_moengage.parameters import (
+    MAX_CONCURRENCY,
+    ON_MISSING,
+    ON_UNKNOWN,
+    check_max_users,
+    check_one_of,
+)
 
 
 class MoEngageHook(BaseHook):

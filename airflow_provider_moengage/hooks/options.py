@@ -20,12 +20,12 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoints
 from airflow_provider_moengage.delivery.send.cancellation import Ending
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
-from airflow_provider_moengage.hooks.outcome import (
+from airflow_provider_moengage.parameters import (
     check_concurrency,
     check_max_bytes,
     check_max_rejected,
+    check_switch,
 )
-from airflow_provider_moengage.parameters import check_switch
 
 DEFAULT_CONCURRENCY = 16
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_moengage.api.endpoints import MAX_BODY_BYTES
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageParameterError,
@@ -20,10 +19,6 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.safe_messages import said_of, shown_with
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 
-MAX_CONCURRENCY = 256
-#: What users mean that MoEngage does not know, and what becomes of events that got no answer.
-ON_MISSING = ("ignore", "fail")
-ON_UNKNOWN = ("resend", "reject")
 #: What a retry would meet again.
 HOPELESS = (
     MoEngageRequestRefused,
@@ -32,62 +27,6 @@ HOPELESS = (
     MoEngageUnreadableValue,
     MoEngageUnsafeRestart,
 )
-
-
-def check_max_rejected(value: object) -> None:
-    """
-    Check the number of rows that may be rejected.
-
-    :raises MoEngageParameterError: it is neither a count nor a share.
-    """
-    count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    share = isinstance(value, float) and 0 <= value < 1
-    if not count and not share:
-        raise MoEngageParameterError(
-            f"max_rejected is {value!r}; use a whole number of rows from 0, or a share from 0.0 to below 1.0"
-        )
-
-
-def check_concurrency(value: object) -> None:
-    """
-    Check the number of requests in flight.
-
-    :raises MoEngageParameterError: it is no whole number from 1 to 256.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_CONCURRENCY:
-        raise MoEngageParameterError(
-            f"concurrency is {value!r}; use a whole number from 1 to {MAX_CONCURRENCY}"
-        )
-
-
-def check_max_bytes(value: object) -> None:
-    """
-    Check the size of a call of Bulk Import.
-
-    :raises MoEngageParameterError: it is no number of bytes, or more than MoEngage takes.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BODY_BYTES:
-        raise MoEngageParameterError(f"max_bytes is {value!r}; use a number of bytes up to {MAX_BODY_BYTES}")
-
-
-def check_one_of(parameter: str, value: object, allowed: Sequence[str]) -> None:
-    """
-    Check a parameter that is one of a few words.
-
-    :raises MoEngageParameterError: it is another one.
-    """
-    if not isinstance(value, str) or value not in allowed:
-        raise MoEngageParameterError(f"{parameter} is {value!r}; use {' or '.join(map(repr, allowed))}")
-
-
-def check_max_users(value: object) -> None:
-    """
-    Check the number of users that may be deleted.
-
-    :raises MoEngageParameterError: it is no whole number from 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise MoEngageParameterError(f"max_users is {value!r}; use a whole number from 1")
 
 
 def conclude(run: Run, max_rejected: float) -> Report:

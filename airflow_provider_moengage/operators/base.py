@@ -31,12 +31,6 @@ from airflow_provider_moengage.delivery.storage import task_folder
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.hooks.outcome import (
-    ON_MISSING,
-    check_concurrency,
-    check_max_rejected,
-    check_one_of,
-)
 from airflow_provider_moengage.operators.resumption import (
     ResumePlan,
     ResumeRequest,
@@ -44,6 +38,7 @@ from airflow_provider_moengage.operators.resumption import (
     plan_resume,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.parameters import check_concurrency, check_max_rejected
 
 #: Seconds: a shorter wait is not worth a deferral, which costs the start of a new process.
 DEFAULT_DEFER_THRESHOLD = 15.0
@@ -74,25 +69,6 @@ def template_fields(rows_parameter: str, *more: str) -> tuple[str, ...]:
         "project_code",
         *more,
     )
-
-
-def check_on_restart(on_restart: object) -> None:
-    """
-    Check what a retry does with events that an earlier try may have sent.
-
-    :raises MoEngageParameterError: it is neither ``fail`` nor ``resend``.
-    """
-    if on_restart not in ("fail", "resend"):
-        raise MoEngageParameterError(f"on_restart is {on_restart!r}; use 'fail' or 'resend'")
-
-
-def check_on_missing(on_missing: object) -> None:
-    """
-    Check what users mean that MoEngage does not know.
-
-    :raises MoEngageParameterError: it is neither ``ignore`` nor ``fail``.
-    """
-    check_one_of("on_missing", on_missing, ON_MISSING)
 
 
 def _max_line_bytes() -> int:

@@ -13,7 +13,6 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.hooks.outcome import check_max_bytes
 from airflow_provider_moengage.operations.bulk_import import ElementMapping
 from airflow_provider_moengage.operations.track_events import EventMapping
 from airflow_provider_moengage.operations.track_users import UserMapping
@@ -21,10 +20,10 @@ from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
     RowsParameter,
-    check_on_restart,
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.parameters import check_max_bytes, check_on_restart
 
 
 class MoEngageBulkImportOperator(MoEngageSendOperator):

@@ -11,16 +11,15 @@ from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.hooks.outcome import check_max_users
 from airflow_provider_moengage.operations.delete_users import DeletionMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
     RowsParameter,
-    check_on_missing,
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.parameters import check_max_users, check_on_missing
 
 
 class MoEngageDeleteUsersOperator(MoEngageSendOperator):

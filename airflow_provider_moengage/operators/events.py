@@ -13,16 +13,15 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.hooks.outcome import ON_UNKNOWN, check_max_bytes, check_one_of
 from airflow_provider_moengage.operations.track_events import EventMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
     RowsParameter,
-    check_on_restart,
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.parameters import ON_UNKNOWN, check_max_bytes, check_on_restart, check_one_of
 
 
 class MoEngageTrackEventsOperator(MoEngageSendOperator):

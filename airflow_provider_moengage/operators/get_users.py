@@ -22,10 +22,10 @@ from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
     RowsParameter,
-    check_on_missing,
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.parameters import check_on_missing
 
 DEFAULT_XCOM_LIMIT = 100
 

@@ -12,7 +12,6 @@ from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.hooks.outcome import check_max_bytes
 from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
@@ -21,6 +20,7 @@ from airflow_provider_moengage.operators.base import (
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.parameters import check_max_bytes
 
 
 class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
