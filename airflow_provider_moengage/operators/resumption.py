@@ -1,4 +1,4 @@
-"""Whether a retry can go on where a try ended, and with what."""
+"""Decides whether a retry resumes where the previous attempt ended, and what is kept for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from airflow_provider_moengage.delivery.storage import delete_empty_staging_fold
 
 log = logging.getLogger(__name__)
 
-#: Parameters that shape neither rows nor requests: they may change between two tries.
+#: Parameters that affect neither rows nor requests: they may change between two attempts.
 TUNING = frozenset(
     {
         "concurrency",
@@ -51,16 +51,16 @@ TUNING = frozenset(
 @dataclass(frozen=True)
 class ResumeRequest:
     """
-    What an operator asks for.
+    What an operator requests for its retries.
 
-    :param fingerprint: as :func:`fingerprint_of` gives it.
-    :param durable: whether a retry is to go on.
+    :param fingerprint: as :func:`fingerprint_of` returns it.
+    :param durable: whether a retry is to resume.
     :param staging_path: a folder for copies of rows; None: the deployment's, where it has one.
-    :param deferrable: whether long waits are to be deferrals; None: as the deployment has it.
-    :param resumable: whether what it does can be gone on with at all.
-    :param sends_events: whether events may be among what it sends.
-    :param resend: whether events may be sent again of which nobody knows whether they were sent.
-    :param retries: tries after the first.
+    :param deferrable: whether to defer the task for long waits; None: the deployment's default.
+    :param resumable: whether the operation can be resumed at all.
+    :param sends_events: whether it may send events.
+    :param resend: whether to resend events that a previous attempt may have sent.
+    :param retries: attempts after the first.
     """
 
     fingerprint: str
@@ -76,13 +76,13 @@ class ResumeRequest:
 @dataclass(frozen=True)
 class ResumePlan:
     """
-    What outlives a try of a task.
+    What is kept for the next attempt of a task.
 
-    :param request: what the operator asks for.
-    :param source: where the rows come from; a copy, where they are staged.
-    :param checkpoints: how far the try got; None: nothing is kept.
-    :param obstacle: why a retry cannot go on where this try ends; None: it can, or there is none.
-    :param delete_folders: deletes the task's folders that are empty then.
+    :param request: what the operator requests.
+    :param source: the source of the rows; the copy, if they are staged.
+    :param checkpoints: the progress of the attempt; None: nothing is kept.
+    :param obstacle: why a retry cannot resume where this attempt ends; None: it can, or there is no retry.
+    :param delete_folders: deletes the task's empty folders.
     """
 
     request: ResumeRequest
@@ -93,31 +93,31 @@ class ResumePlan:
 
     @property
     def staged(self) -> StagedRows | None:
-        """The copy of the rows, where there is one."""
+        """The copy of the rows, if there is one."""
         return self.source if isinstance(self.source, StagedRows) else None
 
     def defers(self) -> bool:
         """
-        Whether a long wait is a deferral.
+        Whether to defer the task for a long wait.
 
-        :raises MoEngageParameterError: a deferral was asked for, and cannot be.
+        :raises MoEngageParameterError: ``deferrable`` is True, but the task cannot be deferred.
         """
         if self.obstacle is None:
-            return _is_to_defer(self.request) and self.checkpoints is not None
+            return _wants_deferral(self.request) and self.checkpoints is not None
         if self.request.deferrable:
             raise MoEngageParameterError(
-                f"deferrable is True, but the task could not go on after a deferral: {self.obstacle}"
+                f"deferrable is True, but the task could not resume after a deferral: {self.obstacle}"
             )
         return False
 
     def finished(self) -> Report | None:
-        """Give the report of an earlier try that has sent everything, and died before Airflow came to know."""
+        """Return the report of an earlier attempt that completed but whose success Airflow never recorded."""
         if self.checkpoints is None or not self.checkpoints.resumable or not self.request.sends_events:
             return None
         return self.checkpoints.finished()
 
     def forget(self, report: Report) -> None:
-        """Delete what is kept: the task is done. Of events the report stays, so that none is sent anew."""
+        """Delete what is kept for a retry; for events keep the report, so that none is sent again."""
         if self.checkpoints is not None and self.checkpoints.resumable:
             if self.request.sends_events and report["read"]:
                 self.checkpoints.finish(report)
@@ -131,7 +131,7 @@ class ResumePlan:
         self.delete_folders()
 
     def log_what_stays(self) -> None:
-        """Say where the staged rows are of a task that failed."""
+        """Log where the staged rows of a failed task are."""
         if self.staged is not None:
             log.info("The staged rows stay in %s, for a retry", self.staged.folder)
 
@@ -140,11 +140,11 @@ def plan_resume(
     request: ResumeRequest, source: Source, context: Context, *, deferred: bool = False
 ) -> ResumePlan:
     """
-    Return what can be kept for a retry of a task.
+    Plan what is kept for a retry of a task, and what the attempt resumes from.
 
-    :param source: the rows as the operator's arguments name them.
-    :param context: the task's; without a task instance there is no retry to keep anything for.
-    :param deferred: whether this try has begun already and was deferred.
+    :param source: the source that the operator's arguments name.
+    :param context: the task's; without a task instance there is no retry, and nothing is kept.
+    :param deferred: whether this attempt was deferred and now continues.
     :raises MoEngageParameterError: the file system of the staging folder is not installed, or its connection does not
         exist.
     """
@@ -163,7 +163,7 @@ def plan_resume(
         )
         storage_path(str(url), said)
     folder = staging_folder(str(url), ti) if url else None
-    place = _place(context, folder)
+    place = _checkpoint_place(context, folder)
     obstacle = _obstacle(request, source, folder, place)
     if folder is not None and isinstance(source, SqlSource) and request.durable:
         source = StagedRows(source, folder, binding)
@@ -173,7 +173,7 @@ def plan_resume(
         resumable=obstacle is None,
         sent_before=deferred or binding.try_number - 1 > binding.max_tries - request.retries,
         resend=request.resend,
-        # A file can be deleted by anybody; what Airflow's own store does not hold was never there.
+        # Anybody can delete a file; an entry missing from Airflow's own store never existed.
         announced=request.sends_events and isinstance(place, CheckpointFile),
         retry_effect=_retry_effect(request, obstacle),
     )
@@ -183,12 +183,12 @@ def plan_resume(
 
 def fingerprint_of(operator: BaseOperator, rows_parameter: str) -> str:
     """
-    Give a sum of the arguments that shape rows and requests.
+    Return a fingerprint of the arguments that affect rows and requests.
 
-    :param rows_parameter: the one that takes rows, which are known by their source.
+    :param rows_parameter: the parameter that accepts rows; it is left out, as the source has its own fingerprint.
     """
-    known = {*TUNING, rows_parameter}
-    names = sorted(set(_parameters(type(operator))) - known)
+    excluded = {*TUNING, rows_parameter}
+    names = sorted(set(_parameters(type(operator))) - excluded)
     texts = [
         type(operator).__qualname__,
         *(f"{name}={canonical(getattr(operator, name, None))}" for name in names),
@@ -197,7 +197,7 @@ def fingerprint_of(operator: BaseOperator, rows_parameter: str) -> str:
 
 
 def _parameters(kind: type) -> Iterator[str]:
-    # What BaseOperator takes is Airflow's business.
+    # Airflow's own arguments affect no rows.
     for own in takewhile(lambda one: one is not BaseOperator, kind.__mro__):
         constructor = vars(own).get("__init__")
         for name, parameter in inspect.signature(constructor).parameters.items() if constructor else ():
@@ -205,27 +205,27 @@ def _parameters(kind: type) -> Iterator[str]:
                 yield name
 
 
-def _place(context: Context, folder: str | None) -> CheckpointPlace | None:
+def _checkpoint_place(context: Context, folder: str | None) -> CheckpointPlace | None:
     store: Any = context.get("task_state_store")
     if store is not None:
         return StateStore(store)
     return CheckpointFile(folder) if folder is not None else None
 
 
-def _is_to_defer(request: ResumeRequest) -> bool:
+def _wants_deferral(request: ResumeRequest) -> bool:
     if request.deferrable is None:
         return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
     return request.deferrable
 
 
 def _retry_effect(request: ResumeRequest, obstacle: str | None) -> str:
-    """Return what a retry would do, as the part of a sentence."""
+    """Return what a retry would do, as the beginning of a sentence."""
     if obstacle is None:
-        return "A retry goes on where this try ends"
+        return "A retry resumes where this try ends"
     fails = request.sends_events and not request.resend
     return (
         f"A retry {'fails before it sends an event' if fails else 'begins with the first row again'}"
-        + (" and rate windows are waited for in the worker" if _is_to_defer(request) else "")
+        + (" and rate windows are waited for in the worker" if _wants_deferral(request) else "")
         + f", because {obstacle}"
     )
 
