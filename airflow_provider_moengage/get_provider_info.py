@@ -1,4 +1,4 @@
-"""What Airflow asks of a provider; Airflow imports this at every start, so it imports nothing heavy."""
+"""The provider's description for Airflow, which imports this module at every start: no heavy imports."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from airflow_provider_moengage import __version__
 
 INTEGRATION = "MoEngage"
-#: The connection form's own fields, in the form's order. Airflow 3.2 and newer read them from here, older
-#: versions through the hook.
+#: The connection form's own fields, in order. Airflow 3.2 and newer read them from here, older versions from
+#: the hook.
 FORM_FIELDS: dict[str, dict[str, Any]] = {
     "data_center": {
         "label": "Data centre",
@@ -24,7 +24,7 @@ FORM_FIELDS: dict[str, dict[str, Any]] = {
                 "06": "06 - Indonesia",
                 "101": "101 - region unpublished",
             },
-            # A section of its own: that of all extras is folded up, and this one is required.
+            # Its own section, because the section of the extras is collapsed and this field is required.
             "section": "Data centre (required without a host)",
         },
         "description": "Required without a host. Its number stands in your dashboard's address: dashboard-01.moengage.com is 01",
@@ -84,7 +84,7 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe this provider, as ``airflow/provider_info.schema.json`` asks."""
+    """Return the description of this provider, as ``airflow/provider_info.schema.json`` specifies."""
     return {
         "package-name": "airflow-provider-moengage",
         "name": "MoEngage",

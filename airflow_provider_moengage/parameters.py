@@ -1,4 +1,4 @@
-"""Checks of parameters: each error names the parameter, its value and what is allowed."""
+"""Checks of parameters; each error names the parameter, its value and what is allowed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from airflow_provider_moengage.api.endpoints import MAX_BODY_BYTES
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 
-#: An Identity Resolution workspace has at most so many active identifiers.
+#: Maximum number of active identifiers of an Identity Resolution workspace.
 MAX_IDENTIFIERS = 5
 MAX_CONCURRENCY = 256
-#: What users mean that MoEngage does not know, and what becomes of events that got no answer.
+#: What to do if MoEngage does not know a user.
 ON_MISSING = ("ignore", "fail")
+#: What to do with events whose request got no response.
 ON_UNKNOWN = ("resend", "reject")
 
 
@@ -19,7 +20,7 @@ def check_column(parameter: str, column: object) -> None:
     """
     Check a parameter that names a column.
 
-    :raises MoEngageParameterError: it is no name.
+    :raises MoEngageParameterError: it is not a name.
     """
     if not isinstance(column, str) or not column:
         raise MoEngageParameterError(f"{parameter} is {column!r}; use the name of a column")
@@ -37,7 +38,7 @@ def check_switch(parameter: str, value: object) -> None:
 
 def check_on_bad_attribute(value: object) -> None:
     """
-    Check what becomes of a row with an attribute that breaks a rule.
+    Check what happens to a row with an attribute that breaks a rule.
 
     :raises MoEngageParameterError: it is neither ``reject`` nor ``drop``.
     """
@@ -49,7 +50,7 @@ def check_identifiers(identifiers: object) -> frozenset[str]:
     """
     Check the identifiers of an Identity Resolution workspace.
 
-    :raises MoEngageParameterError: they are no list of up to five names.
+    :raises MoEngageParameterError: they are not a list of up to five names.
     """
     names = (
         list(identifiers) if isinstance(identifiers, Iterable) and not isinstance(identifiers, str) else None
@@ -83,7 +84,7 @@ def check_concurrency(value: object) -> None:
     """
     Check the number of requests in flight.
 
-    :raises MoEngageParameterError: it is no whole number from 1 to 256.
+    :raises MoEngageParameterError: it is not a whole number from 1 to 256.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_CONCURRENCY:
         raise MoEngageParameterError(
@@ -93,9 +94,9 @@ def check_concurrency(value: object) -> None:
 
 def check_max_bytes(value: object) -> None:
     """
-    Check the size of a call of Bulk Import.
+    Check the maximum size of a Bulk Import request.
 
-    :raises MoEngageParameterError: it is no number of bytes, or more than MoEngage takes.
+    :raises MoEngageParameterError: it is not a number of bytes, or more than MoEngage accepts.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BODY_BYTES:
         raise MoEngageParameterError(f"max_bytes is {value!r}; use a number of bytes up to {MAX_BODY_BYTES}")
@@ -115,7 +116,7 @@ def check_max_users(value: object) -> None:
     """
     Check the number of users that may be deleted.
 
-    :raises MoEngageParameterError: it is no whole number from 1.
+    :raises MoEngageParameterError: it is not a whole number from 1.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise MoEngageParameterError(f"max_users is {value!r}; use a whole number from 1")
@@ -123,7 +124,7 @@ def check_max_users(value: object) -> None:
 
 def check_on_restart(on_restart: object) -> None:
     """
-    Check what a retry does with events that an earlier try may have sent.
+    Check what a retry does with events that an earlier attempt may have sent.
 
     :raises MoEngageParameterError: it is neither ``fail`` nor ``resend``.
     """
@@ -133,7 +134,7 @@ def check_on_restart(on_restart: object) -> None:
 
 def check_on_missing(on_missing: object) -> None:
     """
-    Check what users mean that MoEngage does not know.
+    Check what to do if MoEngage does not know a user.
 
     :raises MoEngageParameterError: it is neither ``ignore`` nor ``fail``.
     """

@@ -1,4 +1,4 @@
-"""How a run ends for Airflow: what it may cost, and what it raises."""
+"""Translates how a run ended into a report or an exception for Airflow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.safe_messages import said_of, shown_with
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 
-#: What a retry would meet again.
+#: Errors that a retry would meet again.
 HOPELESS = (
     MoEngageRequestRefused,
     MoEngageParameterError,
@@ -31,17 +31,17 @@ HOPELESS = (
 
 def conclude(run: Run, max_rejected: float) -> Report:
     """
-    Turn how a run ended into a report or into what Airflow understands.
+    Return the report of a run that succeeded, or raise what ended it.
 
     :raises MoEngageTaskFailed: a retry would not mend it.
-    :raises MoEngageIncompleteRun: a retry goes on.
-    :raises MoEngageWindowSpent: the run goes on once the rate window has reset.
+    :raises MoEngageIncompleteRun: a retry resumes.
+    :raises MoEngageWindowSpent: the run resumes once the rate window has reset.
     """
     report, cause = run.report, run.stopped_by
     if isinstance(cause, HOPELESS):
-        # Of an answer the status and the request's id are worth having; the others have said all that there is to say.
-        answer = shown_with(cause) if isinstance(cause, MoEngageRequestRefused) else None
-        raise MoEngageTaskFailed(f"{cause} ({_counts(report)})", report=report) from answer
+        # The cause adds a response's status and request id; other errors have nothing to add to their text.
+        response = shown_with(cause) if isinstance(cause, MoEngageRequestRefused) else None
+        raise MoEngageTaskFailed(f"{cause} ({_counts(report)})", report=report) from response
     if isinstance(cause, MoEngageWindowSpent):
         raise cause
     if isinstance(cause, Exception):
@@ -49,9 +49,9 @@ def conclude(run: Run, max_rejected: float) -> Report:
         retry_after = cause.retry_after if isinstance(cause, MoEngageError) else None
         raise MoEngageIncompleteRun(text, report=report, retry_after=retry_after) from shown_with(cause)
     if cause is not None:
-        # A time-out or a signal: it must reach Airflow as it is.
+        # A timeout or a signal must reach Airflow unchanged.
         raise cause
-    # A quotient and not a product: 0.29 * 100 is less than 29.
+    # Divide instead of multiplying: 0.29 * 100 is less than 29.
     share = isinstance(max_rejected, float)
     rejected = report["rejected"] / report["read"] if share and report["read"] else report["rejected"]
     if rejected > max_rejected:

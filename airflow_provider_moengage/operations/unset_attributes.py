@@ -21,14 +21,14 @@ from airflow_provider_moengage.records.users import Terms, UnsetRule, User
 @dataclass(frozen=True)
 class UnsetMapping:
     """
-    How rows say whose attributes are unset.
+    Converts rows to users whose attributes are unset.
 
     :param unset: what to unset of every user: attribute names, and rules ``{"type", "attr", "case_sensitive"}``.
-    :param unset_column: in place of ``unset``: the column that holds a row's own list of the same.
+    :param unset_column: instead of ``unset``: the column that holds a row's own list of the same.
     :param id_column: the column that identifies the user; a row may be a bare id.
     :param update_existing_only: do not create users that MoEngage does not know.
     :param bulk: the users are elements of Bulk Import.
-    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
     remembers: ClassVar[bool] = False
@@ -54,13 +54,13 @@ class UnsetMapping:
             raise MoEngageParameterError(f"unset: {error}") from error
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         check_has_column(columns, self.id_column, "id_column")
         if self.unset_column is not None:
             check_has_column(columns, self.unset_column, "unset_column")
 
     def item(self, row: object, watch: Watch) -> Item:
-        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         customer_id, called = id_of_row(row, self.id_column, watch)
         rules = self.unset if self.unset_column is None else as_row(row).get(self.unset_column)
         user = User.check(
