@@ -4,7 +4,7 @@ The exceptions that end a task, derived from Airflow's.
 ::
 
     MoEngageError
-    ├── MoEngageTaskFailed      also an AirflowFailException: a retry would fail again
+    ├── MoEngageTaskFailed      also an AirflowFailException: a retry would not help
     └── MoEngageIncompleteRun   also an AirflowException: a retry resumes
 """
 
@@ -17,7 +17,7 @@ from airflow_provider_moengage.delivery.report import Report
 
 class MoEngageTaskFailed(MoEngageError, AirflowFailException):
     """
-    The task failed and a retry would fail again: rejected rows, credentials, or bad parameters found at run time.
+    The task failed and a retry would not help: rejected rows, credentials, or bad parameters found at run time.
 
     :param report: the run's counts, if there was a run.
     """

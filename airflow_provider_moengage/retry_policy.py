@@ -32,8 +32,8 @@ def moengage_retry_policy() -> MoEngageRetryPolicy:
     """
     if RetryDecision is None:
         raise MoEngageParameterError(
-            "moengage_retry_policy() needs Airflow 3.3 or newer; leave retry_policy out. The exceptions alone do "
-            "what they can before: MoEngageTaskFailed is never retried, MoEngageIncompleteRun is retried after the "
+            "moengage_retry_policy() needs Airflow 3.3 or newer; leave retry_policy out. Older versions decide by "
+            "the exception alone: MoEngageTaskFailed is never retried, MoEngageIncompleteRun is retried after the "
             "task's retry_delay"
         )
     return MoEngageRetryPolicy()
@@ -69,7 +69,7 @@ class MoEngageRetryPolicy(RetryPolicy):
         if isinstance(exception, MoEngageIncompleteRun) and exception.__cause__ is not None:
             cause = exception.__cause__
         if isinstance(cause, (MoEngageTaskFailed, *HOPELESS)):
-            return RetryDecision.fail(f"{_error_name(cause)}: a retry would not mend it")
+            return RetryDecision.fail(f"{_error_name(cause)}: a retry would not help")
         if not isinstance(cause, MoEngageRetryableError):
             return RetryDecision.default()
         delay = _delay(cause, context)

@@ -132,7 +132,7 @@ def _as_limits(value: object) -> Mapping[str, int]:
         except ValueError:
             value = None
     if not isinstance(value, Mapping):
-        raise MoEngageParameterError('extra limits is no JSON object; use one like {"users": 20000}')
+        raise MoEngageParameterError('extra limits is not a JSON object; use one like {"users": 20000}')
     limits = {}
     for quota, units in value.items():
         is_number = isinstance(units, str) and units.isdecimal()

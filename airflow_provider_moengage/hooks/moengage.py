@@ -161,7 +161,7 @@ class MoEngageHook(BaseHook):
 
         :param users: a list of rows, or a :class:`~airflow_provider_moengage.delivery.read.sources.Source`. A row is
             flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape.
-        :param mapping: how rows become users; None: ``customer_id`` and every other column under its own name. With
+        :param mapping: converts rows to users; None: ``customer_id`` and every other column under its own name. With
             ``bulk=True`` they go to Bulk Import.
         :param max_bytes: the largest body of one Bulk Import request.
         :param options: see :class:`DeliveryOptions`.
@@ -260,7 +260,7 @@ class MoEngageHook(BaseHook):
         users. Parameters, result and errors as :meth:`track_users`.
 
         :param events: rows, flat or in the API's own shape.
-        :param mapping: how rows become events.
+        :param mapping: converts rows to events.
         :param on_unknown: what happens to events whose request got no response: MoEngage may have accepted them, and
             resending would duplicate them. ``resend`` sends them again, ``reject`` rejects them. The report's
             ``unknown`` counts them either way, in events.
@@ -391,8 +391,8 @@ class MoEngageHook(BaseHook):
         except MoEngageNetworkError as error:
             return False, f"No network, or no MoEngage there: {error}"
         except MoEngageError as error:
-            said = str(error)
-            return False, said[:1].upper() + said[1:]
+            text = str(error)
+            return False, text[:1].upper() + text[1:]
         name = response.body.get("app_name")
         where = None if workspace.host else workspace.data_center
         return True, (

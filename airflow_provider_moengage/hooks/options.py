@@ -109,8 +109,8 @@ class CheckedOptions:
                 close = get_close_matches(name, known, 1)
                 raise MoEngageParameterError(
                     f"the option {name!r} is unknown"
-                    + (f"; is it {close[0]!r}?" if close else "")
-                    + f" There are {', '.join(known)}"
+                    + (f"; did you mean {close[0]!r}?" if close else ".")
+                    + f" The options are {', '.join(known)}"
                 )
         return cls(**options)
 

@@ -33,7 +33,7 @@ def conclude(run: Run, max_rejected: float) -> Report:
     """
     Return the report of a run that succeeded, or raise what ended it.
 
-    :raises MoEngageTaskFailed: a retry would not mend it.
+    :raises MoEngageTaskFailed: a retry would not help.
     :raises MoEngageIncompleteRun: a retry resumes.
     :raises MoEngageWindowSpent: the run resumes once the rate window has reset.
     """

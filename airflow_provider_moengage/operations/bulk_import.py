@@ -1,4 +1,4 @@
-"""Bulk Import: rows become users, events and devices, mixed."""
+"""Bulk Import: converts rows to users, events and devices, mixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delete User: a row names a user to delete for good."""
+"""Delete User: converts rows to users to delete permanently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Get User: a row names a user to read back."""
+"""Get User: converts rows to identifiers of users to read back."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class UsersRead:
         if accounted == len(batch):
             return None
         return MoEngageServerError(
-            f"MoEngage accounted for {accounted} of {len(batch)} users that it was asked for",
+            f"MoEngage accounted for {accounted} of {len(batch)} requested users",
             request_id=answer.request_id,
         )
 

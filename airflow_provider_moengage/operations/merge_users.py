@@ -1,4 +1,4 @@
-"""Merge Users: a row names the user that goes and the one that stays."""
+"""Merge Users: converts rows to pairs of a merged and a retained user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Device opt-out: a row becomes a request to block or unblock devices."""
+"""Device opt-out: converts rows to requests to block or unblock devices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Track Device: a row becomes a device."""
+"""Track Device: converts rows to devices."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class DeviceMapping:
         """
         Build the record of one row.
 
-        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason explains why.
         """
         row = as_row(row)
         own = row.get("attributes")

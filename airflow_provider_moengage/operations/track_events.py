@@ -1,4 +1,4 @@
-"""Create Event: a row becomes an event, or several."""
+"""Create Event: converts rows to events."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class EventMapping:
         """
         Build the record of one row.
 
-        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason explains why.
         """
         row = as_row(row)
         own = isinstance(row.get("actions"), (list, tuple)) or (
@@ -233,7 +233,7 @@ class EventMapping:
         if isinstance(value, Real | Decimal) and not isinstance(value, bool):
             value = json_value(column, value, None)
             if value is None:
-                raise MoEngageRecordInvalid("event_time", f"{column!r} is a number that is no time")
+                raise MoEngageRecordInvalid("event_time", f"{column!r} is a number, but not a time")
             return value
         moment = CONVERTERS["datetime"](column, value, self._columns.zone)
         if moment is None:

@@ -1,4 +1,4 @@
-"""Track User: a row becomes a user."""
+"""Track User: converts rows to users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unset attributes: a row says whose attributes are unset, and which."""
+"""Unset attributes: converts rows to users whose attributes are unset."""
 
 from __future__ import annotations
 
@@ -79,5 +79,5 @@ class UnsetMapping:
             rules = json_value("unset", parsed_list(rules), None)
         if not isinstance(rules, (list, tuple)) or not rules:
             called = in_column("what to unset", self.unset_column) if self.unset_column else "what to unset"
-            raise MoEngageRecordInvalid("unset_rules", f"{called} is empty, or no list of names and rules")
+            raise MoEngageRecordInvalid("unset_rules", f"{called} is empty or not a list of names and rules")
         return [{"type": "equals", "attr": rule} if isinstance(rule, str) else rule for rule in rules]

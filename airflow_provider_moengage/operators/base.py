@@ -77,12 +77,12 @@ def _max_line_bytes() -> int:
 
     :raises MoEngageParameterError: the configured value is not a number.
     """
-    said = conf.get("moengage", "max_line_bytes", fallback=None)
+    configured = conf.get("moengage", "max_line_bytes", fallback=None)
     try:
-        return MAX_LINE_BYTES if said is None else int(said)
+        return MAX_LINE_BYTES if configured is None else int(configured)
     except ValueError:
         raise MoEngageParameterError(
-            f"[moengage] max_line_bytes of Airflow's configuration is {said!r}; use a whole number of bytes from 1"
+            f"[moengage] max_line_bytes of Airflow's configuration is {configured!r}; use a whole number of bytes from 1"
         ) from None
 
 
@@ -222,7 +222,7 @@ class MoEngageSendOperator(BaseOperator):
         """
         Deliver the rows; a retry resumes where the previous attempt ended.
 
-        :raises MoEngageTaskFailed: a retry would not mend it; it names the reasons.
+        :raises MoEngageTaskFailed: a retry would not help; it names the reasons.
         :raises MoEngageIncompleteRun: rows were left unsent; a retry sends them.
         """
         return self._run(context)
@@ -345,14 +345,12 @@ class MoEngageSendOperator(BaseOperator):
                 f"{self.rows_parameter}=, sql= (with sql_conn_id=) and path="
             )
         if self.sql is not None and not self.sql_conn_id:
-            raise MoEngageParameterError("sql_conn_id is missing; say which connection runs sql=")
+            raise MoEngageParameterError("sql_conn_id is missing; set it to the connection that runs sql=")
         self._source_parameter = next(iter(given))
         for source, names in OF_SOURCES.items():
-            beside = [name for name in names if getattr(self, name) is not None]
-            if beside and getattr(self, source) is None:
-                raise MoEngageParameterError(
-                    f"{beside[0]} is given without {source}; it belongs to {source}="
-                )
+            extra = [name for name in names if getattr(self, name) is not None]
+            if extra and getattr(self, source) is None:
+                raise MoEngageParameterError(f"{extra[0]} is given without {source}; it belongs to {source}=")
         FileOptions(self.encoding, self.delimiter, self.null_values)
 
     def _source(self) -> Source:

@@ -193,7 +193,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         """
         Read the users.
 
-        :raises MoEngageTaskFailed: a retry would not mend it; it names the reasons.
+        :raises MoEngageTaskFailed: a retry would not help; it names the reasons.
         :raises MoEngageIncompleteRun: users were left unread; a retry reads them.
         """
         self._sink: Sink = self._new_sink()

@@ -55,7 +55,7 @@ class ResumeRequest:
 
     :param fingerprint: as :func:`fingerprint_of` returns it.
     :param durable: whether a retry is to resume.
-    :param staging_path: a folder for copies of rows; None: the deployment's, where it has one.
+    :param staging_path: a folder for copies of rows; None: the deployment's, if it has one.
     :param deferrable: whether to defer the task for long waits; None: the deployment's default.
     :param resumable: whether the operation can be resumed at all.
     :param sends_events: whether it may send events.
@@ -158,10 +158,10 @@ def plan_resume(
     )
     url = request.staging_path or conf.get("moengage", "staging_path", fallback=None)
     if url:
-        said = (
+        parameter = (
             "staging_path" if request.staging_path else "[moengage] staging_path of Airflow's configuration,"
         )
-        storage_path(str(url), said)
+        storage_path(str(url), parameter)
     folder = staging_folder(str(url), ti) if url else None
     place = _checkpoint_place(context, folder)
     obstacle = _obstacle(request, source, folder, place)

@@ -109,7 +109,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
         (OptOutMapping("block"), {"customer_id": "a1", "reason": 5}, "reason is of type int; it must be a string"),
         (OptOutMapping("block"), {"customer_id": "a1", "device_identifiers": [5]}, "device_identifiers[0] is of type int; it must be an object"),
         (UnsetMapping(unset_column="gone", id_column="uid"), {"uid": "a1", "gone": None},
-         "what to unset, in column 'gone', is empty, or no list of names and rules"),
+         "what to unset, in column 'gone', is empty or not a list of names and rules"),
         (UnsetMapping(unset_column="gone"), {"customer_id": "a1", "gone": [{"type": "like", "attr": "x"}]},
          "gone[0].type must be 'equals', 'prefix', 'suffix' or 'contains'"),
         (UnsetMapping(unset_column="gone"), {"customer_id": "a1", "gone": ["x", 5]}, "gone[1] is of type int; it must be an object"),
