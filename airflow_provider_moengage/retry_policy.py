@@ -44,7 +44,7 @@ class MoEngageRetryPolicy(RetryPolicy):
     Decides by the exception that failed the task; for a :class:`MoEngageIncompleteRun`, by its cause.
 
     After an exhausted rate window the task is retried when the window resets; after a failure of servers or the
-    network when the response says, but not before its own ``retry_delay``. With rejected credentials, requests,
+    network when the response says so, but not before its own ``retry_delay``. With rejected credentials, requests,
     parameters or rows it fails at once. Any other exception is handled as without a policy. The task's ``retries``
     still limit the attempts.
     """

@@ -28,7 +28,7 @@ from airflow_provider_moengage.delivery.storage import make_folder, whole_file
 
 log = logging.getLogger(__name__)
 
-#: Users held before they are inserted into a table.
+#: Number of users that are buffered before they are inserted into a table.
 INSERT_ROWS = 1_000
 #: Maximum number of users in one row group of a Parquet file.
 PARQUET_ROWS = 10_000
@@ -235,10 +235,10 @@ class TableSink:
 
 def write_ids(url: str, name: str, ids: Iterable[str | Mapping[str, str]]) -> None:
     """
-    Write ids as NDJSON, ``{"customer_id": …}`` a line, complete or absent.
+    Write ids as NDJSON, one ``{"customer_id": …}`` per line, complete or absent.
 
     :param name: what the ids are: ``customer_id``, ``id`` or ``moengage_id``.
-    :param ids: an object is a line as it is.
+    :param ids: an object is written unchanged.
     :raises MoEngageParameterError: the file system is not installed, or its connection does not exist.
     :raises MoEngageStorageError: the file cannot be written.
     """

@@ -51,7 +51,7 @@ TUNING = frozenset(
 @dataclass(frozen=True)
 class ResumeRequest:
     """
-    What an operator requests for its retries.
+    The settings of an operator that decide whether and how a retry resumes.
 
     :param fingerprint: as :func:`fingerprint_of` returns it.
     :param durable: whether a retry is to resume.
@@ -76,9 +76,9 @@ class ResumeRequest:
 @dataclass(frozen=True)
 class ResumePlan:
     """
-    What is kept for the next attempt of a task.
+    The source of an attempt, and what it keeps for the next one.
 
-    :param request: what the operator requests.
+    :param request: the operator's settings.
     :param source: the source of the rows; the copy, if they are staged.
     :param checkpoints: the progress of the attempt; None: nothing is kept.
     :param obstacle: why a retry cannot resume where this attempt ends; None: it can, or there is no retry.

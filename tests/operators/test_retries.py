@@ -391,11 +391,11 @@ def test_without_a_place_for_a_checkpoint_the_log_says_what_a_retry_does(
     caplog.set_level(logging.INFO)
     Task(MoEngageTrackUsersOperator, users=users(3)).attempt()
     assert (
-        "a retry begins with the first row again, because there is no place for a checkpoint" in caplog.text
+        "A retry begins with the first row again, because there is no place for a checkpoint" in caplog.text
     )
     caplog.clear()
     Task(MoEngageTrackEventsOperator, events=orders(3)).attempt()
-    assert "a retry fails before it sends an event, because there is no place" in caplog.text
+    assert "A retry fails before it sends an event, because there is no place" in caplog.text
 
 
 def test_events_without_a_place_for_a_checkpoint_are_not_sent_by_a_second_try(sandbox: Sandbox):
