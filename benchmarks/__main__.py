@@ -1,8 +1,8 @@
 """
-Measures the figures, all or those that are named, and says which are reached.
+Measures the figures, all or the named ones, and reports which reach their bound.
 
-``python -m benchmarks [--list] [--write] [--apart] [--repetitions N] [--windows N] [NAME...]``; a name is a
-figure's, or how some begin: ``bulk``, ``finish.single-up``. Every figure is one line of JSON, and at the end there is a table.
+``python -m benchmarks [--list] [--write] [--apart] [--repetitions N] [--windows N] [NAME...]``; a name is that of a
+figure or of a group: ``bulk``, ``finish.single-up``. Prints one line of JSON a figure, and a table at the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.processes import contender
 from benchmarks.shared import shared
 
 Outcomes = dict[str, Outcome]
-#: Takes what of a group is wanted.
+#: Called with the members of a group to measure.
 Measure = Callable[[Sequence[str]], Outcomes]
 
 
@@ -35,7 +35,7 @@ def main() -> int:
     began = time.monotonic()
     outcomes: dict[Figure, Outcome] = {}
     with tempfile.TemporaryDirectory() as home:
-        # Airflow writes its configuration somewhere: not into the caller's own home.
+        # Airflow writes its configuration to its home, which must not be the caller's.
         os.environ.setdefault("AIRFLOW_HOME", home)
         with contender(contenders.nothing):
             pass
@@ -53,14 +53,14 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[1])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a figure, or how some begin; none: all")
-    parser.add_argument(
-        "--list", action="store_true", help="say which figures there are, and measure nothing"
-    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a figure or a group of figures; none: all")
+    parser.add_argument("--list", action="store_true", help="list the figures without measuring them")
     parser.add_argument("--write", action="store_true", help=f"write {results.PATH.name}; needs every figure")
-    parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="runs of each side; 3")
-    parser.add_argument("--windows", type=int, default=10, metavar="N", help="windows that are shared; 10")
-    parser.add_argument("--apart", action="store_true", help="let nothing run beside something else; slower")
+    parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="runs of each contender; 3")
+    parser.add_argument(
+        "--windows", type=int, default=10, metavar="N", help="number of shared windows to measure; 10"
+    )
+    parser.add_argument("--apart", action="store_true", help="run nothing concurrently; slower")
     options = parser.parse_args()
     try:
         options.figures = chosen(options.names)
@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
-    """Measure one thing after the other, but together what sleeps nearly all the time."""
+    """Measure one group after another; run groups that mostly sleep concurrently."""
     times, count = options.repetitions, options.windows
     turns: list[dict[str, Measure]] = [
         {"plain": lambda names: speed.plain(times)},
@@ -84,7 +84,7 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
             "finish": lambda names: _finish(names, times),
             "shared.bulk": lambda names: shared(names, count),
         },
-        # Their bursts come by turns, too: see shared().
+        # Their bursts alternate: see shared().
         {"shared": lambda names: shared(names, count)},
     ]
     if options.apart:
@@ -109,9 +109,9 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
 
 
 def _attempt(measure: Measure, figures: Sequence[Figure]) -> Outcomes | str:
-    """Measure, or say why it cannot be done: the other figures are still wanted."""
+    """Measure; return the reason if it fails, so that the other figures are still measured."""
     try:
-        # What a group compares is the second part of its figures' names.
+        # The second part of a figure's name is the member of the group.
         return measure(list(dict.fromkeys(figure.name.split(".")[1] for figure in figures)))
     except Unavailable as error:
         return str(error)

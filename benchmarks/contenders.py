@@ -1,4 +1,4 @@
-"""Who is measured: the operators, and what else people push customers with. Each is prepared in its own process."""
+"""The contenders: the operators, and the alternatives that people use. Each is prepared in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from benchmarks.data import SELECT, customers
 from benchmarks.processes import KEY, WORKSPACE, Tasks
 
-#: Users that everybody sends before the clock starts, so that nobody's first import or look-up is measured.
+#: Users that every contender sends before the measurement, so that imports and look-ups are not measured.
 WARM_UP = 20
-#: A body of Bulk Import stays below this.
+#: Upper limit of a Bulk Import body.
 BULK_BYTES = 100_000
 OPENING, CLOSING = b'{"type":"transition","elements":[', b"]}"
 
-#: The connection that is measured, and one to a sink that has no window.
+#: The connection that is measured, and one without limits to the same sink.
 LIMITED, UNLIMITED = "moengage_default", "unlimited"
 
 Rows = list[dict[str, Any]]
@@ -22,24 +22,24 @@ Send = Callable[[Rows], None]
 
 
 def loop(url: str, count: int) -> Tasks:
-    """``requests.post`` a row, without a session: the loop that people write."""
+    """Prepare ``requests.post`` for each row, without a session: the loop that people write."""
     import requests
 
     def send(rows: Rows) -> None:
         for row in rows:
-            answer = requests.post(
+            response = requests.post(
                 f"{url}/v1/customer/{WORKSPACE}",
                 json=element(row),
                 auth=(WORKSPACE, KEY),
                 headers={"MOE-APPKEY": WORKSPACE},
             )
-            answer.raise_for_status()
+            response.raise_for_status()
 
     return _warmed(send, count)
 
 
 def session(url: str, count: int) -> Tasks:
-    """``Session.post`` a row: the loop of who knows that connections can be kept."""
+    """Prepare ``Session.post`` for each row, which reuses the connection."""
     import requests
 
     kept = requests.Session()
@@ -54,7 +54,7 @@ def session(url: str, count: int) -> Tasks:
 
 
 def pypi(url: str, count: int) -> Tasks:
-    """The client that PyPI has under ``moengage``."""
+    """Prepare the client ``moengage`` from PyPI."""
     from moengage.wrapper import Moengage
 
     client = Moengage(url, WORKSPACE, KEY)
@@ -68,7 +68,7 @@ def pypi(url: str, count: int) -> Tasks:
 
 
 def floor(url: str, count: int) -> Tasks:
-    """The least that a bulk import costs: serialise, pack, post; nothing is checked, nothing is accounted for."""
+    """Prepare the minimum of a bulk import: serialise, pack, post, without checks or accounting."""
     import requests
     from pydantic_core import to_json
 
@@ -97,13 +97,13 @@ def floor(url: str, count: int) -> Tasks:
 
 
 def element(row: dict[str, Any]) -> dict[str, Any]:
-    """Bring a flat row into the API's shape."""
+    """Convert a flat row into the API's format."""
     attributes = dict(row)
     return {"type": "customer", "customer_id": attributes.pop("customer_id"), "attributes": attributes}
 
 
 def track_users(count: int, parameters: dict[str, Any]) -> Tasks:
-    """``MoEngageTrackUsersOperator`` with a list of rows."""
+    """Prepare ``MoEngageTrackUsersOperator`` with a list of rows."""
     track = _sender(parameters)
 
     def send(rows: Rows) -> None:
@@ -115,7 +115,7 @@ def track_users(count: int, parameters: dict[str, Any]) -> Tasks:
 
 
 def finish_tracking(count: int, half: int, parameters: dict[str, Any]) -> Tasks:
-    """The operator with users for several windows; half a window's users, without a limit, are a task beside it."""
+    """Prepare the operator with users for several windows, and a second task: half a window's users without a limit."""
     rows = customers(count)
     send = _sender(parameters)
     send(rows[:WARM_UP], UNLIMITED)
@@ -123,7 +123,7 @@ def finish_tracking(count: int, half: int, parameters: dict[str, Any]) -> Tasks:
 
 
 def finish_reading(count: int, half: int) -> Tasks:
-    """``MoEngageGetUsersOperator`` with ids for several windows, and with half a window's ids as a task beside it."""
+    """Prepare ``MoEngageGetUsersOperator`` with ids for several windows, and a second task: half a window's ids."""
     from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator
 
     ids = [row["customer_id"] for row in customers(count)]
@@ -139,7 +139,7 @@ def finish_reading(count: int, half: int) -> Tasks:
 
 
 def track_without_end(start: int, count: int, times: int, parameters: dict[str, Any]) -> Tasks:
-    """The operator with more users than it will ever come to: the same ones, again and again."""
+    """Prepare the operator with more users than it can send: the same ones, repeated."""
     rows = customers(count, start) * times
     send = _sender(parameters)
     send(rows[:WARM_UP], UNLIMITED)
@@ -147,12 +147,12 @@ def track_without_end(start: int, count: int, times: int, parameters: dict[str, 
 
 
 def track_sql(count: int) -> Tasks:
-    """The operator with ``sql=`` and ``bulk=True``."""
+    """Prepare the operator with ``sql=`` and ``bulk=True``."""
     from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
-    def send(most: int) -> int:
+    def send(maximum: int) -> int:
         operator = MoEngageTrackUsersOperator(
-            task_id="push", sql=SELECT.format(count=most), sql_conn_id="warehouse", bulk=True
+            task_id="push", sql=SELECT.format(count=maximum), sql_conn_id="warehouse", bulk=True
         )
         return int(operator.execute({})["accepted"])
 
@@ -161,7 +161,7 @@ def track_sql(count: int) -> Tasks:
 
 
 def nothing() -> Tasks:
-    """Import Airflow once: the first process that does so writes its configuration and the bytecode."""
+    """Import Airflow: the first process to do so writes its configuration and the bytecode."""
     import airflow_provider_moengage.operators.users  # noqa: F401
 
     return {}

@@ -1,4 +1,4 @@
-"""The rows of every benchmark: flat customers, as a warehouse gives them, the same ones in every process."""
+"""The rows of the benchmarks: flat customers, as from a warehouse, the same in every process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LAST_NAMES = ("O'Brien", "Müller", "Patel", "García-López", "Kowalska", "Tana
 CITIES = ("Bengaluru", "São Paulo", "Kraków", "New York", "London", "Ho Chi Minh City", "Lagos", "Zürich")
 PLANS = ("free", "silver", "gold", "platinum (annual)")
 
-#: The same columns out of PostgreSQL, in the types that a warehouse keeps them in.
+#: The same columns in PostgreSQL, in a warehouse's types.
 CREATE = """
 create unlogged table customers as
 select 'C' || lpad(n::text, 8, '0') as customer_id,
@@ -29,7 +29,7 @@ SELECT = "select * from customers limit {count}"
 
 
 def customers(count: int, start: int = 0) -> list[dict[str, Any]]:
-    """Make customers number ``start`` and those that follow."""
+    """Return ``count`` customers from number ``start`` on."""
     chance = random.Random(start)
     return [customer(number, chance) for number in range(start, start + count)]
 

@@ -1,4 +1,4 @@
-"""The figures: what each compares, and what it must reach."""
+"""The figures: what each compares, and its bound."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ RESETS = {"up": "ceil", "down": "floor", "epoch": "epoch"}
 SPELLINGS = {"up": "reset rounded up", "down": "reset rounded down", "epoch": "reset as epoch time"}
 #: Processes that share one window.
 PROCESSES = 8
-#: Runs of finish times at once: of those that hardly need the processor, and of single calls, which need a core for
-#: a second a window.
+#: Concurrent runs of finish times: of those that use little CPU, and of single requests, which use a core for a
+#: second per window.
 LIGHT, HEAVY = 12, 9
 
 
 class Unavailable(Exception):
-    """A figure cannot be measured here; the text says what is missing."""
+    """A figure cannot be measured here; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Figure:
     """
     One figure.
 
-    :param name: its group and what of it, with dots between.
-    :param what: what is divided by what.
-    :param bound: what it must reach.
-    :param at_least: the bound is the least and not the most.
+    :param name: its group and the parts below, separated by dots.
+    :param what: the ratio in words.
+    :param bound: the value that it must reach.
+    :param at_least: whether the bound is a minimum instead of a maximum.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Figure:
         return f"{'>=' if self.at_least else '<='} {self.bound:.4g}"
 
     def is_below(self, name: str) -> bool:
-        """Tell whether a name stands for this figure: its own, or that of a group."""
+        """Whether a name is this figure's, or that of one of its groups."""
         return self.name == name or self.name.startswith(f"{name}.")
 
     def reached(self, value: float) -> bool:
@@ -49,11 +49,11 @@ class Figure:
 @dataclass(frozen=True)
 class Sample:
     """
-    What was measured of a figure.
+    The measurement of a figure.
 
-    :param value: what is held against the bound.
-    :param runs: the same of every single run.
-    :param detail: what it was made from, by name.
+    :param value: the value to compare with the bound.
+    :param runs: the value of each run.
+    :param detail: the raw measurements, by name.
     """
 
     value: float
@@ -61,14 +61,14 @@ class Sample:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-#: A sample, or why there is none.
+#: A sample, or the reason why there is none.
 Outcome = Sample | str
 
 
 def _finish(name: str, what: str, bound: float) -> list[Figure]:
     return [
         Figure(f"finish.{name}.time", f"finish of 3.5 windows, {what}, against the optimum", bound),
-        Figure(f"finish.{name}.refused", f"most 429s in one window, {what}", 1),
+        Figure(f"finish.{name}.refused", f"maximum 429s in one window, {what}", 1),
     ]
 
 
@@ -82,35 +82,45 @@ def _shared(name: str, what: str, used: float, refused: float, refusals: str) ->
 
 
 FIGURES = (
-    Figure("latency.cpu", "CPU a user, single calls, concurrency=16, 50 ms, against session", 0.70),
-    Figure("latency.wall", "time a user, single calls, concurrency=16, 50 ms, against session", 1 / 13),
-    Figure("plain.cpu", "CPU a user, single calls, concurrency=1, no latency, against session", 0.70),
-    Figure("bulk.floor", "CPU a user, bulk=True, one call at a time as floor, against floor", 2.5),
-    Figure("bulk.loop", "users a CPU second, bulk=True, one call at a time as loop, against loop", 100, True),
-    Figure("bulk.pypi", "users a CPU second, bulk=True, one call at a time as pypi, against pypi", 100, True),
-    Figure("threads.floor", "CPU a user, bulk=True, concurrency=16, against floor", 2.5),
-    Figure("threads.loop", "users a CPU second, bulk=True, concurrency=16, against loop", 100, True),
-    Figure("threads.pypi", "users a CPU second, bulk=True, concurrency=16, against pypi", 100, True),
+    Figure("latency.cpu", "CPU per user, single requests, concurrency=16, 50 ms, against session", 0.70),
+    Figure("latency.wall", "time per user, single requests, concurrency=16, 50 ms, against session", 1 / 13),
+    Figure("plain.cpu", "CPU per user, single requests, concurrency=1, no latency, against session", 0.70),
+    Figure("bulk.floor", "CPU per user, bulk=True, one request at a time like floor, against floor", 2.5),
+    Figure(
+        "bulk.loop",
+        "users per CPU second, bulk=True, one request at a time like loop, against loop",
+        100,
+        True,
+    ),
+    Figure(
+        "bulk.pypi",
+        "users per CPU second, bulk=True, one request at a time like pypi, against pypi",
+        100,
+        True,
+    ),
+    Figure("threads.floor", "CPU per user, bulk=True, concurrency=16, against floor", 2.5),
+    Figure("threads.loop", "users per CPU second, bulk=True, concurrency=16, against loop", 100, True),
+    Figure("threads.pypi", "users per CPU second, bulk=True, concurrency=16, against pypi", 100, True),
     *(
         figure
-        for kind, what in (("bulk", "bulk=True"), ("single", "single calls"))
+        for kind, what in (("bulk", "bulk=True"), ("single", "single requests"))
         for spelling, says in SPELLINGS.items()
         for figure in _finish(f"{kind}-{spelling}", f"{what}, {says}", 1.03)
     ),
     *_finish("get-up", f"Get Users, {SPELLINGS['up']}", 1.05),
-    *_shared("redis", "single calls, Redis", 0.97, 0.005, "429s of calls"),
-    *_shared("headers", "single calls, headers alone", 0.95, 0.02, "429s of calls"),
-    *_shared("bulk", "bulk=True, headers alone", 0.95, 1, "most 429s of one process in one window"),
+    *_shared("redis", "single requests, Redis", 0.97, 0.005, "share of requests with a 429"),
+    *_shared("headers", "single requests, headers alone", 0.95, 0.02, "share of requests with a 429"),
+    *_shared("bulk", "bulk=True, headers alone", 0.95, 1, "maximum 429s of one process in one window"),
     Figure("memory.peak", "peak memory, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.05),
-    Figure("memory.cpu", "CPU a row, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.1),
+    Figure("memory.cpu", "CPU per row, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.1),
 )
 
 
 def chosen(names: list[str]) -> list[Figure]:
     """
-    Give the figures of some names or groups; of no names, all.
+    Return the figures of some names or groups; all, if there are no names.
 
-    :raises ValueError: a name stands for none.
+    :raises ValueError: a name is unknown.
     """
     for name in names:
         if not any(figure.is_below(name) for figure in FIGURES):

@@ -1,4 +1,4 @@
-"""How long several windows' worth of users take, against what the windows allow."""
+"""Measures how long several windows' worth of users take, against the optimum that the windows allow."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from benchmarks.processes import Contender, Tasks, contender
 from benchmarks.sink import RunningSink, running_sink
 from benchmarks.together import STARTING, WINDOW, begin_windows, connections, together
 
-#: Windows' worth of users that are to be finished.
+#: Windows' worth of users to send.
 WINDOWS = 3.5
-#: Held while half a window's users are timed without a limit.
+#: Held while half a window's users are timed, without a limit and without other runs.
 ALONE = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Variant:
     """
-    Users for several windows.
+    An operator with users for several windows.
 
-    :param limit: units a window; what a client can spend within a small part of it.
-    :param reset: how the sink spells it, see :class:`benchmarks.sink.Settings`.
+    :param limit: units per window; few enough to be spent within a small part of it.
+    :param reset: the format of the reset header, see :class:`benchmarks.sink.Settings`.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Variant:
 @dataclass(frozen=True)
 class Finished:
     """
-    How one run went, in seconds.
+    The times of one run, in seconds.
 
-    :param took: from the sink's first call to the end of the task.
-    :param optimum: the rest of the first window, two whole ones, and half a window's users without a limit.
-    :param burst: those half a window's users alone.
+    :param took: from the first request at the sink to the end of the task.
+    :param optimum: the rest of the first window, two whole windows, and the burst.
+    :param burst: half a window's users without a limit.
     :param windows: units and 429s of every window.
     """
 
@@ -57,7 +57,7 @@ class Finished:
 
     @property
     def refused(self) -> int:
-        """The most 429s in one window."""
+        """The maximum number of 429s in one window."""
         return max(refused for _, refused in self.windows)
 
 
@@ -72,9 +72,9 @@ def variants() -> dict[str, Variant]:
 
 def finish(repetitions: int, names: Sequence[str], at_once: int) -> dict[str, Sample]:
     """
-    Run variants next to each other, for they sleep nearly all the time.
+    Run variants concurrently, since they mostly sleep.
 
-    :param at_once: runs at a time; their windows end one after the other, so that their bursts hardly meet.
+    :param at_once: concurrent runs; their windows end one after another, so that their bursts rarely overlap.
     """
     known = variants()
     runs = [known[name] for _ in range(repetitions) for name in names]
@@ -130,7 +130,7 @@ def _run(variant: Variant, place: int, places: int, all_ready: threading.Barrier
 
 
 def _burst(sink: RunningSink, ready: Contender, half: int) -> float:
-    """Time half a window's users without a limit, from the first call on."""
+    """Time half a window's users without a limit, from the first request on."""
     sink.settings()
     ended = ready.run("burst").ended
     counters = sink.counters()

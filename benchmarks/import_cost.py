@@ -1,7 +1,7 @@
 """
-What it costs a DAG file to import the operators, against what Airflow, requests and pydantic cost without us.
+Measures the import time of the operators, against that of Airflow, requests and pydantic alone.
 
-``python benchmarks/import_cost.py [RUNS]`` imports each in fresh processes, by turns, and compares medians.
+``python benchmarks/import_cost.py [RUNS]`` imports both alternately in fresh processes, and compares the medians.
 """
 
 from __future__ import annotations

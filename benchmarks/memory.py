@@ -1,4 +1,4 @@
-"""What ten times as many rows cost in memory, and a row in CPU time: PostgreSQL, through the operator's ``sql=``."""
+"""Measures the peak memory, and the CPU time per row, of ten times as many rows from PostgreSQL."""
 
 from __future__ import annotations
 

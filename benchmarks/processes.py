@@ -1,4 +1,4 @@
-"""What is measured runs in a fresh process of its own, with everything it needs ready before the clock starts."""
+"""Runs each measurement in a fresh process, which is ready before the measurement starts."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 WORKSPACE, KEY = "BENCHMARK", "benchmark-key"
-#: Far above what any figure reaches: where no window is measured, none may be met.
+#: Far above what any benchmark sends, for measurements without a rate window.
 NO_LIMITS = {"users": 10**9, "bulk_users": 10**9, "get_users": 10**9}
-#: Nobody reads what the operators say, but saying it costs them time; and they know that no worker called them.
+#: Logging would cost time, and the operators would warn that no worker runs them.
 QUIET = {
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
     "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "airflow.task.operators=ERROR",
 }
 
-#: What a process offers to do, by name; made before the clock starts.
+#: The tasks of a process, by name; prepared before the measurement.
 Tasks = Mapping[str, Callable[[], int]]
 
 
 @dataclass(frozen=True)
 class Measured:
     """
-    One task, measured.
+    The measurement of one task.
 
-    :param count: what the task says it did.
+    :param count: the count that the task returned.
     :param cpu: seconds of user and system time of the whole process.
-    :param wall: seconds from its call to its end.
+    :param wall: seconds from start to end.
     :param ended: epoch time of its end.
-    :param peak: the largest resident size of the process so far, in bytes.
+    :param peak: the peak resident size of the process so far, in bytes.
     """
 
     count: int
@@ -48,20 +48,20 @@ class Measured:
 
 
 class Contender:
-    """A process that is ready."""
+    """A process that is ready to run its tasks."""
 
     def __init__(self, process: Any, pipe: Connection) -> None:
         self._process = process
         self._pipe = pipe
-        self._answer()
+        self._receive()
 
     def start(self, task: str = "run") -> None:
-        """Let it begin a task."""
+        """Start a task."""
         self._pipe.send(task)
 
     def result(self) -> Measured:
-        """Wait until the task has ended."""
-        measured: Measured = self._answer()
+        """Wait for the end of the task, and return its measurement."""
+        measured: Measured = self._receive()
         return measured
 
     def run(self, task: str = "run") -> Measured:
@@ -69,21 +69,21 @@ class Contender:
         return self.result()
 
     def ended_early(self) -> bool:
-        """Tell whether a task that was started has ended by itself."""
+        """Whether a started task has already ended."""
         return self._pipe.poll() or not self._process.is_alive()
 
-    def _answer(self) -> Any:
+    def _receive(self) -> Any:
         try:
-            answer = self._pipe.recv()
+            received = self._pipe.recv()
         except EOFError:
             raise RuntimeError(f"a measured process ended with {self._process.exitcode}") from None
-        if isinstance(answer, str):
-            raise RuntimeError(f"a measured process failed:\n{answer}")
-        return answer
+        if isinstance(received, str):
+            raise RuntimeError(f"a measured process failed:\n{received}")
+        return received
 
 
 def connection(url: str, key: str = KEY, **extra: Any) -> str:
-    """Give the value of an ``AIRFLOW_CONN_…`` variable that leads to a sink."""
+    """Return the connection to a sink, as JSON for an ``AIRFLOW_CONN_…`` variable."""
     host, port = url.removeprefix("http://").split(":")
     fields = {"conn_type": "moengage", "login": WORKSPACE, "password": key, "host": host, "port": int(port)}
     return json.dumps({**fields, "extra": extra})
@@ -94,10 +94,10 @@ def contender(
     prepare: Callable[..., Tasks], *arguments: Any, environment: Mapping[str, str] | None = None
 ) -> Iterator[Contender]:
     """
-    Start a process, wait until it is ready, and end it.
+    Start a process, wait until it is ready, and end it on exit.
 
-    :param prepare: called in the process: imports, builds the rows, and gives the tasks.
-    :param environment: variables of the process, set before anything of Airflow is imported.
+    :param prepare: called in the process: imports, builds the rows, and returns the tasks.
+    :param environment: variables of the process, set before Airflow is imported.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -117,11 +117,11 @@ def contender(
 def _work(
     pipe: Connection, prepare: Callable[..., Tasks], arguments: tuple[Any, ...], environment: dict[str, str]
 ) -> None:
-    # A proxy is looked up for every request, and nobody here goes through one.
+    # Without proxy variables, which would be looked up for every request.
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]
     os.environ.update({**QUIET, **environment})
-    # Figures alone go to standard output.
+    # Standard output is for the figures only.
     os.dup2(2, 1)
     logging.basicConfig(level=logging.WARNING)
     try:
@@ -139,6 +139,6 @@ def _measure(task: Callable[[], int]) -> Measured:
     cpu, wall = time.process_time(), time.perf_counter()
     count = task()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    # Linux counts in KiB.
+    # In KiB on Linux.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return Measured(count, cpu, wall, time.time(), peak)

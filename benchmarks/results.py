@@ -1,4 +1,4 @@
-"""What was measured, as lines of JSON, as a table, and as RESULTS.md."""
+"""Formats the measurements as JSON lines, as a table, and as RESULTS.md."""
 
 from __future__ import annotations
 
@@ -24,75 +24,75 @@ Written by `make bench BENCH_ARGS=--write` on {date}.
 - machine: {machine}
 - versions: {versions}
 
-A figure is a ratio of what was measured of both sides in the same run, on the same rows and against the same
-server: of several runs the ratio of their medians, of finish times the median of their ratios, of 429s the worst
-run. Under "all runs" are the single runs; of what {processes} processes share, the single windows. "missed" is a
-figure that does not reach what it must.
+A figure is the ratio of two contenders measured in the same run, with the same rows and the same server: the ratio of
+the medians of several runs; for finish times, the median of the ratios; for 429s, the worst run. "all runs" lists the
+value of each run; for windows that {processes} processes share, of each window. "missed" means that a figure does not
+reach its bound.
 """
 
 EXPLAINED = """
 ## How it was measured
 
-**Server.** `benchmarks/sink.py`: an event loop in a process of its own that answers 200, counts units, and keeps
-one fixed window. Of its latency, half passes before a request is looked at and half after. What a contender says it
+**Server.** `benchmarks/sink.py`: an event loop in a process of its own that responds 200, counts units, and keeps
+one fixed window. Half of its latency passes before a request is processed and half after. What a contender reports as
 sent is compared with what the sink counted.
 
-**Rows.** Flat customers with nine columns (`benchmarks/data.py`): texts, numbers, a boolean, a date and time in the
-documented form. Every side gets the same list, built before the clock starts; a side that sends one call a user gets
-the first few thousand of it.
+**Rows.** Flat customers with nine columns (`benchmarks/data.py`): texts, numbers, a boolean, a datetime in the
+documented format. Every contender gets the same list, built before the measurement; one that sends a request per user
+gets its first few thousand rows.
 
 **Process.** Every run has a fresh process, with everything imported, logging at WARNING, and 20 users sent before
-the clock starts, so that nobody's first import or look-up counts. CPU is user and system time of that process, all
-threads, over the one call. Sides take turns.
+the measurement, so that imports and look-ups do not count. CPU is user and system time of that process, all threads,
+during the measured call. Contenders take turns.
 
-**Ours** is the operator, `MoEngageTrackUsersOperator(...).execute({{}})`, with `bulk=True` where it says so, or
-`MoEngageGetUsersOperator`; making the operator is part of the call. Rows are validated and accounted for. The
-connection comes from the environment; where no window is measured, its `limits` are out of reach.
+**Ours** is the operator, `MoEngageTrackUsersOperator(...).execute({{}})`, with `bulk=True` where stated, or
+`MoEngageGetUsersOperator`; creating the operator is part of the measurement. Rows are validated and accounted for. The
+connection comes from the environment; if no window is measured, its `limits` are too high to matter.
 
-**session** is one `requests.Session()` with the credentials on it, and `session.post(url, json=...)` for every row.
+**session** is one `requests.Session()` with the credentials, and `session.post(url, json=...)` for every row.
 
 **loop** is `requests.post(url, json=..., auth=...)` for every row, without a session.
 
 **pypi** is the client `moengage` 0.3.4: `Moengage(...).create_or_update_user(id, **attributes)` for every row.
 
-**floor** brings the same rows into elements, serialises each with `pydantic_core.to_json`, packs them below 100,000
-bytes and posts them with one `requests.Session()`. It checks nothing and accounts for nothing.
+**floor** converts the same rows into elements, serialises each with `pydantic_core.to_json`, packs them below 100,000
+bytes and posts them with one `requests.Session()`, without checks or accounting.
 
-**One call at a time, and sixteen** (`bulk`, `threads`). The three rivals send one call after the other, and so does
-`bulk`, with `concurrency=1`. `threads` is the same with the default `concurrency=16` against a server that answers at
-once, where threads gain nothing: reader and senders hand Python's lock to each other some twenty times a call, and on
-a machine of two cores they and the server take each other's caches. Where a `threads` figure misses, that is why.
+**One request at a time, and sixteen** (`bulk`, `threads`). The three rivals send one request after another, and so does
+`bulk`, with `concurrency=1`. `threads` is the same with the default `concurrency=16` against a server without latency,
+where threads gain nothing: reader and senders pass Python's lock to each other some twenty times per request, and on a
+machine with two cores they compete with the server for the caches. If a `threads` figure misses, that is why.
 
-**Finish times** (`finish`). A window has 10 seconds, and 10,000 units for `bulk=True`, 2,000 for single calls, 1,000
-for Get Users; the users are 3.5 windows' worth. A run begins at a random moment of the first half of a window, so
-that the first window can be filled. Its time is from the first call that the sink saw to the end of `execute`. The
-optimum is what was left of the first window, two whole windows, and half a window's users as timed in the same
-process just before, alone and without a limit; a client that prepares rows while it waits may be a little faster.
-What a window holds is learned from the answers: the connection has no `limits`. As a run sleeps nearly all of the
-time, {light} runs of bulk imports and Get Users go on at once, and then {heavy} of single calls, each with a sink
-of its own. Their windows end one after the other, spread over the ten seconds, so that their bursts hardly meet. Where
-they meet, the run gets longer and not its optimum.
+**Finish times** (`finish`). A window has 10 seconds, and 10,000 units for `bulk=True`, 2,000 for single requests, 1,000
+for Get Users; the users are 3.5 windows' worth. A run starts at a random moment in the first half of a window, so
+that the first window can be filled. Its time is from the first request at the sink to the end of `execute`. The
+optimum is the rest of the first window, two whole windows, and half a window's users as timed in the same
+process just before, alone and without a limit; a client that prepares rows while it waits may be slightly faster.
+The limit is learned from the responses: the connection has no `limits`. As runs mostly sleep, {light} runs of bulk
+imports and Get Users are concurrent, and then {heavy} of single requests, each with a sink of its own. Their windows
+end one after another, spread over the ten seconds, so that their bursts rarely overlap. If they do, the run gets longer
+but not its optimum.
 
-**Shared windows** (`shared`). {processes} processes and one sink with 10,000 units in 10 seconds, single calls with
-`concurrency=16`, or `bulk=True`. They start in the last part of a window, which is left out; {windows} whole windows
+**Shared windows** (`shared`). {processes} processes and one sink with 10,000 units in 10 seconds, single requests with
+`concurrency=16`, or `bulk=True`. They start in the last part of a window, which is not counted; {windows} whole windows
 are counted, and then the processes are ended. `redis` has a `redis-server` of its own, to which the connection's
-`rate_limit_conn_id` leads; it is asked at the end whether anybody came. {beside}
+`rate_limit_conn_id` points; its command count is checked at the end. {beside}
 
-Where `shared.bulk.refused` shows a 2, the likely cause, which was not traced, is that a process which finds a window
-spent tries the next reset early, so that it does not starve: both 429s then fall into one window.
+If `shared.bulk.refused` is 2, the likely cause, which was not traced, is that a process which finds a window
+used up probes the next reset early, so that it does not starve: both 429s then fall into one window.
 
-**Memory** (`memory`). PostgreSQL on the same machine, a table made by `generate_series`, read through `sql=` with
+**Memory** (`memory`). PostgreSQL on the same machine, a table from `generate_series`, read with `sql=` and
 `bulk=True`. The peak is `ru_maxrss` of the process, Airflow included.
 """
 
-TOGETHER = """`shared.bulk` runs beside the finish times, for
-it hardly needs the processor. `redis` and `headers` run at the same time, with nothing beside them, and the windows
-of one begin in the middle of the other's: what one needs of the processor, it needs while the other sleeps."""
-APART = "Nothing runs beside them."
+TOGETHER = """`shared.bulk` runs concurrently with the finish
+times, since it uses little CPU. `redis` and `headers` run concurrently, with nothing else, and their windows are
+offset by half a window: one uses the CPU while the other sleeps."""
+APART = "They run alone."
 
 
 def line(figure: Figure, outcome: Outcome) -> str:
-    """Give one figure as one line of JSON."""
+    """Return a figure as one line of JSON."""
     fields: dict[str, object] = {"figure": figure.name, "what": figure.what, "must": figure.must}
     if isinstance(outcome, str):
         return json.dumps({**fields, "not_measured": outcome})
@@ -101,7 +101,7 @@ def line(figure: Figure, outcome: Outcome) -> str:
 
 
 def rows(outcomes: Mapping[Figure, Outcome]) -> list[tuple[str, ...]]:
-    """Give a table's rows, the headings first."""
+    """Return the rows of the table, headings first."""
     found: list[tuple[str, ...]] = [HEADINGS]
     for figure, outcome in outcomes.items():
         if isinstance(outcome, str):
@@ -114,7 +114,7 @@ def rows(outcomes: Mapping[Figure, Outcome]) -> list[tuple[str, ...]]:
 
 
 def table(outcomes: Mapping[Figure, Outcome]) -> str:
-    """Give a table for the terminal, without the longest column."""
+    """Return the table for the terminal, without the longest columns."""
     picked = [(name, must, measured, word) for name, _, must, measured, _, word in rows(outcomes)]
     widths = [max(len(row[place]) for row in picked) for place in range(len(picked[0]))]
     return "\n".join(
@@ -124,7 +124,7 @@ def table(outcomes: Mapping[Figure, Outcome]) -> str:
 
 
 def markdown(outcomes: Mapping[Figure, Outcome], *, windows: int, apart: bool) -> str:
-    """Give RESULTS.md."""
+    """Return the content of RESULTS.md."""
     about = {
         "processes": PROCESSES,
         "windows": windows,
@@ -142,7 +142,7 @@ def markdown(outcomes: Mapping[Figure, Outcome], *, windows: int, apart: bool) -
 
 
 def machine() -> dict[str, str]:
-    """Tell where and with what the figures were measured."""
+    """Return the date, machine and versions of the measurement."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),

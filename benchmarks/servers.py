@@ -1,4 +1,4 @@
-"""Servers that a benchmark needs beside the sink."""
+"""Servers that a benchmark needs in addition to the sink."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROGRAM = "redis-server"
 @dataclass(frozen=True)
 class RunningRedis:
     """
-    A Redis of the benchmark's own.
+    A Redis server for one benchmark.
 
     :param port: its port on loopback.
     """
@@ -28,11 +28,11 @@ class RunningRedis:
 
     @property
     def connection_json(self) -> str:
-        """The value of an ``AIRFLOW_CONN_…`` variable."""
+        """The connection as JSON, for an ``AIRFLOW_CONN_…`` variable."""
         return json.dumps({"conn_type": "redis", "host": "127.0.0.1", "port": self.port, "extra": {"db": 0}})
 
     def calls(self) -> int:
-        """Count the commands that others have sent, but for those that open a connection."""
+        """Return the number of commands from other clients, without those that open a connection."""
         with redis.Redis(port=self.port) as client:
             stats = client.info("commandstats")
         opening = ("auth", "client", "command", "hello", "info", "ping", "select")
@@ -44,16 +44,16 @@ class RunningRedis:
 
 
 def why_no_redis() -> str:
-    """Say why there is no Redis here; nothing where there is one."""
+    """Return why Redis is not available; an empty string if it is."""
     return "" if shutil.which(PROGRAM) else f"no {PROGRAM} in PATH (on Debian: apt-get install {PROGRAM})"
 
 
 @contextmanager
 def running_redis() -> Iterator[RunningRedis]:
     """
-    Start a Redis on a free loopback port, and end it.
+    Start a Redis server on a free loopback port, and stop it on exit.
 
-    :raises FileNotFoundError: there is none here, see :func:`why_no_redis`.
+    :raises FileNotFoundError: Redis is not available, see :func:`why_no_redis`.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""How much of one rate window many processes use, and how many 429s that costs."""
+"""Measures how much of one rate window several processes use, and how many 429s they get."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from benchmarks.servers import running_redis, why_no_redis
 from benchmarks.sink import RunningSink, running_sink
 from benchmarks.together import STARTING, WINDOW, begin_windows, connections, together
 
-#: Units a window.
+#: Units per window.
 LIMIT = 10_000
-#: Users of each process; they come again and again.
+#: Distinct users of each process, which it sends repeatedly.
 DISTINCT = 2_500
 
 
 def shared(names: Sequence[str], windows: int) -> dict[str, Outcome]:
     """
-    Let eight processes share a window for some whole windows.
+    Run eight processes that share a window, for several whole windows.
 
-    :param names: of ``redis``, ``headers`` and ``bulk``. Each has processes and a sink of its own; of two, the windows
-        of one begin in the middle of the other's.
+    :param names: some of ``redis``, ``headers`` and ``bulk``. Each has processes and a sink of its own; the windows
+        of two of them are offset by half a window.
     """
     why_not = {"redis": why_no_redis()}
     able = [name for name in names if not why_not.get(name)]
@@ -50,7 +50,7 @@ def _shared(name: str, windows: int, place: float, all_ready: threading.Barrier)
         environment = {"AIRFLOW_CONN_RATE_LIMIT": redis.connection_json} if redis else {}
 
         def start(number: int) -> Contender:
-            # One process could have all windows for itself, the first and the last one included.
+            # Enough users for one process to use all windows alone, the first and the last included.
             rows = (number * DISTINCT, DISTINCT, LIMIT * (windows + 3) // DISTINCT)
             own = {**environment, **connections(sink, f"key-{number}", **extra)}
             with STARTING:
@@ -67,7 +67,7 @@ def _shared(name: str, windows: int, place: float, all_ready: threading.Barrier)
 
 
 def _run(sink: RunningSink, prepared: Sequence[Contender], windows: int, place: float) -> dict[str, Any]:
-    """Give the counters once the whole windows after the first, partial one are over."""
+    """Return the counters after the whole windows that follow the first, partial one."""
     begin_windows(sink, place, (0.6, 0.95), limit=LIMIT, reset="ceil")
     for ready in prepared:
         ready.start()
@@ -85,7 +85,7 @@ def _neither(why: str) -> dict[str, Outcome]:
 
 
 def _samples(name: str, counters: dict[str, Any], windows: int) -> dict[str, Outcome]:
-    # The window in which the processes began and the one in which they were ended do not count.
+    # The windows in which the processes started and were ended do not count.
     counted = [window for window in counters["windows"] if 1 <= window[0] <= windows]
     units, refused = [window[1] for window in counted], [window[2] for window in counted]
     detail = {"units": units, "refused": refused}

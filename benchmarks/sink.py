@@ -1,8 +1,8 @@
 """
-A MoEngage that only counts: fast enough that the client and not the server is measured.
+A MoEngage server that only counts: fast enough that the client is measured, not the server.
 
-It answers every endpoint of the benchmarks, keeps one fixed rate window for all of them, and knows nothing of what is
-sent but the units it costs. ``GET /_sink`` gives its counters as JSON; ``POST /_sink`` takes settings and begins anew.
+It serves every endpoint of the benchmarks, keeps one fixed rate window for all of them, and counts only the units of
+what is sent. ``GET /_sink`` returns its counters as JSON; ``POST /_sink`` changes its settings and resets the counters.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ REFUSED = b'{"status":"fail","error":{"message":"Rate Limits for User / Event ex
 @dataclass
 class Settings:
     """
-    How the sink answers.
+    The settings of the sink.
 
-    :param latency: seconds before each answer.
-    :param limit: units a window; None: no window and no rate headers.
-    :param window: seconds a window; windows follow each other without a gap.
-    :param phase: the part of a window that has passed when the settings are made; None: by chance.
-    :param reset: how ``x-ratelimit-reset`` is written: ``ceil``, ``floor`` or ``epoch``.
+    :param latency: seconds before each response.
+    :param limit: units per window; None: no window and no rate headers.
+    :param window: seconds per window; windows follow each other without a gap.
+    :param phase: the part of a window that has passed when the settings are made; None: random.
+    :param reset: the format of ``x-ratelimit-reset``: ``ceil``, ``floor`` or ``epoch``.
     """
 
     latency: float = 0.0
@@ -50,7 +50,7 @@ class Settings:
 
 
 class Counters:
-    """What was sent since the settings were made."""
+    """Counts what was sent since the settings were made."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -65,7 +65,7 @@ class Counters:
         self.refusals: Counter[tuple[int, bytes]] = Counter()
 
     def spend(self, units: int, head: bytes) -> tuple[bool, bytes]:
-        """Take so many units; gives whether there were so many, and the rate headers."""
+        """Spend units of the window; return whether they were granted, and the rate headers."""
         now = time.time()
         self.calls += 1
         self.first = self.first or now
@@ -99,13 +99,13 @@ class Counters:
 
     def as_json(self) -> dict[str, Any]:
         """
-        Give the counters; ``first`` and ``last`` are the epoch seconds of the first call and of the last accepted one.
+        Return the counters; ``first`` and ``last`` are the epoch seconds of the first and the last accepted request.
 
-        ``windows`` is a list of [number, units, refused calls, the most refused calls of one caller].
+        ``windows`` is a list of [number, units, 429s, maximum 429s of one caller].
         """
-        most: dict[int, int] = {}
+        maximum: dict[int, int] = {}
         for (number, _), refused in self.refusals.items():
-            most[number] = max(refused, most.get(number, 0))
+            maximum[number] = max(refused, maximum.get(number, 0))
         return {
             "calls": self.calls,
             "units": self.units,
@@ -114,19 +114,19 @@ class Counters:
             "last": self.last,
             "began": self.began,
             "windows": [
-                [number, *counts, most.get(number, 0)] for number, counts in sorted(self.windows.items())
+                [number, *counts, maximum.get(number, 0)] for number, counts in sorted(self.windows.items())
             ],
         }
 
 
 def caller(head: bytes) -> bytes:
-    """Tell callers apart, by their credentials."""
+    """Return the credentials of a request, which identify the caller."""
     found = re.search(rb"\r\nauthorization: *([^\r]*)", head, re.IGNORECASE)
     return found[1] if found else b""
 
 
 class Sink(asyncio.Protocol):
-    """One connection; HTTP as far as the rivals speak it."""
+    """One connection; implements only the HTTP that the contenders use."""
 
     counters = Counters(Settings())
 
@@ -158,11 +158,11 @@ class Sink(asyncio.Protocol):
             if method == b"POST":
                 Sink.counters = Counters(Settings(**json.loads(body)))
                 gc.collect()
-            self.answer(b"200 OK", b"", json.dumps(Sink.counters.as_json()).encode())
+            self.send(b"200 OK", b"", json.dumps(Sink.counters.as_json()).encode())
             return
         latency = Sink.counters.settings.latency
         if latency:
-            # The request takes half of the time to arrive, the answer the other half.
+            # Half of the latency is for the request, the other half for the response.
             asyncio.get_running_loop().call_later(latency / 2, self.work, path, head, body, latency / 2)
         else:
             self.work(path, head, body, 0.0)
@@ -180,13 +180,13 @@ class Sink(asyncio.Protocol):
         else:
             units, content = 1, ACCEPTED
         granted, headers = Sink.counters.spend(units, head)
-        answer = (b"200 OK", headers, content) if granted else (b"429 Too Many Requests", headers, REFUSED)
+        response = (b"200 OK", headers, content) if granted else (b"429 Too Many Requests", headers, REFUSED)
         if later:
-            asyncio.get_running_loop().call_later(later, self.answer, *answer)
+            asyncio.get_running_loop().call_later(later, self.send, *response)
         else:
-            self.answer(*answer)
+            self.send(*response)
 
-    def answer(self, status: bytes, headers: bytes, content: bytes) -> None:
+    def send(self, status: bytes, headers: bytes, content: bytes) -> None:
         self.transport.write(
             b"HTTP/1.1 %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b"
             % (status, headers, len(content), content)
@@ -196,7 +196,7 @@ class Sink(asyncio.Protocol):
 async def _serve(told: Connection) -> None:
     server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0, backlog=1024)
     told.send(server.sockets[0].getsockname()[1])
-    # The process ends with the one that started it.
+    # Returns when the parent process ends.
     await asyncio.get_running_loop().run_in_executor(None, told.poll, None)
 
 
@@ -215,22 +215,22 @@ class RunningSink:
     url: str
 
     def settings(self, **settings: Any) -> None:
-        """Make settings, see :class:`Settings`, and begin to count anew."""
-        self._ask(json.dumps(settings).encode())
+        """Apply settings, see :class:`Settings`, and reset the counters."""
+        self._request(json.dumps(settings).encode())
 
     def counters(self) -> dict[str, Any]:
-        """Give what was counted, see :meth:`Counters.as_json`."""
-        return self._ask(None)
+        """Return the counters, see :meth:`Counters.as_json`."""
+        return self._request(None)
 
-    def _ask(self, body: bytes | None) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.url}/_sink", data=body, timeout=30) as answer:
-            counters: dict[str, Any] = json.load(answer)
+    def _request(self, body: bytes | None) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/_sink", data=body, timeout=30) as response:
+            counters: dict[str, Any] = json.load(response)
             return counters
 
 
 @contextmanager
 def running_sink() -> Iterator[RunningSink]:
-    """Start a sink on a free loopback port, and end it."""
+    """Start a sink on a free loopback port, and stop it on exit."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_run, args=(theirs,), daemon=True)

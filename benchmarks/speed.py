@@ -1,4 +1,4 @@
-"""CPU and time a user, against who does the same work otherwise."""
+"""Measures CPU and wall time per user, against the other contenders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LATENCY = 0.05
 
 
 def latency(repetitions: int) -> dict[str, Sample]:
-    """Single calls to a server that takes 50 ms to answer."""
+    """Measure single requests to a server with a latency of 50 ms."""
     runs = _by_turns(
         repetitions,
         LATENCY,
@@ -29,7 +29,7 @@ def latency(repetitions: int) -> dict[str, Sample]:
 
 
 def plain(repetitions: int) -> dict[str, Sample]:
-    """Single calls, one after the other, to a server that answers at once."""
+    """Measure single requests, one after another, to a server without latency."""
     runs = _by_turns(
         repetitions,
         0.0,
@@ -41,9 +41,9 @@ def plain(repetitions: int) -> dict[str, Sample]:
 
 def bulk(repetitions: int, group: str, rivals: Sequence[str]) -> dict[str, Sample]:
     """
-    Bulk Import.
+    Measure Bulk Import.
 
-    :param group: ``bulk`` sends one call at a time, as the rivals do; ``threads`` has the default concurrency.
+    :param group: ``bulk`` sends one request at a time, like the rivals; ``threads`` uses the default concurrency.
     """
     known = {
         "floor": (60_000, contenders.floor),
@@ -77,7 +77,7 @@ def _by_turns(
     ours: tuple[int, dict[str, Any]],
     rivals: dict[str, tuple[int, Callable[..., Tasks]]],
 ) -> dict[str, list[Measured]]:
-    """Run everybody once, in the same order again and again, on one sink."""
+    """Run all contenders in turn, ``repetitions`` times, on one sink."""
     runs: dict[str, list[Measured]] = {name: [] for name in (*rivals, "ours")}
     with running_sink() as sink:
         for _ in range(repetitions):
@@ -91,7 +91,7 @@ def _run(sink: RunningSink, latency: float, prepare: Callable[..., Tasks], *argu
     sink.settings()
     environment = {"AIRFLOW_CONN_MOENGAGE_DEFAULT": connection(sink.url, limits=NO_LIMITS)}
     with contender(prepare, *arguments, environment=environment) as ready:
-        # Headers as MoEngage sends them, of a window that is never spent: reading them is part of the work.
+        # With MoEngage's rate headers, of a window that is never used up: parsing them is part of the work.
         sink.settings(latency=latency, limit=10**9, window=60.0)
         measured = ready.run()
     units = sink.counters()["units"]
@@ -103,7 +103,7 @@ def _run(sink: RunningSink, latency: float, prepare: Callable[..., Tasks], *argu
 def _ratio(
     ours: list[Measured], rivals: list[Measured], of: Callable[[Measured], float], rival: str
 ) -> Sample:
-    """Divide our median by theirs; a run is divided by the rival's run just before it."""
+    """Divide our median by the rival's, and each of our runs by the rival's run just before it."""
     own, others = [of(run) for run in ours], [of(run) for run in rivals]
     return Sample(
         statistics.median(own) / statistics.median(others),

@@ -1,4 +1,4 @@
-"""What sleeps nearly all the time runs side by side, and what comes in bursts does so at different moments."""
+"""Runs tasks that mostly sleep concurrently, with their bursts at different times."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from benchmarks.processes import NO_LIMITS, connection
 from benchmarks.sink import RunningSink
 
-#: Seconds a rate window.
+#: Seconds per rate window.
 WINDOW = 10.0
-#: Held while a process is started: two at a time, as many as the smallest machine has cores.
+#: Held while a process starts: two at a time, since the smallest machine has two cores.
 STARTING = threading.Semaphore(2)
 
 Result = TypeVar("Result")
@@ -22,9 +22,9 @@ Result = TypeVar("Result")
 
 def together(tasks: Sequence[Callable[[threading.Barrier], Result]]) -> list[Result]:
     """
-    Run tasks side by side.
+    Run tasks concurrently.
 
-    :param tasks: each gets a barrier, at which it may wait until all of them are ready.
+    :param tasks: each gets a barrier, at which it can wait until all of them are ready.
     """
     if not tasks:
         return []
@@ -40,7 +40,7 @@ def together(tasks: Sequence[Callable[[threading.Barrier], Result]]) -> list[Res
     with ThreadPoolExecutor(len(tasks)) as pool:
         under_way = [pool.submit(run, task) for task in tasks]
     errors = [error for future in under_way if (error := future.exception())]
-    # Where one task fails, the barrier breaks for the others, which tells nothing.
+    # If one task fails, the barrier breaks for the others, so raise the first error that is not a broken barrier.
     for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
         raise error
     return [future.result() for future in under_way]
@@ -48,10 +48,10 @@ def together(tasks: Sequence[Callable[[threading.Barrier], Result]]) -> list[Res
 
 def begin_windows(sink: RunningSink, place: float, phases: tuple[float, float], **settings: Any) -> None:
     """
-    Let a sink's windows begin.
+    Start a sink's windows.
 
     :param place: where in every ten seconds they end, from 0 to below 1.
-    :param phases: the part of the first window that has passed by now lies between these.
+    :param phases: the range for the part of the first window that has passed at the start.
     """
     phase = random.uniform(*phases)
     time.sleep((place + phase - 1 - time.time() / WINDOW) % 1 * WINDOW)
@@ -59,7 +59,7 @@ def begin_windows(sink: RunningSink, place: float, phases: tuple[float, float], 
 
 
 def connections(sink: RunningSink, key: str = "benchmark-key", **extra: Any) -> dict[str, str]:
-    """Give the connection that is measured, whose limits the answers tell, and one without any to the same sink."""
+    """Return the measured connection, whose limits come from the responses, and an unlimited one to the same sink."""
     return {
         "AIRFLOW_CONN_MOENGAGE_DEFAULT": connection(sink.url, key, **extra),
         "AIRFLOW_CONN_UNLIMITED": connection(sink.url, key, limits=NO_LIMITS),

@@ -1,1 +1,1 @@
-"""``make demo``: a shop's customers go from a warehouse into the sandbox with the SQL example DAG."""
+"""``make demo``: sends a shop's customers from a warehouse to the sandbox with the SQL example DAG."""

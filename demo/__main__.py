@@ -1,7 +1,7 @@
 """
-The demo, from an empty folder to a profile: warehouse, sandbox, DAG run, report.
+The demo: creates a warehouse, starts a sandbox, runs a DAG, and prints its report and a profile.
 
-Everything it makes lies in ``demo/.run``, which each run empties first.
+All its files are in ``demo/.run``, which each run empties first.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def main() -> int:
     shutil.rmtree(RUN, ignore_errors=True)
     RUN.mkdir()
 
-    step("Making a shop's warehouse: a year of customers, orders, items and products")
+    step("Creating a shop's warehouse: a year of customers, orders, items and products")
     warehouse.provide(WAREHOUSE)
-    say(f"{shown(WAREHOUSE)} (SQLite), in which, as in real tables,")
+    say(f"{shown(WAREHOUSE)} (SQLite), with errors as in real tables:")
     for what in BLEMISHES:
         say(f"  - {what}")
 
@@ -48,18 +48,18 @@ def main() -> int:
         result = run_dag(sandbox)
         task = result["tasks"][TASK]
         say(f"The run ended in state {result['state']!r} after {time.monotonic() - started:.0f} seconds.")
-        say(f"Airflow's log of it: {shown(LOG)}")
+        say(f"Airflow's log: {shown(LOG)}")
 
-        step("What the task reports")
+        step("The report of the task")
         report = task["report"] or {}
         for name, value in report.items():
             if name != "reasons":
                 say(f"{name:19}{value}")
 
         step("The rejected rows, each with its reason")
-        show_refused_rows()
+        show_rejected_rows()
 
-        step("One profile, as the sandbox has it: the customer who spent most")
+        step("One profile in the sandbox: the customer who spent most")
         show_best_customer(sandbox)
 
     complete = report and report["read"] == report["accepted"] + report["rejected"]
@@ -94,17 +94,17 @@ def run_dag(sandbox: Sandbox) -> dict[str, Any]:
     return outcome
 
 
-def show_refused_rows() -> None:
+def show_rejected_rows() -> None:
     parts = sorted(path for path in REJECTED.rglob("*") if path.is_file())
     for part in parts:
         for line in part.read_text().splitlines():
-            refused = json.loads(line)
-            row = refused["row"]
+            rejected = json.loads(line)
+            row = rejected["row"]
             name, last_order = textwrap.shorten(row["customer_name"], 34), row["last_order_at"]
-            say(f"row {refused['position']}: {row['customer_id']!r}, {name}, last order {last_order}")
-            reason = textwrap.wrap(refused["reason"], 94, break_on_hyphens=False)
+            say(f"row {rejected['position']}: {row['customer_id']!r}, {name}, last order {last_order}")
+            reason = textwrap.wrap(rejected["reason"], 94, break_on_hyphens=False)
             print(textwrap.indent("\n".join(reason), " " * 6))
-        say(f"Kept for repair in {shown(part)}")
+        say(f"Stored for repair in {shown(part)}")
 
 
 def show_best_customer(sandbox: Sandbox) -> None:
@@ -117,7 +117,7 @@ def show_best_customer(sandbox: Sandbox) -> None:
 
 
 def shown(path: Path) -> str:
-    """The path as it is typed in the checkout."""
+    """Return a path relative to the checkout."""
     return str(path.relative_to(ROOT))
 
 

@@ -1,10 +1,10 @@
 """
-Run the DAG of a file with ``dag.test()`` and write what came of it as JSON.
+Run the DAG of a file with ``dag.test()``, and write the outcome as JSON.
 
 ``python demo/run_dag.py DAG_FILE RESULT_FILE [CONF_AS_JSON]``, in an Airflow home whose database is migrated
-and whose DAGs folder holds the file. A program of its own because Airflow reads its settings when it is
-imported, and because its log is better kept apart. Exit codes do not tell of failed tasks: read the state.
-A mapped task has one entry an instance: ``push[0]``, ``push[1]``.
+and whose DAGs folder contains the file. A separate program, because Airflow reads its settings when it is
+imported, and to keep its log separate. The exit code does not show failed tasks: read the state.
+A mapped task has one entry per instance: ``push[0]``, ``push[1]``.
 """
 
 from __future__ import annotations

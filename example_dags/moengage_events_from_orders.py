@@ -1,9 +1,9 @@
 """
 Send one event for each order of a range of days, in the order in which each customer placed them.
 
-MoEngage cannot change or delete an event, and does not recognise one that it already has: an event that is sent twice
-is stored twice. So each run sends a range that no other run sends, and the task has no retries. If a run fails, look at
-its report and trigger the DAG for the range that is missing.
+MoEngage cannot change or delete an event, and does not recognise duplicates: an event that is sent twice is stored
+twice. So each run sends a range that no other run sends, and the task has no retries. If a run fails, check its report
+and trigger the DAG for the missing range.
 
 Needs the connections ``moengage_default`` and ``warehouse``.
 """
@@ -27,7 +27,7 @@ from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperat
     catchup=False,
     description="Send one event to MoEngage for each order of a range of days",
     doc_md=__doc__,
-    # A scheduled DAG would take its data interval: {{ data_interval_start }} and {{ data_interval_end }}.
+    # A scheduled DAG would use its data interval: {{ data_interval_start }} and {{ data_interval_end }}.
     params={
         "since": Param(
             "2018-01-01", type="string", format="date", description="First day of the orders to send"
@@ -49,11 +49,11 @@ def moengage_events_from_orders():
         sql="sql/orders.sql",
         sql_conn_id="warehouse",
         time_column="ordered_at",
-        # The shop's clock; MoEngage gets seconds in UTC.
+        # The shop's time zone; MoEngage receives UTC.
         timezone="America/New_York",
-        # Every other column of the query is an attribute of the event. An order's number is no number.
+        # Every other column of the query is an attribute of the event. The ids are strings, even if they look like numbers.
         types={"order_id": "string", "store_id": "string"},
-        # Where no answer comes, MoEngage may have taken the event: an order too few beats an order too many.
+        # Without a response, MoEngage may or may not have stored the event: better one order too few than a duplicate.
         on_unknown="reject",
         max_rejected=0.01,
         rejected_path="{{ params.rejected_path }}",

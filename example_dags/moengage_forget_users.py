@@ -50,11 +50,11 @@ def moengage_forget_users():
     MoEngageDeleteUsersOperator(
         task_id="delete_users",
         path="{{ params.path }}",
-        # A longer list fails before the first deletion: somebody checks it, and then raises the limit.
+        # A longer list fails before the first deletion. Check it, and then raise the limit.
         max_users=100,
-        # Users whom an earlier run has deleted already are counted as missing, and do not fail the task.
+        # Users that an earlier run has deleted are counted as missing, and do not fail the task.
         on_missing="ignore",
-        # Users who could not be deleted are kept here with the reason, so that somebody can follow up.
+        # Users that could not be deleted are stored here with the reason, so that somebody can follow up.
         rejected_path="{{ params.rejected_path }}",
     )
 

@@ -1,5 +1,5 @@
 """
-Unset attributes of customers who have stopped ordering, so that no campaign goes on using them.
+Unset attributes of customers who have stopped ordering, so that campaigns no longer use them.
 
 The query selects the customers: here, those whose last order is before a given day. All other attributes stay as they
 are.
@@ -27,13 +27,13 @@ from airflow_provider_moengage.operators.users import MoEngageUnsetAttributesOpe
     catchup=False,
     description="Unset attributes at MoEngage of customers who have stopped ordering",
     doc_md=__doc__,
-    # Nothing but a date is accepted: it becomes part of the query's text.
+    # Only a date is accepted, because the value becomes part of the query.
     params={
         "last_order_before": Param(
             "2019-06-01",
             type="string",
             format="date",
-            description="Customers whose last order is before this day are taken",
+            description="Customers whose last order is before this day",
         ),
     },
     tags=["example", "moengage"],
@@ -43,9 +43,9 @@ def moengage_unset_after_churn():
         task_id="unset_attributes",
         sql="sql/churned.sql",
         sql_conn_id="warehouse",
-        # Names, and rules: every attribute that begins with "offer_" goes too.
+        # Names and rules: every attribute that begins with "offer_" is unset too.
         unset=["favourite_product", {"type": "prefix", "attr": "offer_"}],
-        # Customers whom MoEngage does not know are not created.
+        # Customers that MoEngage does not have are not created.
         update_existing_only=True,
     )
 

@@ -43,7 +43,7 @@ def moengage_users_from_file():
         task_id="push_customers",
         path="{{ params.path }}",
         id_column="customer_no",
-        # MoEngage reserves the name `status`, so the attribute has another one.
+        # MoEngage reserves the name `status`, so the attribute has another name.
         attributes={
             "email": "email",
             "account_status": "status",
@@ -51,7 +51,7 @@ def moengage_users_from_file():
             "newsletter": "newsletter",
             "member_since": "member_since",
         },
-        # A CSV holds only text: these are converted, all others stay strings.
+        # A CSV file contains only text: these columns are converted, all others stay strings.
         types={"points": "number", "newsletter": "boolean", "member_since": "date"},
     )
 

@@ -1,7 +1,7 @@
 """
 Update MoEngage users from a query: its columns become attributes of each customer.
 
-The rows are streamed: a million of them take no more memory than a thousand.
+The rows are streamed: a million rows need no more memory than a thousand.
 
 Needs the connections ``moengage_default`` and ``warehouse`` (any database that Airflow has a SQL hook for).
 """
@@ -37,9 +37,9 @@ from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 def moengage_users_from_sql():
     MoEngageTrackUsersOperator(
         task_id="push_customers",
-        sql="sql/customers.sql",  # beside this file; a template, like every .sql file an operator reads
+        sql="sql/customers.sql",  # relative to this file; templated, like every .sql file of an operator
         sql_conn_id="warehouse",
-        # MoEngage's name of the attribute: the query's name of the column.
+        # Attribute in MoEngage: column of the query.
         attributes={
             "name": "customer_name",
             "orders": "number_of_orders",
@@ -47,13 +47,13 @@ def moengage_users_from_sql():
             "last_order": "last_order_at",
             "favourite_product": "favourite_product",
         },
-        # Where a database has no datetime type (SQLite), its text is read as one, in the shop's time zone;
-        # sent as a text that looks like a date, MoEngage would store a string that no campaign can compare.
+        # If a database has no datetime type (SQLite), its text is parsed as a datetime, in the shop's time zone;
+        # otherwise MoEngage would store a string, which campaigns cannot compare.
         types={"last_order": "datetime"},
         timezone="America/New_York",
-        # A customer without orders keeps what MoEngage knows: a NULL is left out of the update.
+        # For a customer without orders, MoEngage keeps the old values: a NULL is left out of the update.
         nulls="skip",
-        # Up to 1 % of the rows may be rejected; they are kept here, each with its reason. More fail the task.
+        # Up to 1 % of the rows may be rejected; they are stored here, each with its reason. More fail the task.
         max_rejected=0.01,
         rejected_path="{{ params.rejected_path }}",
     )

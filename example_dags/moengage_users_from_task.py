@@ -1,8 +1,8 @@
 """
 Update MoEngage users from the rows that an upstream task returns.
 
-Put your own logic into the upstream task, such as a call of an API or of a model; here it returns rows that are written
-in the code. The rows are passed through XCom, which suits thousands of them. For millions, read SQL or files.
+Put your own logic into the upstream task, such as a request to an API or a prediction of a model; here it returns
+constant rows. The rows are passed through XCom, which suits thousands of them. For millions, read SQL or files.
 
 Needs the connection ``moengage_default``.
 """
@@ -39,7 +39,7 @@ def moengage_users_from_task():
 
     MoEngageTrackUsersOperator(
         task_id="push_users",
-        # The call gives the task's output, as `.output` does for an operator that is no TaskFlow task.
+        # Calling the task returns its output, like `.output` of an operator.
         users=customers_with_a_new_plan(),
     )
 

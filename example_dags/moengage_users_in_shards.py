@@ -1,8 +1,8 @@
 """
-Update MoEngage users in shards: several tasks send a part of the customers each, and the last task adds up the reports.
+Update MoEngage users in shards: several tasks each send a part of the customers, and the last task sums the reports.
 
 In most cases one task uses up MoEngage's rate limit by itself, and more tasks do not raise it. Shards also limit what a
-failure costs: a shard that fails repeats only its own part.
+failure costs: a shard that fails resends only its own part.
 
 Needs the connections ``moengage_default`` and ``warehouse``.
 """
@@ -20,9 +20,9 @@ except ImportError:  # Airflow 2.11
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 
 SHARDS = 8
-# Cut by user, so that all rows of one user are in one shard and keep their order. The ids here end in a hexadecimal
-# digit, and this SQL runs on every database; where there is a hash function, `abs(hash(customer_id)) % 8` is all it takes.
-# What ends otherwise, and what is NULL, belongs to shard 0: every row is in one shard and in one only.
+# Partition by user, so that all rows of one user are in one shard and keep their order. The ids here end in a hexadecimal
+# digit, and this SQL runs on every database; with a hash function, `abs(hash(customer_id)) % 8` is enough.
+# Other endings and NULL belong to shard 0, so that every row is in exactly one shard.
 DIGITS = " ".join(f"when '{digit}' then {number % SHARDS}" for number, digit in enumerate("0123456789abcdef"))
 SHARD = f"case lower(substr(customer_id, length(customer_id), 1)) {DIGITS} else 0 end"
 
@@ -47,12 +47,12 @@ def moengage_users_in_shards():
         task_id="push_customers",
         sql_conn_id="warehouse",
         bulk=True,
-        # Of each shard; every shard has a folder of its own below the path.
+        # Per shard; every shard has a folder of its own below the path.
         max_rejected=0.01,
         rejected_path="{{ params.rejected_path }}",
-        # The grid shows this in place of the map index.
+        # The grid shows this instead of the map index.
         map_index_template="shard {{ ti.map_index }}",
-        # Shards at a time. A pool would limit these tasks together with others; neither limits requests a minute.
+        # Concurrent shards. A pool would limit these tasks together with others; neither limits requests per minute.
         max_active_tis_per_dag=4,
     ).expand(
         sql=[f"select customer_id, name from customers where {SHARD} = {shard}" for shard in range(SHARDS)],
@@ -64,7 +64,7 @@ def moengage_users_in_shards():
         counts = ("read", "accepted", "rejected", "unsent")
         return {name: sum(report[name] for report in reports) for name in counts}
 
-    # Runs once every shard has succeeded: where one failed, the run is red, and the shard says why.
+    # Runs only if every shard has succeeded; otherwise the run fails, and the failed shard's log says why.
     sum_up(push.output)
 
 

@@ -1,9 +1,9 @@
 """
-Update millions of MoEngage users over several hours, in a task that continues after an interruption.
+Update millions of MoEngage users over several hours, in a task that resumes after an interruption.
 
-Two million users at 10,000 a minute take more than three hours. The query's rows are first copied to a folder, which
-takes minutes; the worker's slot is free while the task waits for the rate limit; and a retry continues where the
-previous try ended, whatever ended it.
+Two million users at 10,000 per minute take more than three hours. The query's rows are first copied to a folder, which
+takes minutes; the worker's slot is free while the task waits for the rate limit; and a retry resumes where the
+previous try ended, whatever the reason.
 
 Needs the connections ``moengage_default`` and ``warehouse``, and a folder that all workers can reach.
 """
@@ -25,9 +25,9 @@ from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
     schedule="@daily",
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    description="Update millions of MoEngage users, and continue after an interruption",
+    description="Update millions of MoEngage users, and resume after an interruption",
     doc_md=__doc__,
-    # Local folders will do on one machine only.
+    # Local folders work only if all workers run on one machine.
     params={
         "staging_path": Param(
             "file:///tmp/moengage/staged",
@@ -51,13 +51,13 @@ def moengage_users_nightly():
         attributes={"name": "customer_name", "orders": "number_of_orders", "last_order": "last_order_at"},
         types={"last_order": "datetime"},
         timezone="America/New_York",
-        # Many users a call; their limit a minute stays the same.
+        # Many users per request; the limit of users per minute stays the same.
         bulk=True,
-        # The query's rows are copied here first: every try sends the very same ones.
+        # The query's rows are copied here first, so that every try sends the same rows.
         staging_path="{{ params.staging_path }}",
-        # A wait of more than 15 seconds gives the slot back; nothing is sent from the triggerer.
+        # The task defers for waits of more than 15 seconds; nothing is sent from the triggerer.
         deferrable=True,
-        # A retry continues at the last checkpoint. From Airflow 3.3 on, retry_policy=moengage_retry_policy()
+        # A retry resumes at the last checkpoint. With Airflow 3.3 or later, retry_policy=moengage_retry_policy()
         # starts it when the rate window resets.
         retries=5,
         retry_delay=timedelta(minutes=2),

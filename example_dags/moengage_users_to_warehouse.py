@@ -1,8 +1,8 @@
 """
-Read users from MoEngage into a table of the warehouse, with what campaigns and support have changed there.
+Read users from MoEngage into a table of the warehouse, including changes by campaigns and support.
 
-Users are inserted in portions, and a run that fails and is retried inserts some of them again. So they are loaded into a
-staging table first. Once it is complete, its distinct rows replace those of the table that people read.
+Users are inserted in batches, and a retry after a failure inserts some of them again. So they are loaded into a staging
+table first. Once it is complete, its distinct rows replace those of the final table.
 
 Needs the connections ``moengage_default`` and ``warehouse``, and a MoEngage workspace in which Get User is enabled.
 """
@@ -20,7 +20,7 @@ except ImportError:  # Airflow 2.11
 
 from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator
 
-# Attributes at MoEngage and columns of the table alike.
+# The attributes in MoEngage, and the columns of the table.
 FIELDS = ["customer_id", "name", "orders", "lifetime_value", "last_order"]
 COLUMNS = "customer_id text, name text, orders integer, lifetime_value numeric, last_order text"
 
@@ -45,13 +45,13 @@ def moengage_users_to_warehouse():
     )
     read = MoEngageGetUsersOperator(
         task_id="read_users",
-        # MoEngage has no call that lists all users: each is read by id.
+        # MoEngage has no endpoint that lists all users: each is read by id.
         sql="select customer_id from customers order by customer_id",
         sql_conn_id="warehouse",
         fields=FIELDS,
         output_table="moengage_users_staging",
         output_conn_id="warehouse",
-        # Customers whom MoEngage does not know are counted in the report, under not_found.
+        # Customers that MoEngage does not have are counted in the report as not_found.
         on_missing="ignore",
     )
     publish = SQLExecuteQueryOperator(

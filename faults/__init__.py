@@ -1,1 +1,1 @@
-"""Kills runs at random moments and looks what is lost."""
+"""Kills runs at random moments and checks what is lost."""

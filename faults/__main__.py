@@ -1,8 +1,8 @@
 """
-Kills a task again and again, and looks for what is lost.
+Kills a task repeatedly, and checks that nothing is lost.
 
-``python -m faults [--kills N] [--rows N] [--seed N] [--only DAG] [--write]``: each run is one line, and at the end there
-is a table. A violation is printed with what repeats its DAG, and makes the exit code 1.
+``python -m faults [--kills N] [--rows N] [--seed N] [--only DAG] [--write]``: prints one line a run, and a table at the
+end. A violation is printed with the options that reproduce its DAG, and makes the exit code 1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> int:
     options = _options()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as home:
-        # Airflow writes its configuration somewhere: not into the caller's own home.
+        # Airflow writes its configuration to its home, which must not be the caller's.
         os.environ.setdefault("AIRFLOW_HOME", home)
         chosen = dags(options.seed, options.rows)
         if options.only is not None:
@@ -48,12 +48,12 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m faults", description=(__doc__ or "").splitlines()[1])
-    parser.add_argument("--kills", type=int, default=200, metavar="N", help="kills in all, at least; 200")
+    parser.add_argument("--kills", type=int, default=200, metavar="N", help="minimum number of kills; 200")
     parser.add_argument(
         "--rows", type=int, default=20_000, metavar="N", help="rows of each run of a DAG; 20,000"
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="what is random is drawn from it; a new one")
-    parser.add_argument("--only", type=int, metavar="DAG", help="repeat this one DAG of the seed")
+    parser.add_argument("--seed", type=int, metavar="N", help="the random seed; default: a new one")
+    parser.add_argument("--only", type=int, metavar="DAG", help="run only this DAG of the seed")
     parser.add_argument("--write", action="store_true", help=f"write the figures into {results.PATH.name}")
     options = parser.parse_args()
     if options.seed is None:

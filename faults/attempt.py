@@ -1,4 +1,4 @@
-"""One try of a task in a process of its own: everything that a worker does, and nothing that outlives a kill."""
+"""One attempt of a task in a process of its own, doing what a worker does; no state in memory survives a kill."""
 
 from __future__ import annotations
 
@@ -28,42 +28,42 @@ try:
 except ImportError:
     from airflow.exceptions import TaskDeferred
 
-# Imported by name at run time; here, they are in memory before the processes are forked.
+# Imported dynamically at run time; importing them here loads them before the processes are forked.
 import airflow.providers.amazon.aws.fs.s3
 import airflow.providers.sqlite.hooks.sqlite  # noqa: F401
 import s3fs  # noqa: F401
 
-#: Above what a run needs by far.
+#: Far more than a run needs.
 MAX_TRIES = 200
-#: Repetitions come after milliseconds, so that a run takes seconds.
+#: Retries come after milliseconds, so that a run takes seconds.
 FIRST_BACKOFF = 0.01
-#: A call of Bulk Import, so small that many of them are in flight.
+#: The maximum body of a Bulk Import request; small, so that many requests are in flight.
 BULK_BYTES = 15_000
-#: Seconds: a window of the sandbox is one second long.
+#: Seconds; a window of the sandbox is one second.
 DEFER_THRESHOLD = 0.1
-#: What a process does to files, as Python's audit hooks name it.
+#: File operations, as Python's audit hooks name them.
 FILE_OPERATIONS = frozenset(
     {"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"}
 )
-#: Those that take a path and then the one that comes of it.
+#: Those with a source path and a destination path.
 TWO_PATHS = frozenset({"os.link", "os.rename"})
 
 
 @dataclass(frozen=True)
 class Attempt:
     """
-    One try, or what goes on of it after it was deferred.
+    One process of a task: a try, or its continuation after a deferral.
 
-    :param folder: of the run: its source, state, reports.
-    :param shared: the URL of the folder that all runs share, for staged and refused rows and checkpoints.
-    :param connection: the value of the variable that leads to the sandbox.
-    :param lake: the value of the variable that leads to the shared folder's server; None: it needs none.
-    :param number: of the process in the run, from 1.
-    :param try_number: as Airflow counts it: going on after a deferral is the same try.
+    :param folder: the folder of the run, with its source, state and reports.
+    :param shared: the URL of the folder that all runs share, for staged rows, rejected rows and checkpoints.
+    :param connection: the connection to the sandbox, as JSON.
+    :param lake: the connection to the shared folder's server, as JSON; None: it needs none.
+    :param number: the number of the process in the run, from 1.
+    :param try_number: as Airflow counts it: resuming after a deferral is the same try.
     :param max_tries: as Airflow counts them: clearing a task raises it.
-    :param resumes: the method to call in place of ``execute``, and what goes with it.
-    :param killed_before: the operation on a file before which the process kills itself, from 1; None: none.
-    :param after_report: whether operations count from the report on.
+    :param resumes: the method to call instead of ``execute``, and its arguments.
+    :param killed_before: the number of the file operation before which the process kills itself, from 1; None: none.
+    :param after_report: whether file operations count only from the report on.
     """
 
     scenario: Scenario
@@ -80,43 +80,43 @@ class Attempt:
 
     @property
     def outcome_file(self) -> Path:
-        """Where the process says how it ended."""
+        """The file in which the process records its outcome."""
         return self.folder / f"outcome-{self.number}.json"
 
     @property
     def report_file(self) -> Path:
-        """Where the report is that the process pushed."""
+        """The file with the report that the process pushed."""
         return self.folder / f"report-{self.number}.json"
 
     @property
     def log_file(self) -> Path:
-        """What the process said."""
+        """The log of the process."""
         return self.folder / f"log-{self.number}.txt"
 
     @property
     def state_file(self) -> Path:
-        """Where Airflow's own state of the task lies."""
+        """The file with Airflow's state of the task."""
         return self.folder / "state.json"
 
     @property
     def own_paths(self) -> tuple[str, ...]:
-        """What the paths begin with on which the process has something to do."""
+        """The prefixes of the paths that belong to the process."""
         if self.scenario.place != "local":
             return (str(self.folder),)
         return (str(self.folder), f"{url2pathname(urlsplit(self.shared).path)}/{self.scenario.dag_id}")
 
     @property
     def database(self) -> Path:
-        """Where the table is that is read."""
+        """The database with the source table."""
         return self.folder / "warehouse.db"
 
 
 @dataclass
 class TaskInstance:
     """
-    As much of a task instance as an operator may use.
+    The parts of a task instance that an operator may use.
 
-    :param report_file: where the report goes that is pushed to XCom.
+    :param report_file: the file for the report that is pushed to XCom.
     """
 
     report_file: Path
@@ -128,13 +128,13 @@ class TaskInstance:
     task_id: str = TASK_ID
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Keep the report."""
+        """Store the report."""
         if key == "report":
             replace(self.report_file, json.dumps(value))
 
 
 def attempt(given: Attempt) -> None:
-    """Run the operator, and write down how it ended; the body of a process."""
+    """Run the operator and record its outcome; the main function of the process."""
     log = os.open(given.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -165,15 +165,15 @@ def attempt(given: Attempt) -> None:
         getattr(_operator(given), method)(context, **arguments)
         outcome["ended"] = "success"
     except MoEngageIncompleteRun as error:
-        outcome |= {"ended": "retry", "said": str(error)}
+        outcome |= {"ended": "retry", "message": str(error)}
     except MoEngageTaskFailed as error:
-        outcome |= {"ended": "failed", "said": str(error)}
+        outcome |= {"ended": "failed", "message": str(error)}
     except TaskDeferred as deferred:
         arguments = {"event": None, **(deferred.kwargs or {})}
         outcome |= {"ended": "deferred", "resumes": [deferred.method_name, arguments]}
         outcome["until"] = deferred.trigger.serialize()[1]["moment"].timestamp()
     except BaseException:
-        outcome |= {"ended": "broke", "said": traceback.format_exc()}
+        outcome |= {"ended": "broke", "message": traceback.format_exc()}
     replace(given.outcome_file, json.dumps(outcome))
 
 
@@ -183,7 +183,7 @@ def _operator(given: Attempt) -> Any:
         "task_id": TASK_ID,
         "retries": MAX_TRIES,
         "rejected_path": given.shared,
-        # A share, so that it is the same for a run of any length.
+        # A share, so that it suits a run of any length.
         "max_rejected": 0.9,
         "bulk": scenario.bulk,
         "deferrable": scenario.deferrable,
@@ -209,9 +209,9 @@ def _operator(given: Attempt) -> Any:
 
 def _kill_before(given: Attempt) -> None:
     """
-    Kill this process before it does something to a file of its run for the so-manieth time.
+    Kill this process before its ``killed_before``-th operation on a file of its run.
 
-    Files of others are nobody's business here; of the calls to S3 each one counts.
+    Operations on other files do not count; every request to S3 does.
     """
     own, report = given.own_paths, str(given.report_file)
     seen, began = 0, not given.after_report
@@ -224,7 +224,7 @@ def _kill_before(given: Attempt) -> None:
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal began
-        # Of what names two files, the second one counts.
+        # If an operation has two paths, the second one counts.
         if event in FILE_OPERATIONS and (path := str(arguments[event in TWO_PATHS])).startswith(own):
             began = began or path == report
             count()

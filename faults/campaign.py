@@ -1,4 +1,4 @@
-"""The runs of one DAG at a time, all at once, and the next DAG's until there were enough kills."""
+"""Executes DAGs, one at a time with all its runs at once, until there were enough kills."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from faults.shared import Shared, shared_folder, strangers_of
 
 class Campaign:
     """
-    Takes DAGs from a list until there were enough kills.
+    Executes DAGs until there were enough kills.
 
-    :param dags: the runs of each, in their order.
-    :param kills: so many are enough.
-    :param on_result: told of every run that has ended.
+    :param dags: the runs of each DAG, in order.
+    :param kills: the number of kills that is enough.
+    :param on_result: called with the result of every run.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Campaign:
         self.shared: dict[str, Shared] = {}
 
     def __call__(self) -> list[Result]:
-        """Return what came of each run."""
-        # Processes are forked from one that has imported everything: a try then starts within milliseconds.
+        """Return the result of each run."""
+        # Processes are forked from one that has imported everything, so that each starts within milliseconds.
         multiprocessing.get_context("forkserver").set_forkserver_preload(["faults.run"])
         done: list[Result] = []
         with ExitStack() as stack:
@@ -76,7 +76,7 @@ class Campaign:
         return [run.result() for run in runs]
 
     def _result(self, scenario: Scenario, sandbox: Sandbox, shared: Shared) -> Result:
-        # Kept where something is wrong, for whoever looks into it.
+        # Kept for investigation if there is a violation.
         folder = Path(tempfile.mkdtemp(prefix=f"faults-{scenario.number}-{scenario.run}-"))
         result = Run(scenario, sandbox, folder, shared)()
         if result.violations:

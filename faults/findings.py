@@ -1,16 +1,16 @@
-"""What a check looked at and what of it was not as it should be, and how that is printed."""
+"""The results of checks, printed as they come."""
 
 from __future__ import annotations
 
 
 class Findings:
-    """What was looked at, and what of it was not as it should be."""
+    """Collects the checks that failed."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
 
     def expect(self, what: str, holds: bool) -> None:
-        """Print whether something is as it should be."""
+        """Print whether a check holds; record it if not."""
         say(f"{'ok    ' if holds else 'FAILED'}  {what}")
         if not holds:
             self.failed.append(what)

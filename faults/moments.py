@@ -1,4 +1,4 @@
-"""When a process is killed: at any row, at any time from its start, between two things it does to its files."""
+"""When a process is killed: after a number of rows, after a time, or between two file operations."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from random import Random
 
 from faults.scenarios import Scenario
 
-#: Seconds from the start within which a process is killed that is killed by the clock: starting, reading, staging.
+#: A kill by time comes within this many seconds of the start: while starting, reading or staging.
 FIRST_SECONDS = 1.0
-#: How many file operations a process may still do, at most; small numbers are as likely as large ones.
-MOST_FILE_OPERATIONS = 150
-#: The same of a process that has pushed its report: what is left is to tidy up.
-MOST_LAST_OPERATIONS = 10
+#: Maximum file operations before a kill; drawn so that small numbers are as likely as large ones.
+MAX_FILE_OPERATIONS = 150
+#: The same after the report, when only cleanup is left.
+MAX_LAST_OPERATIONS = 10
 
 
 @dataclass(frozen=True)
 class Moment:
     """
-    What ends a process before it ends by itself; nothing at all where everything is None.
+    The moment at which a process is interrupted; all None: it is not.
 
-    :param rows: as many rows that the sandbox applied since its start.
-    :param seconds: so long after its start.
+    :param rows: after the sandbox has applied this many rows of the process.
+    :param seconds: this long after the start.
     :param file_operation: before this operation on a file of its run, from 1.
-    :param after_report: whether file operations count from the report on.
-    :param is_outage: MoEngage is out of order from then on, and nothing is killed.
+    :param after_report: whether file operations count only from the report on.
+    :param is_outage: MoEngage becomes unavailable instead, and nothing is killed.
     """
 
     rows: int | None = None
@@ -35,7 +35,7 @@ class Moment:
 
     @property
     def what(self) -> str:
-        """What decides it, in a word or two."""
+        """The kind of the moment."""
         if self.seconds is not None:
             return "seconds"
         if self.file_operation is not None:
@@ -44,14 +44,14 @@ class Moment:
 
 
 def moment(scenario: Scenario, chance: Random) -> Moment:
-    """Draw the moment of the next kill of a run, spread over the whole of it."""
+    """Draw the moment of the next kill of a run; the moments spread over the whole run."""
     drawn = chance.random()
     if drawn < 0.2:
         return Moment(seconds=chance.uniform(0, FIRST_SECONDS))
     if drawn < 0.25:
-        return Moment(file_operation=round(MOST_LAST_OPERATIONS ** chance.random()), after_report=True)
+        return Moment(file_operation=round(MAX_LAST_OPERATIONS ** chance.random()), after_report=True)
     if drawn < 0.5:
-        return Moment(file_operation=round(MOST_FILE_OPERATIONS ** chance.random()))
-    # On average as many as bring the last kill to the end of the run.
+        return Moment(file_operation=round(MAX_FILE_OPERATIONS ** chance.random()))
+    # On average, the last kill falls at the end of the run.
     rows = round(chance.uniform(0, 2 * scenario.rows / (scenario.kills + 1)))
     return Moment(rows=rows, is_outage=drawn > 0.9)

@@ -1,5 +1,5 @@
 """
-The documentation's quick start, followed to the letter by a machine.
+Follows the documentation's quick start literally.
 
 In an empty folder, with an environment that ``pip`` fills from the registry, ``airflow standalone`` and its REST API.
 """
@@ -29,20 +29,20 @@ from faults.terminal import CommandFailed, Terminal
 DAG_ID, TASK_ID = "quick_start", "push_customers"
 READY = "Airflow is ready"
 PASSWORDS = Path("airflow", "simple_auth_manager_passwords.json.generated")
-#: Seconds: what the page promises, and after which Airflow's start and the run are given up.
+#: Seconds: the time that the page promises, and the time-outs of Airflow's start and of the run.
 PROMISED, START, RUN = 600.0, 180.0, 120.0
-NOT_INSTALLED = "Installing takes a network, or an index of packages that pip is set up for."
-#: Characters of what the page has typed, shown as the name of a step.
+NOT_INSTALLED = "Installing needs a network, or a package index that pip is configured for."
+#: Maximum characters of a command in the output.
 SHOWN = 80
 
 
 @dataclass
 class Replacements:
     """
-    All in which what is done differs from what the page says.
+    The differences between the page and what is executed.
 
-    :param texts: of the page, and what is used in their place.
-    :param variables: of the environment, set from the beginning.
+    :param texts: by text of the page, its replacement.
+    :param variables: environment variables that are set from the start.
     """
 
     texts: dict[str, str]
@@ -52,24 +52,24 @@ class Replacements:
 
     @classmethod
     def on_this_machine(cls, folder: Path) -> Replacements:
-        """Return the path of the checkout and of the folder, and another port for each that is taken."""
+        """Return the paths of the checkout and of the folder, and a free port in place of each port in use."""
         found = cls({CHECKOUT: shlex.quote(str(ROOT)), FOLDER: str(folder)})
-        # A proxy of the environment has no part in this.
+        # Bypass a proxy of the environment.
         found.variables["NO_PROXY"] = "localhost,127.0.0.1"
-        if is_taken(SANDBOX_PORT):
+        if is_in_use(SANDBOX_PORT):
             found.use_sandbox_port(free_port())
-        if is_taken(found.airflow_port):
+        if is_in_use(found.airflow_port):
             found.airflow_port = free_port()
             found.variables["AIRFLOW__API__PORT"] = found.airflow_port
             url = f"http://localhost:{found.airflow_port}/execution/"
             found.variables["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = url
         for port, name in (("8793", "WORKER_LOG_SERVER_PORT"), ("8794", "TRIGGER_LOG_SERVER_PORT")):
-            if is_taken(port):
+            if is_in_use(port):
                 found.variables[f"AIRFLOW__LOGGING__{name}"] = free_port()
         return found
 
     def use_sandbox_port(self, port: str) -> None:
-        """Let the sandbox listen on another port than the page's."""
+        """Make the sandbox listen on another port than the page's."""
         self.sandbox_port = port
         self.texts["moengage-sandbox "] = f"moengage-sandbox --port {port} "
         self.texts[SANDBOX_PORT] = port
@@ -82,7 +82,7 @@ class Replacements:
 
 
 def follow(findings: Findings) -> None:
-    """Follow the page from its beginning to its end, and look whether everything is as it says."""
+    """Follow the page from beginning to end, and check what it says."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="quick-start-") as name:
         folder = Path(name).resolve() / "quick-start"
@@ -109,7 +109,7 @@ def follow(findings: Findings) -> None:
 
 
 def do(block: Block, reader: Reader) -> None:
-    """Do what a block of the page is there for, and print how long it took."""
+    """Execute a block of the page, and print how long it took."""
     began = time.monotonic()
     try:
         reader.follow(block)
@@ -127,9 +127,9 @@ def do(block: Block, reader: Reader) -> None:
 
 class StandaloneAirflow:
     """
-    Starts ``airflow standalone`` and does over the REST API what the page has done in the UI.
+    Starts ``airflow standalone``, and does over the REST API what the page does in the UI.
 
-    :param folder: in which the page is followed.
+    :param folder: the folder in which the page is followed.
     :param port: of the API server.
     """
 
@@ -138,7 +138,7 @@ class StandaloneAirflow:
         self._url = f"http://localhost:{port}"
 
     def run(self, terminal: Terminal, commands: str) -> dict[str, Any]:
-        """Start Airflow, log in with the password that it made, run the DAG, and return the report."""
+        """Start Airflow, log in with the password that it generated, run the DAG, and return the report."""
         began = time.monotonic()
         terminal.begin(commands)
         terminal.wait_for(lambda: READY in terminal.printed(), START, READY)
@@ -146,7 +146,7 @@ class StandaloneAirflow:
         password = json.loads((self._folder / PASSWORDS).read_text())["admin"]
         airflow = RealAirflow(self._url, terminal.process.pid, ("admin", password))
         airflow.wait_until_ready([DAG_ID], terminal.process)
-        say(f"{DAG_ID} is there after {time.monotonic() - began:.1f} s")
+        say(f"{DAG_ID} is known after {time.monotonic() - began:.1f} s")
         airflow.unpause(DAG_ID)
         task = airflow.start_run(DAG_ID, TASK_ID)
         triggered = time.monotonic()
@@ -159,7 +159,7 @@ class StandaloneAirflow:
 
 
 def check_outcome(report: dict[str, Any], sandbox_port: str, findings: Findings) -> None:
-    """Look whether the sandbox and the folder of rejected rows hold what the report counts."""
+    """Check that the sandbox and the folder of rejected rows match the report."""
     users = Sandbox(f"http://127.0.0.1:{sandbox_port}").state()["users"]
     findings.expect(f"the sandbox has as many users as were accepted: {users}", users == report["accepted"])
     rejected = sum(len(part.read_text().splitlines()) for part in rejected_folder(report).iterdir())
@@ -174,24 +174,24 @@ def rejected_folder(report: dict[str, Any]) -> Path:
 
 
 def remove_rejected(report: dict[str, Any] | None) -> None:
-    """Remove what the run has left outside the folder in which the page was followed."""
+    """Remove what the run left outside the folder in which the page was followed."""
     if report is None:
         return
     task = rejected_folder(report)
     shutil.rmtree(task, ignore_errors=True)
     with suppress(OSError):
-        # The folders above, as far as they are empty: run, DAG, and the page's own.
+        # The parent folders, if empty: those of the run and the DAG, and the page's own.
         for folder in list(task.parents)[:4]:
             folder.rmdir()
 
 
 @contextmanager
 def terminals(folder: Path, environment: dict[str, str]) -> Iterator[tuple[Terminal, Terminal]]:
-    """Open two terminals in a folder; every process that was begun in them ends with them."""
+    """Open two terminals in a folder; on exit, end every process that was started in them."""
     opened: list[Terminal] = []
     try:
         for number in (1, 2):
-            # Beside the folder, which is an empty one.
+            # Next to the folder, which must be empty.
             output = folder.with_name(f"terminal-{number}.txt")
             opened.append(Terminal(folder, environment, output))
         yield opened[0], opened[1]
@@ -201,13 +201,13 @@ def terminals(folder: Path, environment: dict[str, str]) -> Iterator[tuple[Termi
 
 
 def own_environment(replacements: Replacements) -> dict[str, str]:
-    """Return the environment of somebody who has opened a terminal: nothing of this project's is in it."""
+    """Return the environment of a new terminal, without variables of this project."""
     foreign = ("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "MAKE", "UV_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return {**inherited, **replacements.variables}
 
 
-def is_taken(port: str) -> bool:
+def is_in_use(port: str) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", int(port))) == 0
 

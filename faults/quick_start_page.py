@@ -1,4 +1,4 @@
-"""The quick start of the documentation, read as one who follows it: what is typed, saved and shown, in this order."""
+"""Reads the documentation's quick start and executes its blocks: commands, files and expected output, in order."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from faults.terminal import Terminal
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "quick-start.md"
-#: The command after which a terminal is Airflow's.
+#: The command that occupies a terminal.
 STANDALONE = "airflow standalone"
-#: What stands in the page for what is different on every machine.
+#: Placeholders of the page.
 CHECKOUT, FOLDER = "/path/to/airflow-provider-moengage", "/home/you/quick-start"
 SANDBOX_PORT = "8095"
 _BLOCK = re.compile(r'^```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$', re.M | re.S)
-#: Seconds, of a command that installs and of any other.
+#: Time-outs in seconds: of a command that installs, and of any other.
 INSTALLATION, COMMAND = 600.0, 60.0
 
 
@@ -27,8 +27,8 @@ class Block:
     """
     A block of code.
 
-    :param language: ``bash`` is typed, ``python`` is saved, ``text`` and ``json`` are what is shown.
-    :param title: of what is saved, the path of the file.
+    :param language: ``bash`` is executed, ``python`` is saved, ``text`` and ``json`` are expected output.
+    :param title: the path to save the block under.
     """
 
     language: str
@@ -42,7 +42,7 @@ class Block:
 
 
 def blocks_of(page: Path = PAGE) -> list[Block]:
-    """Return the blocks of code of a page in their order."""
+    """Return the code blocks of a page in order."""
     return [
         Block(found["language"], found["text"], found["title"]) for found in _BLOCK.finditer(page.read_text())
     ]
@@ -50,13 +50,13 @@ def blocks_of(page: Path = PAGE) -> list[Block]:
 
 class Reader:
     """
-    Somebody who follows the page.
+    Follows the page.
 
     :param folder: an empty folder.
-    :param replaced: texts of the page, and what is used in their place.
-    :param terminals: the two that the page needs; the second is opened once Airflow fills the first.
+    :param replaced: by text of the page, its replacement.
+    :param terminals: the two that the page needs; the second is used once Airflow occupies the first.
     :param run_the_dag: starts Airflow in the terminal with the page's commands, runs the DAG, and returns the report.
-    :param expect: is called with what was looked at and whether it is as the page has it.
+    :param expect: called with the description of a check and whether it holds.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class Reader:
 
     def follow(self, block: Block) -> None:
         """
-        Do what a block is there for.
+        Execute a block.
 
-        :raises CommandFailed: a command of it failed.
+        :raises CommandFailed: one of its commands failed.
         """
         text = block.text
         for old, new in self._replaced.items():
@@ -111,13 +111,13 @@ class Reader:
                 self._first.run("\n".join(self._exports(before)), seconds)
 
     def _exports(self, since: int) -> list[str]:
-        """Return the lines that the page asks to copy, where they are whole."""
+        """Return the complete lines that the page asks to copy."""
         lines = self._first.printed()[since:].splitlines(keepends=True)
         return [line.rstrip("\n") for line in lines if line.startswith("export ") and line.endswith("\n")]
 
 
 def _has(shown: Any, claim: Mapping[str, Any]) -> bool:
-    """Whether an object in what is shown, at whatever depth, has all that is claimed of it."""
+    """Whether an object in the output, at any depth, has all the claimed values."""
     if isinstance(shown, list):
         return any(_has(one, claim) for one in shown)
     if not isinstance(shown, dict):

@@ -1,4 +1,4 @@
-"""An ``airflow standalone`` of one's own: started in an empty home, asked over its REST API, and ended with all it began."""
+"""An ``airflow standalone`` in an empty home, controlled over its REST API."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ import requests
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds.
 START, END, BETWEEN_LOOKS = 180.0, 20.0, 0.25
-#: Of its log, printed where something failed.
+#: Number of log lines to print after a failure.
 LAST_LINES = 60
-#: A worker that died is noticed within seconds and not minutes.
+#: Settings with which a dead worker is detected within seconds.
 WATCHFUL = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
 }
-#: One person's Airflow, which asks for no password.
+#: Settings of a small Airflow that needs no password.
 SMALL = {
     "AIRFLOW__CORE__PARALLELISM": "3",
     "AIRFLOW__API__WORKERS": "1",
@@ -43,7 +43,7 @@ ENDED = ("success", "failed", "upstream_failed", "skipped", "removed")
 
 
 class AirflowGone(RuntimeError):
-    """Airflow did not start, or something of it did not come in time; the message says what."""
+    """Airflow did not start, or did not respond in time; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Seen:
 
     :param at: a monotonic clock, in seconds.
     :param state: as Airflow names it; None before it is scheduled.
-    :param pid: of the process that ran it last.
+    :param pid: the process that ran it last.
     """
 
     at: float
@@ -66,9 +66,9 @@ class RealAirflow:
     """
     A running Airflow.
 
-    :param url: of its API server.
-    :param session: the id of the session that all its processes are in.
-    :param login: a user and the password; None where it asks for none.
+    :param url: the URL of its API server.
+    :param session: the id of the session of all its processes.
+    :param login: user and password; None: it needs none.
     """
 
     def __init__(self, url: str, session: int, login: tuple[str, str] | None = None) -> None:
@@ -76,53 +76,53 @@ class RealAirflow:
         self._session = session
         self._login = login
         self._http = requests.Session()
-        # A proxy of the environment has no part in this.
+        # Bypass a proxy of the environment.
         self._http.trust_env = False
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """
-        Ask the REST API.
+        Send a request to the REST API.
 
         :param path: below ``/api/v2``.
-        :raises requests.RequestException: it did not answer, or with an error.
+        :raises requests.RequestException: there was no response, or an error.
         """
         if "Authorization" not in self._http.headers:
             self._http.headers["Authorization"] = f"Bearer {self._token()}"
-        answer = self._http.request(method, f"{self.url}/api/v2{path}", json=body, timeout=30)
-        if not answer.ok:
+        response = self._http.request(method, f"{self.url}/api/v2{path}", json=body, timeout=30)
+        if not response.ok:
             raise requests.HTTPError(
-                f"{method} {path}: {answer.status_code} {answer.text[:500]}", response=answer
+                f"{method} {path}: {response.status_code} {response.text[:500]}", response=response
             )
-        return answer.json()
+        return response.json()
 
     def _token(self) -> str:
         if self._login is None:
-            answer = self._http.get(f"{self.url}/auth/token", timeout=30)
+            response = self._http.get(f"{self.url}/auth/token", timeout=30)
         else:
             login = dict(zip(("username", "password"), self._login, strict=True))
-            answer = self._http.post(f"{self.url}/auth/token", json=login, timeout=30)
-        answer.raise_for_status()
-        return str(answer.json()["access_token"])
+            response = self._http.post(f"{self.url}/auth/token", json=login, timeout=30)
+        response.raise_for_status()
+        return str(response.json()["access_token"])
 
     def start_run(self, dag_id: str, task_id: str = "push", **conf: Any) -> TaskOfRun:
-        """Start a run of a DAG; what is returned follows one of its tasks."""
+        """Start a run of a DAG, and return one of its tasks."""
         run = self.ask("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
         return TaskOfRun(self, dag_id, run["dag_run_id"], task_id)
 
     def unpause(self, dag_id: str) -> None:
-        """Let the runs of a DAG begin, as the UI does with the box that is ticked when a run is triggered."""
+        """Unpause a DAG, as the UI does when a run is triggered with that box ticked."""
         self.ask("PATCH", f"/dags/{dag_id}", {"is_paused": False})
 
     def owns(self, pid: int) -> bool:
-        """Say whether a process runs and is one of this Airflow's."""
+        """Whether a running process belongs to this Airflow."""
         return pid in _session(self._session)
 
     def wait_until_ready(self, dag_ids: Collection[str], process: subprocess.Popen[bytes]) -> None:
         """
-        Wait until all its parts run and it knows these DAGs.
+        Wait until all components run and these DAGs are known.
 
-        :param process: that began it.
-        :raises AirflowGone: it ended, cannot import a DAG file, or takes too long.
+        :param process: the process that started Airflow.
+        :raises AirflowGone: it exited, cannot import a DAG file, or takes too long.
         """
         deadline = time.monotonic() + START
         while not self._is_ready(dag_ids):
@@ -146,7 +146,7 @@ class RealAirflow:
 
 
 class TaskOfRun:
-    """A task of one run."""
+    """A task of a DAG run."""
 
     def __init__(self, airflow: RealAirflow, dag_id: str, run_id: str, task_id: str) -> None:
         self._airflow = airflow
@@ -156,15 +156,15 @@ class TaskOfRun:
         self._path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}"
 
     def look(self) -> Seen:
-        """Give how it is now."""
+        """Return its current state."""
         found = self._airflow.ask("GET", self._path)
         return Seen(time.monotonic(), found["state"], found["try_number"], found["pid"])
 
     def watch(self, seconds: float) -> Iterator[Seen]:
         """
-        Give how it is, again and again, until it has ended; that comes last.
+        Poll its state until it has ended, and yield each one, the final one included.
 
-        :raises AirflowGone: it has not ended in so many seconds.
+        :raises AirflowGone: it has not ended within this time.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -178,9 +178,9 @@ class TaskOfRun:
 
     def wait_for_run(self, seconds: float) -> None:
         """
-        Wait until the run has ended, which is a moment after its task has.
+        Wait until the run has ended, which is shortly after its task.
 
-        :raises AirflowGone: it has not ended in so many seconds.
+        :raises AirflowGone: it has not ended within this time.
         """
         deadline = time.monotonic() + seconds
         path = self._path.partition("/taskInstances/")[0]
@@ -190,18 +190,18 @@ class TaskOfRun:
             time.sleep(BETWEEN_LOOKS)
 
     def report(self) -> dict[str, Any]:
-        """Give the report that the task pushed last."""
+        """Return the report that the task pushed last."""
         value = self._airflow.ask("GET", f"{self._path}/xcomEntries/report")["value"]
         return dict(value)
 
     def errors(self) -> list[str]:
-        """Give the errors that raised one another in its last try, as its log has them."""
-        said = self._airflow.ask("GET", f"{self._path}/logs/{self.look().try_number}?full_content=true")
-        raised = (error for line in said["content"] for error in line.get("error_detail") or ())
+        """Return the chain of exceptions in the log of its last try."""
+        log = self._airflow.ask("GET", f"{self._path}/logs/{self.look().try_number}?full_content=true")
+        raised = (error for line in log["content"] for error in line.get("error_detail") or ())
         return [f"{error['exc_type']}: {error['exc_value']}" for error in raised]
 
     def clear(self) -> None:
-        """Clear it, as the button in the UI does."""
+        """Clear it, like the button in the UI."""
         body = {
             "dry_run": False,
             "dag_run_id": self._run_id,
@@ -218,11 +218,11 @@ def running_airflow(
     dags: Path, dag_ids: Collection[str], variables: Mapping[str, str]
 ) -> Iterator[RealAirflow]:
     """
-    Start an Airflow in a home of its own, wait until it is ready, and end it with every process that it began.
+    Start an Airflow in a home of its own, wait until it is ready, and on exit end all its processes.
 
     :param dags: the folder of its DAGs.
     :param dag_ids: the DAGs to wait for.
-    :param variables: of its environment, connections for example.
+    :param variables: additional environment variables, such as connections.
     :raises AirflowGone: it did not start; the end of its log is printed.
     """
     with tempfile.TemporaryDirectory(prefix="faults-airflow-") as home, socket.socket() as probe:
@@ -238,7 +238,7 @@ def running_airflow(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # What it begins is found by its session, also what has lost its parent.
+                # Its processes are found by session, orphans included.
                 start_new_session=True,
             )
         try:
@@ -247,8 +247,8 @@ def running_airflow(
             yield airflow
         except Exception:
             lines = log.read_text(errors="replace").splitlines()
-            said = [line for line in lines if "[http.access]" not in line]
-            print("\n".join(said[-LAST_LINES:]), file=sys.stderr)
+            relevant = [line for line in lines if "[http.access]" not in line]
+            print("\n".join(relevant[-LAST_LINES:]), file=sys.stderr)
             raise
         finally:
             end_session(process)
@@ -259,7 +259,7 @@ def _environment(home: str, dags: Path, url: str, variables: Mapping[str, str]) 
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **inherited,
-        # It calls its parts by the name `airflow`.
+        # It starts its components with the command `airflow`.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "PYTHONPATH": os.pathsep.join(paths),
         "NO_PROXY": "127.0.0.1",
@@ -275,7 +275,7 @@ def _environment(home: str, dags: Path, url: str, variables: Mapping[str, str]) 
 
 
 def _session(session: int) -> dict[int, psutil.Process]:
-    """Give the processes of a session that run."""
+    """Return the running processes of a session."""
     found = {}
     for process in psutil.process_iter():
         try:
@@ -288,9 +288,9 @@ def _session(session: int) -> dict[int, psutil.Process]:
 
 def end_session(process: subprocess.Popen[bytes]) -> None:
     """
-    Kill a process and all that is in its session; what they wrote is thrown away, so there is nothing to be tidied.
+    Kill all processes of a session; their files are discarded, so nothing needs a clean shutdown.
 
-    :param process: that began the session.
+    :param process: the process that started the session.
     :raises AirflowGone: some of them do not end.
     """
     deadline = time.monotonic() + END
@@ -307,5 +307,5 @@ def end_session(process: subprocess.Popen[bytes]) -> None:
             except psutil.NoSuchProcess:
                 continue
         time.sleep(0.1)
-    # Only now: until then its id cannot be another's.
+    # Only now: until it is waited for, its id cannot be reused.
     process.wait()

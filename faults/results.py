@@ -1,4 +1,4 @@
-"""What a campaign found, as a table, as a sentence, and in the documentation."""
+"""Formats the results of a campaign as a table and as text, and writes them into the documentation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADINGS = (
 
 
 def rows(done: Sequence[Result]) -> list[tuple[str, ...]]:
-    """Give a table's rows, the headings first."""
+    """Return the rows of the table, headings first."""
     found: list[tuple[str, ...]] = [HEADINGS]
     for place, kind, source in product(PLACES, KINDS, SOURCES):
         runs = [
@@ -38,7 +38,7 @@ def rows(done: Sequence[Result]) -> list[tuple[str, ...]]:
 
 
 def total(done: Sequence[Result]) -> Found:
-    """Add up what was counted."""
+    """Return the sum of the counts."""
     found = Found()
     for result in done:
         found.add(result.found)
@@ -46,17 +46,17 @@ def total(done: Sequence[Result]) -> Found:
 
 
 def kills(done: Sequence[Result]) -> int:
-    """Count the kills of all runs."""
+    """Return the number of kills in all runs."""
     return sum(result.kills.total() for result in done)
 
 
 def touched(done: Sequence[Result]) -> int:
-    """Count the files of strangers and other runs that were changed or deleted."""
+    """Return the number of foreign files, and files of other runs, that were changed or deleted."""
     return sum(result.touched for result in done)
 
 
 def table(done: Sequence[Result]) -> str:
-    """Give a table for the terminal."""
+    """Return the table for the terminal."""
     cells = rows(done)
     widths = [max(len(row[place]) for row in cells) for place in range(len(HEADINGS))]
     return "\n".join(
@@ -67,9 +67,9 @@ def table(done: Sequence[Result]) -> str:
 
 def sentence(done: Sequence[Result], others: int, seconds: float) -> str:
     """
-    Say in words what the table does not.
+    Return the figures that are not in the table, as text.
 
-    :param others: files of strangers in the shared folders.
+    :param others: the number of foreign files in the shared folders.
     """
     found = total(done)
     moments = [sum(result.kills[what] for result in done) for what in MOMENTS]
@@ -82,7 +82,7 @@ def sentence(done: Sequence[Result], others: int, seconds: float) -> str:
         f"{sum(result.deferrals for result in done)} deferrals, in {seconds / 60:.0f} minutes. "
         f"{sum(result.cleared for result in done)} times a task had to be cleared that was killed before its first "
         f"checkpoint. {found.lost} rows lost. "
-        f"{found.refused:,} rejected rows, each in the parts once. {touched(done)} of the {others} files that strangers "
+        f"{found.rejected:,} rejected rows, each in the parts once. {touched(done)} of the {others} files that strangers "
         f"had put into the shared folders, and of the files of other runs, were changed or deleted. Of {found.users:,} users, {share:.1%} had a row "
         f"applied more than once. Of the events, {found.twice:,} are there more than once, with {found.copies:,} copies "
         f"too many, at most {max(0, found.most_copies - 1)} of one event; {found.unknown:,} rows count as `unknown`."
@@ -90,7 +90,7 @@ def sentence(done: Sequence[Result], others: int, seconds: float) -> str:
 
 
 def write(done: Sequence[Result], others: int, seconds: float) -> None:
-    """Put the figures into the documentation, between its two marks."""
+    """Write the figures into the documentation, between its two markers."""
     cells = rows(done)
     lines = ["| " + " | ".join(row) + " |" for row in (cells[0], ("---",) * len(HEADINGS), *cells[1:])]
     page = PATH.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the source of a run holds, and what has to become of it."""
+"""The rows of a run and their expected outcome."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any
 from faults.scenarios import Scenario
 
 ROWS_PER_USER = 5
-#: The share of rows that we refuse, and the number of those that MoEngage does.
-REFUSED_SHARE, REFUSED_THERE = 0.001, 6
+#: The share of rows that the operator rejects, and the number of rows that MoEngage rejects.
+REJECTED_SHARE, REJECTED_THERE = 0.001, 6
 #: The error type of a 400, as documented.
 CODE_THERE = "MissingAttributeError"
-#: Its id is one that MoEngage ignores without a word.
+#: A customer id that MoEngage silently ignores.
 BLOCKED = "unknown"
 FILES = 3
 
@@ -29,46 +29,46 @@ class Planned:
     """
     The rows of a run.
 
-    :param rows: in the order of the source; ``number`` is the row's place in it.
-    :param refused: the codes of the rows that have to be refused, by place.
-    :param refused_there: the customers of whom MoEngage takes nothing.
+    :param rows: in source order; ``number`` is the row's position.
+    :param rejected: the codes of the rows that must be rejected, by position.
+    :param rejected_there: the customers whose rows MoEngage rejects.
     """
 
     rows: list[dict[str, Any]]
-    refused: dict[int, str] = field(default_factory=dict)
-    refused_there: tuple[str, ...] = ()
+    rejected: dict[int, str] = field(default_factory=dict)
+    rejected_there: tuple[str, ...] = ()
 
     def good(self) -> dict[str, list[int]]:
-        """Give the places of the rows that have to arrive, by customer and in their order."""
+        """Return the positions of the rows that must arrive, in order, by customer."""
         places: dict[str, list[int]] = {}
         for row in self.rows:
-            if row["number"] not in self.refused:
+            if row["number"] not in self.rejected:
                 places.setdefault(row["customer_id"], []).append(row["number"])
         return places
 
 
 def planned(scenario: Scenario) -> Planned:
-    """Make the rows of a run: the same ones as often as it is asked."""
+    """Return the rows of a run, always the same for a scenario."""
     chance = Random(f"{scenario.seed}/rows")
     places = list(range(scenario.rows))
-    bad = chance.sample(places, max(2, round(scenario.rows * REFUSED_SHARE)) + REFUSED_THERE)
-    there = {place: f"refused-{number}" for number, place in enumerate(sorted(bad[:REFUSED_THERE]))}
+    bad = chance.sample(places, max(2, round(scenario.rows * REJECTED_SHARE)) + REJECTED_THERE)
+    there = {place: f"rejected-{number}" for number, place in enumerate(sorted(bad[:REJECTED_THERE]))}
     customers = iter(_customers(scenario.rows - len(bad), chance))
-    refused: dict[int, str] = {}
+    rejected: dict[int, str] = {}
     rows = []
     for place in places:
         if place in there:
-            customer, refused[place] = there[place], CODE_THERE
+            customer, rejected[place] = there[place], CODE_THERE
         elif place in bad:
-            customer, refused[place] = BLOCKED, "blocked_customer_id"
+            customer, rejected[place] = BLOCKED, "blocked_customer_id"
         else:
             customer = next(customers)
         rows.append(_row(scenario.kind, customer, place))
-    return Planned(rows, refused, tuple(there.values()))
+    return Planned(rows, rejected, tuple(there.values()))
 
 
 def _customers(count: int, chance: Random) -> list[str]:
-    """Say whose each row is: the rows of one half stand close together, those of the other anywhere."""
+    """Return the customer of each row: the rows of half the users are close together, the others are scattered."""
     users = max(1, count // ROWS_PER_USER)
     owners = []
     for number in range(count):
@@ -90,7 +90,7 @@ def _row(kind: str, customer: str, place: int) -> dict[str, Any]:
 
 
 def write(scenario: Scenario, plan: Planned, folder: Path) -> None:
-    """Write the source of a run into a folder, where it is a file or a table."""
+    """Write the source of a run into a folder, if it is a file or a table."""
     if scenario.source == "sql":
         _write_table(plan, folder / "warehouse.db")
     elif scenario.source == "file":

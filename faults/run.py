@@ -1,4 +1,4 @@
-"""One run: a task that is killed again and again, started again each time, and judged when it has succeeded."""
+"""One run: a task that is killed and restarted repeatedly, and verified once it has succeeded."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from faults.rows import Planned, planned, write
 from faults.scenarios import Scenario
 from faults.shared import CHECKPOINT, Shared
 
-#: Units of the sandbox's windows, which are a second long: so few that they are waited for.
+#: The sandbox's windows: one second, with so few units that the task has to wait.
 WINDOWS: dict[str, Any] = {
     "window_seconds": 1.0,
     "users_per_minute": 900,
     "events_per_minute": 900,
     "bulk_users_per_minute": 2_500,
     "bulk_events_per_minute": 2_500,
-    # What happened is read from the users and events; remembering the calls would take memory alone.
+    # The checks use the stored users and events; logging the requests would only cost memory.
     "requests_kept": 0,
 }
-#: The shares of calls that each fault befalls: a run of bulk calls has a fiftieth of the calls.
+#: The share of requests that each fault affects: a bulk run has a fiftieth of the requests.
 SINGLE_SHARE, BULK_SHARE = 0.003, 0.04
 FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "status", "status": 500},
@@ -40,31 +40,31 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "drop_after"},
     {"kind": "slow", "seconds": 0.05},
 )
-#: Answers to all calls while MoEngage is out of order, more than a try can repeat.
+#: The response to every request during an outage, which outlasts the retries of a try.
 OUTAGE = {"kind": "status", "status": 503}
-#: Seconds: how often the sandbox is asked how far a try is, and after how long a try counts as hanging.
+#: Seconds: the polling interval of a try's progress, and the time after which a try counts as hanging.
 LOOK, HANGS = 0.01, 180.0
-#: Seconds between two tries, at most: the time in which another run may touch what the first one left.
+#: Maximum seconds between two tries, in which another run may touch the files of the first.
 RESTS = 0.5
-#: Tries in a row that end early though MoEngage is in order: calls that fail five times in a row are seldom.
-MOST_IN_VAIN = 10
-#: Violations of one run that are told; where one row is lost, thousands often are.
-MOST_NAMED = 10
+#: Maximum tries in a row that end early without an outage: requests that fail five times in a row are rare.
+MAX_IN_VAIN = 10
+#: Maximum violations of one run that are reported: if one row is lost, thousands often are.
+MAX_NAMED = 10
 
 
 @dataclass
 class Result:
     """
-    What came of a run.
+    The result of a run.
 
-    :param kills: by what decided their moments.
-    :param late: kills after the report, with nothing left to do but to record the end.
-    :param outages: tries that MoEngage's outages ended.
-    :param deferrals: how often the task gave its slot back.
-    :param cleared: how often somebody had to clear the task, since nobody could tell whether a process that was killed
+    :param kills: by kind of moment.
+    :param late: kills after the report, when only the success was left to record.
+    :param outages: tries that an outage of MoEngage ended.
+    :param deferrals: how often the task was deferred.
+    :param cleared: how often the task had to be cleared, because it was unknown whether a process that was killed
         before its first checkpoint had sent events.
-    :param touched: files of strangers or other runs that this one saw changed or deleted.
-    :param violations: what should not be.
+    :param touched: foreign files, or files of other runs, that this run saw changed or deleted.
+    :param violations: descriptions of what is wrong.
     """
 
     scenario: Scenario
@@ -84,9 +84,9 @@ class Run:
     """
     One run of a scenario.
 
-    :param sandbox: its own; it is emptied first.
-    :param folder: its own, and empty.
-    :param shared: where the staged and refused rows of all runs are.
+    :param sandbox: the run's own; it is reset first.
+    :param folder: the run's own, and empty.
+    :param shared: the folder for the staged and rejected rows of all runs.
     """
 
     def __init__(self, scenario: Scenario, sandbox: Sandbox, folder: Path, shared: Shared) -> None:
@@ -105,7 +105,7 @@ class Run:
         self._max_tries = MAX_TRIES
 
     def __call__(self) -> Result:
-        """Let the task be killed until it has had its kills, and then succeed."""
+        """Run the task with its kills until it has succeeded, and return the result."""
         began = time.monotonic()
         write(self._scenario, self._plan, self._folder)
         self._prepare_sandbox()
@@ -114,7 +114,7 @@ class Run:
             process += 1
             if ended != "deferred":
                 self._begin_try()
-            # A number of rows goes on to count over deferrals, what else there is does not.
+            # A moment in rows continues across deferrals, other moments do not.
             if ended != "deferred" or end.rows is None:
                 end = self._next_moment()
             given = Attempt(
@@ -147,7 +147,7 @@ class Run:
         return moment(self._scenario, self._chance) if left > 0 else Moment()
 
     def _rest(self, when: str, until: float) -> None:
-        """Wait for the next try, while nobody may touch the files of this one."""
+        """Wait for the next try, and check that nothing touches the files of this one meanwhile."""
         self._shared.root.settle(self._scenario.own_folder)
         own = self._shared.own(self._scenario)
         self._has_checkpoint = any(name.endswith(f"/{CHECKPOINT}") for name in own)
@@ -156,7 +156,7 @@ class Run:
         for what in self._shared.touched():
             self._result.touched += 1
             self._violates(f"{what}, seen {when}")
-        # Those of a run that has succeeded stay as they are.
+        # The files of a run that has succeeded must stay unchanged.
         if not when.endswith("(success)"):
             self._shared.release(own)
 
@@ -167,15 +167,15 @@ class Run:
         self._put_faults()
 
     def _put_faults(self) -> None:
-        # The first fault that fires decides: these customers are refused whatever else befalls.
-        for customer in self._plan.refused_there:
+        # The first fault that fires decides, so these customers are always rejected.
+        for customer in self._plan.rejected_there:
             self._sandbox.fault(kind="status", status=400, customer_id=customer)
         share = BULK_SHARE if self._scenario.bulk else SINGLE_SHARE
         for fault in FAULTS:
             self._sandbox.fault(**fault, rate=share)
 
     def _attempted(self, given: Attempt, end: Moment) -> dict[str, Any]:
-        """Run one process to its end, whichever that is, and give what it wrote down."""
+        """Run one process to its end, and return the outcome that it recorded."""
         process = multiprocessing.get_context("forkserver").Process(
             target=attempt, args=(given,), daemon=True
         )
@@ -199,7 +199,7 @@ class Run:
         return outcome
 
     def _accompany(self, process: Any, end: Moment) -> None:
-        """Wait for the end of a process; kill it, or begin an outage, when its moment has come."""
+        """Wait for the end of a process; kill it, or start an outage, at its moment."""
         began = time.monotonic()
         self._outage = False
         while process.is_alive():
@@ -222,16 +222,16 @@ class Run:
             self._put_faults()
 
     def _applied(self) -> int:
-        """Say how many rows were applied in this try."""
+        """Return the number of rows applied in this try."""
         state = self._sandbox.state()
         applied: int = sum(state[what] - self._before[what] for what in ("updates", "events"))
         return applied
 
     def _settled(self) -> dict[str, Any]:
         """
-        Wait until the sandbox has answered everything, and give its counts.
+        Wait until the sandbox has responded to all requests, and return its counts.
 
-        A retry comes minutes after a kill, when no request of the killed process is under way any more.
+        In production a retry comes minutes after a kill, when no request of the killed process is in flight.
         """
         seen = None
         while True:
@@ -250,28 +250,28 @@ class Run:
             self._result.cleared += 1
             self._max_tries = self._result.tries + MAX_TRIES
         elif ended in ("failed", "broke"):
-            self._violates(f"{process} ended as {ended}: {outcome['said']}")
+            self._violates(f"{process} ended as {ended}: {outcome['message']}")
         elif self._report is None:
             self._violates(f"{process} ended as {ended} and pushed no report")
         self._in_vain = self._in_vain + 1 if ended == "retry" and not self._outage else 0
-        if self._in_vain > MOST_IN_VAIN:
-            self._violates(f"{process} and the {MOST_IN_VAIN} before it ended as retry: {outcome['said']}")
+        if self._in_vain > MAX_IN_VAIN:
+            self._violates(f"{process} and the {MAX_IN_VAIN} before it ended as retry: {outcome['message']}")
 
     def _began_nowhere(self) -> bool:
         """
         Whether the task may fail before it sends anything, as documented.
 
-        So it is with events whose checkpoint is a file that no try had written before it was killed.
+        This applies to events whose checkpoint is a file, if every try was killed before it wrote one.
         """
         scenario = self._scenario
         is_new = not self._has_checkpoint and self._sandbox.state()["requests"] == 0
         return is_new and scenario.kind == "events" and not scenario.state_store
 
     def _check_report(self, name: str, report: dict[str, Any], after: dict[str, Any]) -> None:
-        """Check that the rows of a report add up, and that what counts by try is of this try."""
+        """Check that the rows of a report add up, and that its counts per try are those of this try."""
         if report["read"] != report["accepted"] + report["rejected"] + report["unsent"]:
             self._violates(f"{name} does not add up: {report}")
-        # What a deferral brings is counted before it.
+        # A deferral is counted before it happens.
         deferrals = report["deferrals"] in (self._deferrals, self._deferrals + 1)
         requests = after["requests"] - self._before["requests"]
         if report["requests"] != requests:
@@ -289,7 +289,7 @@ class Run:
         found.unknown = report["unknown"]
         files = self._shared.content(scenario)
         wrong, given_up = verify.rejected(self._plan, files, found)
-        wrong += verify.counts(self._plan, report, found.refused)
+        wrong += verify.counts(self._plan, report, found.rejected)
         wrong += verify.remains(self._folder / "state.json", files)
         unfinished = self._shared.root.unfinished_uploads(scenario.own_folder)
         if unfinished:
@@ -302,11 +302,11 @@ class Run:
         else:
             most = 1 if scenario.on_unknown == "reject" else None
             wrong += verify.events(self._plan, self._sandbox.events(), given_up, most, found)
-        for what in wrong[:MOST_NAMED]:
+        for what in wrong[:MAX_NAMED]:
             self._violates(what)
-        if len(wrong) > MOST_NAMED:
+        if len(wrong) > MAX_NAMED:
             (self._folder / "violations.txt").write_text("\n".join(wrong), encoding="utf-8")
-            self._violates(f"and {len(wrong) - MOST_NAMED} more, see violations.txt")
+            self._violates(f"and {len(wrong) - MAX_NAMED} more, see violations.txt")
 
     def _violates(self, what: str) -> None:
         self._result.violations.append(f"{self._scenario}: {what}")

@@ -1,4 +1,4 @@
-"""The runs of a campaign: each combination of what may matter, in turn, and the rest drawn from the seed."""
+"""The runs of a campaign: the combinations of the main parameters in turn, the others drawn from the seed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SOURCES = ("list", "sql", "file")
 KINDS = ("users", "events")
 FORMATS = ("ndjson", "ndjson.gz", "csv", "csv.gz")
 PLACES = ("local", "s3")
-#: Kills that a run gets before it is let through.
-MOST_KILLS, FEWEST_KILLS = 5, 3
-#: Runs of a DAG that are executed at once, and the shards that each has where the task is mapped.
+#: Maximum and minimum kills of a run.
+MAX_KILLS, MIN_KILLS = 5, 3
+#: Runs of a DAG that are executed at once, and the shards of each if the task is mapped.
 RUNS, SHARDS = 2, 2
 MAPPED_SHARE = 0.4
 TASK_ID = "push"
@@ -24,20 +24,20 @@ class Scenario:
     """
     One run of a task.
 
-    :param number: the DAG's place in the campaign, from 0; its runs are executed at once.
-    :param run: which run of the DAG it is, from 0.
-    :param map_index: which shard of the run; -1: the task is not mapped.
-    :param place: where the folder is that all runs share: ``local`` or ``s3``.
-    :param seed: what everything random about it is drawn from.
-    :param source: where the rows come from: ``list``, ``sql`` (staged) or ``file``.
+    :param number: the DAG's number in the campaign, from 0; its runs are executed at once.
+    :param run: the number of the run of the DAG, from 0.
+    :param map_index: the shard of the run; -1: the task is not mapped.
+    :param place: the storage of the folder that all runs share: ``local`` or ``s3``.
+    :param seed: the random seed of the run.
+    :param source: the source of the rows: ``list``, ``sql`` (staged) or ``file``.
     :param kind: ``users`` or ``events``.
-    :param bulk: many rows a call.
-    :param state_store: whether Airflow keeps the checkpoint; else it lies beside the staged rows.
-    :param on_unknown: as the operator for events takes it.
-    :param deferrable: whether the task gives its slot back while it waits.
-    :param format: of the file.
-    :param rows: how many.
-    :param kills: how many it gets at most.
+    :param bulk: whether requests have many rows.
+    :param state_store: whether Airflow stores the checkpoint; otherwise it is next to the staged rows.
+    :param on_unknown: the parameter of the events operator.
+    :param deferrable: whether the task defers while it waits.
+    :param format: the format of the file.
+    :param rows: the number of rows.
+    :param kills: the maximum number of kills.
     """
 
     number: int
@@ -57,17 +57,17 @@ class Scenario:
 
     @property
     def dag_id(self) -> str:
-        """The DAG's id, which its runs share."""
+        """The DAG's id, the same for all its runs."""
         return f"campaign_{self.number}"
 
     @property
     def run_id(self) -> str:
-        """The run's id, which its shards share."""
+        """The run's id, the same for all its shards."""
         return f"manual__2026-01-{1 + self.run:02d}T00:00:00+00:00"
 
     @property
     def own_folder(self) -> str:
-        """The task instance's own folder, as documented: a name in the shared one."""
+        """The task instance's folder, relative to the shared folder, as documented."""
         steps = [self.dag_id, self.run_id, TASK_ID, *([str(self.map_index)] if self.map_index >= 0 else [])]
         return "/".join(steps)
 
@@ -87,16 +87,16 @@ class Scenario:
 
 def dags(seed: int, rows: int) -> Iterator[tuple[Scenario, ...]]:
     """
-    Return the runs of a campaign, without end: together those of a DAG, which are executed at once.
+    Yield the runs of a campaign endlessly, as tuples of the runs of one DAG, which are executed at once.
 
-    :param seed: the same one gives the same runs.
-    :param rows: how many rows each run of a DAG has.
+    :param seed: the same seed yields the same runs.
+    :param rows: the number of rows of each run of a DAG.
     """
     combinations = list(product((0, 1), KINDS, range(len(SOURCES))))
     for number in count():
         chance = Random(f"{seed}/{number}")
         bulk, kind, source = combinations[number % len(combinations)]
-        # What is kept where changes places in every round, so that two rounds have both and four have each with each.
+        # Places and state stores alternate every round: two rounds cover both, four rounds every pair.
         turn = number // len(combinations)
         shards = SHARDS if chance.random() < MAPPED_SHARE else 0
         first = Scenario(
@@ -121,7 +121,7 @@ def dags(seed: int, rows: int) -> Iterator[tuple[Scenario, ...]]:
                 run=run,
                 map_index=map_index,
                 seed=f"{first.seed}/{run}/{map_index}",
-                kills=chance.randint(FEWEST_KILLS, MOST_KILLS),
+                kills=chance.randint(MIN_KILLS, MAX_KILLS),
             )
             for run in range(RUNS)
             for map_index in (range(shards) if shards else (-1,))

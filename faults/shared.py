@@ -1,4 +1,4 @@
-"""The folder that all runs of a campaign share, on a local disk or on S3, and the files in it that are nobody's to touch."""
+"""The folder that all runs of a campaign share, on a local disk or S3, and foreign files in it that must not change."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import Protocol
 from faults.scenarios import Scenario
 from tests.s3_server import BUCKET, CONN_ID, S3Server, running_s3
 
-#: In a task's own folder: its staged rows and its checkpoint, as documented.
+#: In a task's folder: its staged rows and its checkpoint, as documented.
 STAGED = "_staged"
 CHECKPOINT = f"{STAGED}/checkpoint.json"
-#: Seconds after which what a killed process had already sent to S3 is stored.
+#: Seconds after which S3 has stored what a killed process had already sent.
 SETTLES = 0.1
-#: The share of the places for a stranger's file that have one.
+#: The share of the possible foreign files that exist.
 STRANGERS_SHARE = 0.6
-#: In the shared folder, from the beginning; a name that ends with a slash is an empty folder.
+#: Foreign files in the shared folder, from the start; a name that ends with a slash is an empty folder.
 AT_THE_TOP = ("notes.txt", "part-00000.ndjson", "empty/")
-#: In the folder of a DAG.
+#: Foreign files in the folder of a DAG.
 OF_A_DAG = ("keep.csv", "empty/")
-#: In the folder of a run of it.
+#: Foreign files in the folder of a run.
 OF_A_RUN = ("other.bin", "checkpoint.json")
-#: In a task's own folder: names that a task's own files nearly have, and such names in a folder below.
+#: Foreign files in a task's folder, with names similar to a task's own, some in a subfolder.
 OF_A_TASK = (
     "README.md",
     "part-of-a-plan.ndjson",
@@ -51,11 +51,11 @@ class Root(Protocol):
 
     @property
     def url(self) -> str:
-        """The folder, as an operator takes it."""
+        """The folder's URL, as a parameter of an operator."""
         ...
 
     def digests(self, under: str = "") -> dict[str, str]:
-        """Return what tells the content of each file below a folder: name → digest."""
+        """Return the digests of the files below a folder: name → digest."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -63,11 +63,11 @@ class Root(Protocol):
         ...
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file, or make an empty folder."""
+        """Write a file, or create an empty folder."""
         ...
 
     def settle(self, under: str) -> None:
-        """Return when what a killed process did below a folder has come to its end."""
+        """Wait until the pending writes of a killed process below a folder are complete."""
         ...
 
     def unfinished_uploads(self, under: str) -> list[str]:
@@ -95,7 +95,7 @@ class LocalRoot:
                 elif not any(path.iterdir()):
                     found[f"{name}/"] = ""
             except FileNotFoundError:
-                # A task that runs meanwhile has replaced or deleted it.
+                # A concurrent task has replaced or deleted it.
                 continue
         return found
 
@@ -109,7 +109,7 @@ class LocalRoot:
             path.write_bytes(content)
 
     def settle(self, under: str) -> None:
-        # A process that has ended does nothing to a local disk any more.
+        # A process that has ended has no pending writes to a local disk.
         return
 
     def unfinished_uploads(self, under: str) -> list[str]:
@@ -120,7 +120,7 @@ class S3Root:
     """
     A folder in a bucket.
 
-    :param server: its bucket is there.
+    :param server: the server, with its bucket.
     :param prefix: the folder's name.
     """
 
@@ -144,7 +144,7 @@ class S3Root:
         return content
 
     def put(self, name: str, content: bytes) -> None:
-        # A key that ends with a slash is what S3's console makes of an empty folder.
+        # S3's console represents an empty folder by a key that ends with a slash.
         self.client.put_object(
             Bucket=BUCKET, Key=self._key(name), Body=b"" if name.endswith("/") else content
         )
@@ -168,22 +168,22 @@ class S3Root:
 
 class Shared:
     """
-    A shared folder, and the files in it that have to stay as they are.
+    A shared folder, and the files in it that must stay unchanged.
 
     :param root: the folder.
-    :param connection: the value of the variable that leads to its server; None: it needs none.
+    :param connection: the connection to its server, as JSON; None: it needs none.
     """
 
     def __init__(self, root: Root, connection: str | None = None) -> None:
         self.root = root
         self.connection = connection
-        #: The names of the files that are no run's.
+        #: The names of the foreign files, which belong to no run.
         self.strangers: set[str] = set()
         self._kept: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def put_strangers(self, names: Iterable[str], chance: Random) -> None:
-        """Put files of strangers there, which have to stay."""
+        """Write foreign files, which must stay unchanged."""
         names = list(names)
         for name in names:
             self.root.put(name, chance.randbytes(chance.randrange(1, 2_000)))
@@ -210,7 +210,7 @@ class Shared:
 
     def keep(self, files: Mapping[str, str]) -> None:
         """
-        Have files stay as they are from now on.
+        Require files to stay unchanged from now on.
 
         :param files: name → digest.
         """
@@ -218,13 +218,13 @@ class Shared:
             self._kept.update(files)
 
     def release(self, files: Iterable[str]) -> None:
-        """Let files change again."""
+        """Allow files to change again."""
         with self._lock:
             for name in files:
                 self._kept.pop(name, None)
 
     def touched(self) -> list[str]:
-        """Return which files that had to stay did not; each is told once."""
+        """Return descriptions of the files that changed although they must not; each file once."""
         with self._lock:
             there = self.root.digests()
             wrong = {name for name, digest in self._kept.items() if there.get(name) != digest}
@@ -240,10 +240,10 @@ class Shared:
 @contextmanager
 def shared_folder(place: str, seed: str) -> Iterator[Shared]:
     """
-    Make the folder that all runs in a place share, with the files of strangers at its top.
+    Create the folder that all runs in a place share, with the foreign files at its top.
 
     :param place: ``local`` or ``s3``.
-    :param seed: what the content of the files is drawn from.
+    :param seed: the random seed of the files' content.
     """
     chance = Random(f"{seed}/strangers")
     if place == "s3":
@@ -259,11 +259,11 @@ def shared_folder(place: str, seed: str) -> Iterator[Shared]:
 
 
 def strangers_of(dag: Iterable[Scenario], chance: Random) -> list[str]:
-    """Draw the files of strangers that lie among those of the runs of a DAG."""
+    """Draw the names of the foreign files among those of the runs of a DAG."""
     names: dict[str, None] = {}
     for scenario in dag:
         names.update(dict.fromkeys(f"{scenario.dag_id}/{name}" for name in OF_A_DAG))
         names.update(dict.fromkeys(f"{scenario.dag_id}/{scenario.run_id}/{name}" for name in OF_A_RUN))
         names.update(dict.fromkeys(f"{scenario.own_folder}/{name}" for name in OF_A_TASK))
-    # In some DAGs there is none at all: the tasks then make and remove the folders, several at a time.
+    # Some DAGs have none: then the tasks create and remove the folders concurrently.
     return [name for name in names if chance.random() < STRANGERS_SHARE] if chance.random() < 0.75 else []

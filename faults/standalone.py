@@ -1,10 +1,10 @@
 """
 Deferral, kills and a cleared task under a real Airflow.
 
-``python -m faults.standalone [NAME...]``: starts ``airflow standalone`` (3.3 or newer) and a sandbox, and looks what
-becomes of their runs; takes some minutes. A name is one of ``deferred``, ``worker``, ``machine``, ``cleared`` and
-``quickstart``, which follows the documentation's quick start with an Airflow that it installs. It prints what it sees,
-and its exit code is 1 where something is not as it should be.
+``python -m faults.standalone [NAME...]``: starts ``airflow standalone`` (3.3 or newer) and a sandbox, and checks the
+outcome of runs; takes some minutes. A name is one of ``deferred``, ``worker``, ``machine``, ``cleared`` and
+``quickstart``, which follows the documentation's quick start with an Airflow that it installs. It prints each check, and
+its exit code is 1 if one fails.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ from faults.findings import Findings, say, step
 from faults.real_airflow import RealAirflow, Seen, TaskOfRun, running_airflow
 
 DAGS = Path(__file__).resolve().parent / "dags"
-#: Of a run that is killed, and of one that is not.
+#: The users of a run that is killed, and of one that is not.
 USERS, FEW_USERS = 20_000, 3_000
-#: How many windows the run takes that is deferred, and how long they are.
+#: The number of windows of the deferred run, and their length.
 WINDOWS, WINDOW_SECONDS = 6, 20.0
-#: The share of the users that may come twice after a kill.
+#: Maximum share of users that may be sent twice after a kill.
 REPEATED = 0.05
-#: Units in a window that is never spent.
+#: Units of a window that is never used up.
 PLENTY = 10_000_000
-#: Seconds that a task's process may still be there after it was deferred.
-TIDYING = 3.0
-#: Seconds after which a run is given up.
+#: Maximum seconds that a task's process may live after its deferral.
+CLEANUP = 3.0
+#: Time-out of a run in seconds.
 AT_MOST = 300.0
 
 
 def deferred(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
-    """Six windows: the task is deferred in every wait, and no process of it is there then."""
+    """Six windows: the task is deferred in every wait, and has no process meanwhile."""
     sandbox.settings(users_per_minute=FEW_USERS // WINDOWS, window_seconds=WINDOW_SECONDS)
     task = airflow.start_run("deferred", users=FEW_USERS)
     seen: list[Seen] = []
-    # Of each look at a deferred task: since when it is, whether its process is there, and what was sent until then.
+    # For each look at a deferred task: when it was deferred, whether its process is alive, and the requests until then.
     looks: list[tuple[float, bool, int]] = []
     since = None
     for now in task.watch(AT_MOST):
         seen.append(now)
         since = None if now.state != "deferred" else since or now.at
-        if since is not None and now.pid is not None and now.at - since > TIDYING:
+        if since is not None and now.pid is not None and now.at - since > CLEANUP:
             looks.append((since, airflow.owns(now.pid), sandbox.state()["requests"]))
     report = ended(task, seen)
     deferrals = sum(state.startswith("deferred") for state in shortened(seen))
-    refused = sum(window["rejected_429"] for window in sandbox.state()["windows"])
+    rejected = sum(window["rejected_429"] for window in sandbox.state()["windows"])
     findings.expect(f"it succeeds ({seen[-1].state})", seen[-1].state == "success")
     findings.expect(
         f"it is deferred between windows and no more often: {deferrals} times", deferrals == WINDOWS - 1
@@ -69,30 +69,30 @@ def deferred(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None
     )
     waits = {since for since, _, _ in looks}
     findings.expect(
-        f"no process of it is there while it is deferred (looked {len(looks)} times)",
+        f"it has no process while it is deferred (looked {len(looks)} times)",
         len(waits) == deferrals and not any(there for _, there, _ in looks),
     )
     findings.expect(
         "and nothing is sent", len(waits) == len({(since, requests) for since, _, requests in looks})
     )
-    findings.expect(f"{refused} calls met a spent window, at most one a window", refused <= WINDOWS)
+    findings.expect(f"{rejected} requests got a 429, at most one per window", rejected <= WINDOWS)
     all_arrived(sandbox, findings, FEW_USERS, report)
 
 
 def worker(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
-    """The worker's process is killed: its supervisor sees it and has the task retried."""
+    """The worker's process is killed: its supervisor notices, and the task is retried."""
     killed(airflow, sandbox, findings, lambda pid: [pid])
 
 
 def machine(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
-    """The worker's process and its supervisor are killed, as with their machine: the scheduler misses their signs."""
+    """The worker's process and its supervisor are killed, as in a machine failure: heartbeats stop."""
     killed(airflow, sandbox, findings, lambda pid: [psutil.Process(pid).ppid(), pid])
 
 
 def killed(
     airflow: RealAirflow, sandbox: Sandbox, findings: Findings, victims: Callable[[int], list[int]]
 ) -> None:
-    """Kill a run in its middle, and see it go on in another try."""
+    """Kill a run halfway, and check that a second try completes it."""
     sandbox.settings(users_per_minute=PLENTY)
     task = airflow.start_run("retried", users=USERS)
     seen: list[Seen] = []
@@ -103,7 +103,7 @@ def killed(
             done = sandbox.state()["users"]
             if done >= 0.45 * USERS:
                 for pid in victims(now.pid):
-                    say(f"killing {pid} ({psutil.Process(pid).name()}) when {done} users are there")
+                    say(f"killing {pid} ({psutil.Process(pid).name()}) after {done} users")
                     os.kill(pid, signal.SIGKILL)
                 killed_at = now.at
     report = ended(task, seen)
@@ -111,7 +111,7 @@ def killed(
     if again:
         say(f"the second try runs {again[0] - killed_at:.1f} s after the kill")
     last = seen[-1]
-    findings.expect("it was killed in its middle", 0 < done < 0.9 * USERS)
+    findings.expect("it was killed halfway", 0 < done < 0.9 * USERS)
     findings.expect(
         f"the second try succeeds ({last.state}, {last.try_number})",
         (last.state, last.try_number) == ("success", 2),
@@ -119,7 +119,8 @@ def killed(
     updates = all_arrived(sandbox, findings, USERS, report)
     repeated = sum(count > 1 for count in updates.values()) / USERS
     findings.expect(
-        f"{repeated:.2%} of the users came more than once, fewer than {REPEATED:.0%}", repeated < REPEATED
+        f"{repeated:.2%} of the users were sent more than once, fewer than {REPEATED:.0%}",
+        repeated < REPEATED,
     )
 
 
@@ -129,7 +130,7 @@ def cleared(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
     task = airflow.start_run("retried", users=FEW_USERS)
     first = list(task.watch(AT_MOST))
     ended(task, first)
-    # A task that is cleared while its run is about to end is never scheduled: nobody clears so early by hand.
+    # A task that is cleared just before its run ends is never scheduled; no person clears that early.
     task.wait_for_run(AT_MOST)
     task.clear()
     second = list(task.watch(AT_MOST))
@@ -140,22 +141,22 @@ def cleared(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
     )
     updates = all_arrived(sandbox, findings, FEW_USERS, report)
     findings.expect(
-        f"every user came twice ({dict(Counter(updates.values()))})", set(updates.values()) == {2}
+        f"every user was sent twice ({dict(Counter(updates.values()))})", set(updates.values()) == {2}
     )
 
 
 def quickstart(findings: Findings) -> None:
-    """The quick start is followed to the letter: from an empty folder and pip install to a green run."""
+    """The quick start is followed literally, from an empty folder and pip install to a successful run."""
     quick_start.follow(findings)
 
 
 CHECKS = (deferred, worker, machine, cleared)
-#: They bring an Airflow of their own.
+#: Checks that start an Airflow of their own.
 OWN_CHECKS = (quickstart,)
 
 
 def ended(task: TaskOfRun, seen: list[Seen]) -> dict[str, Any]:
-    """Say how a task has ended; gives its report."""
+    """Print how a task ended, and return its report."""
     say(" -> ".join(shortened(seen)))
     report = task.report()
     say(f"report: {report}")
@@ -166,18 +167,18 @@ def ended(task: TaskOfRun, seen: list[Seen]) -> dict[str, Any]:
 
 
 def all_arrived(sandbox: Sandbox, findings: Findings, count: int, report: dict[str, Any]) -> dict[str, int]:
-    """Compare the users with those of the table and with the report; gives how often each came."""
+    """Check the users against the table and the report, and return how often each was sent."""
     users = sandbox.users()
     right = {customer_id(number): number for number in range(count)}
     arrived = {name: user["attributes"].get("number") for name, user in users.items()}
-    findings.expect(f"all {count} users are there, each as in the table", arrived == right)
+    findings.expect(f"all {count} users are stored, each as in the table", arrived == right)
     counted = (report["read"], report["accepted"], report["rejected"], report["unsent"])
     findings.expect(f"the report counts every row once: {counted}", counted == (count, count, 0, 0))
     return {name: user["updates"] for name, user in users.items()}
 
 
 def shortened(seen: list[Seen]) -> list[str]:
-    """Give the states that follow one another, each with its seconds."""
+    """Return the sequence of states, each with its duration."""
     states: list[str] = []
     begun = 0
     for place, now in enumerate(seen):
@@ -209,7 +210,7 @@ def main() -> int:
     chosen = parser.parse_args().names or names
     if unknown := set(chosen) - set(names):
         parser.error(f"{', '.join(sorted(unknown))} is none of {', '.join(names)}")
-    # Whoever ends this ends all of it.
+    # On SIGTERM, end all child processes too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     findings = Findings()
     began = time.monotonic()
@@ -227,7 +228,7 @@ def main() -> int:
 def with_one_airflow(
     checks: Sequence[Callable[[RealAirflow, Sandbox, Findings], None]], findings: Findings
 ) -> None:
-    """Start an Airflow and a sandbox, and make these checks with them."""
+    """Start an Airflow and a sandbox, and run these checks with them."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as name, running_sandbox() as sandbox:
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""A task_state_store as Airflow 3.3 has it, which outlives the process that wrote it."""
+"""A task_state_store with the interface of Airflow 3.3, which outlives its process."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 
 class FileStateStore:
     """
-    Values by key in one file, which is replaced whole: a process that is killed leaves the old or the new one.
+    Values by key in one file, which is replaced atomically: a killed process leaves the old or the new content.
 
-    :param path: the file; it is made with the first value.
+    :param path: the file; it is created with the first value.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Give a value, or the default where there is none."""
+        """Return a value, or the default if there is none."""
         return self.values().get(key, default)
 
     def set(self, key: str, value: Any) -> None:
-        """Keep a value."""
+        """Store a value."""
         self._replace({**self.values(), key: value})
 
     def delete(self, key: str) -> None:
-        """Forget a value; one that is not there is no error."""
+        """Delete a value; a missing one is not an error."""
         self._replace({name: value for name, value in self.values().items() if name != key})
 
     def values(self) -> dict[str, Any]:
-        """Give everything that is kept."""
+        """Return all values."""
         try:
             kept: dict[str, Any] = json.loads(self._path.read_bytes())
         except FileNotFoundError:
@@ -43,7 +43,7 @@ class FileStateStore:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file whole: whoever reads it, also after a kill, finds the old content or the new."""
+    """Write a file atomically: readers find either the old or the new content, also after a kill."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, path)

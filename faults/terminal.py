@@ -1,4 +1,4 @@
-"""A terminal: a bash in which commands are typed one after another, as a person would who follows a page."""
+"""A terminal: a bash that executes one command after another, as for a person who follows a page."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 BETWEEN_LOOKS = 0.1
-#: Of what was printed, shown where something failed.
+#: Number of output characters to show after a failure.
 LAST_CHARACTERS = 4_000
 
 
 class CommandFailed(RuntimeError):
-    """A command failed or took too long; the message has the end of what it printed."""
+    """A command failed or took too long; the message has the end of its output."""
 
 
 class Terminal:
     """
-    A bash of its own session, so that whatever is begun in it can be found; the first command that fails ends it.
+    A bash in its own session, so that its child processes can be found; the first command that fails ends it.
 
-    :param folder: in which it begins.
-    :param environment: all that it finds in its environment.
-    :param output: the file that keeps what is printed.
+    :param folder: its working directory.
+    :param environment: its whole environment.
+    :param output: the file for its output.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str], output: Path) -> None:
@@ -40,15 +40,15 @@ class Terminal:
             )
 
     def printed(self) -> str:
-        """Return all that was printed until now."""
+        """Return the output so far."""
         return self._output.read_text(errors="replace")
 
     def run(self, commands: str, seconds: float) -> str:
         """
-        Type commands and wait until they have ended.
+        Execute commands and wait for them.
 
-        :return: what was printed meanwhile.
-        :raises CommandFailed: one of them failed, or they have not ended in so many seconds.
+        :return: their output.
+        :raises CommandFailed: one of them failed, or they have not ended within this time.
         """
         self._commands += 1
         mark = f"--- end of command {self._commands} ---"
@@ -58,7 +58,7 @@ class Terminal:
         return self.printed()[before:].partition(mark)[0]
 
     def begin(self, commands: str) -> None:
-        """Type commands, and do not wait for them."""
+        """Execute commands without waiting for them."""
         if self.process.stdin is None or self.process.poll() is not None:
             raise CommandFailed(f"The terminal has ended; it printed:\n{self._last()}")
         self.process.stdin.write(f"{commands}\n".encode())
@@ -66,15 +66,15 @@ class Terminal:
 
     def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
         """
-        Wait until something holds.
+        Wait until a condition holds.
 
-        :param what: what is waited for, for the error's message.
-        :raises CommandFailed: it does not in so many seconds, or the terminal ended.
+        :param what: a description for the error message.
+        :raises CommandFailed: it does not hold within this time, or the terminal ended.
         """
         deadline = time.monotonic() + seconds
         while not condition():
             ended = self.process.poll() is not None
-            # What was printed last may have come between the two looks.
+            # The last output may have arrived between the two checks.
             if ended and not condition():
                 raise CommandFailed(f"A command failed in:\n{what}\nIt printed:\n{self._last()}")
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What the sandbox and the folders hold, against what the source held: every difference is a violation."""
+"""Compares the sandbox and the folders with the source; every difference is a violation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from faults.rows import Planned
 from faults.shared import CHECKPOINT
 from faults.state_store import FileStateStore
 
-#: Of a violation that many rows share, so many are named.
+#: The number of rows that a violation names.
 NAMED = 5
-#: The sandbox remembers so many updates of a user; what had more cannot be judged.
+#: The sandbox keeps this many updates of a user; a user with more cannot be verified.
 UPDATES_KEPT = 50
 UNKNOWN = "unknown"
 
@@ -23,23 +23,23 @@ UNKNOWN = "unknown"
 @dataclass
 class Found:
     """
-    What was counted in a run, or in several.
+    The counts of one or several runs.
 
     :param rows: rows that had to arrive.
-    :param lost: of them, those that did not.
-    :param refused: lines in the parts.
+    :param lost: rows that did not arrive.
+    :param rejected: lines in the files of rejected rows.
     :param repeated: rows that were applied more than once.
-    :param users: users in all.
-    :param users_repeated: users of whom a row was applied more than once.
-    :param twice: events that are there more than once.
-    :param copies: what is there of them beyond the first.
-    :param most_copies: of one event, the first included.
-    :param unknown: what the reports count as ``unknown``.
+    :param users: all users.
+    :param users_repeated: users with a row that was applied more than once.
+    :param twice: events that are duplicated.
+    :param copies: surplus copies of these events.
+    :param most_copies: maximum copies of one event, the first included.
+    :param unknown: ``unknown`` of the reports.
     """
 
     rows: int = 0
     lost: int = 0
-    refused: int = 0
+    rejected: int = 0
     repeated: int = 0
     users: int = 0
     users_repeated: int = 0
@@ -49,7 +49,7 @@ class Found:
     unknown: int = 0
 
     def add(self, other: Found) -> None:
-        """Add what was counted in another run."""
+        """Add the counts of another run."""
         for one in fields(self):
             ours, theirs = getattr(self, one.name), getattr(other, one.name)
             setattr(self, one.name, max(ours, theirs) if one.name == "most_copies" else ours + theirs)
@@ -57,7 +57,7 @@ class Found:
 
 def users(plan: Planned, stored: Mapping[str, Mapping[str, Any]], found: Found) -> Iterator[str]:
     """
-    Give what is wrong with the users: every good row is applied at least once, the rows of a user in their order.
+    Yield the violations of the users: every good row is applied at least once, and the rows of a user in order.
 
     :param stored: the sandbox's users by customer id.
     """
@@ -83,12 +83,12 @@ def events(
     found: Found,
 ) -> Iterator[str]:
     """
-    Give what is wrong with the events: every good one is there, and no more of them twice than are unknown.
+    Yield the violations of the events: every good one is stored, and no more are duplicated than are unknown.
 
-    :param stored: the sandbox's events, in their order.
-    :param given_up: the places of rows that were refused because nobody knows whether they arrived.
-    :param most_copies: how often one may be there; None: the number of unknown ones is the only bound.
-    :param found: ``unknown`` is there already.
+    :param stored: the sandbox's events, in order.
+    :param given_up: the positions of rows that were rejected as unknown, which may or may not have arrived.
+    :param most_copies: maximum copies of an event; None: only the number of unknown events is a limit.
+    :param found: the counts, with ``unknown`` already set.
     """
     applied: dict[str, list[Any]] = {}
     for event in stored:
@@ -106,16 +106,16 @@ def events(
         most = max(copies.values(), default=0)
         found.most_copies = max(found.most_copies, most)
         if most_copies is not None and most > most_copies:
-            yield f"an event of {customer} is there {most} times, {most_copies} are allowed"
+            yield f"an event of {customer} is stored {most} times, {most_copies} are allowed"
     found.twice += twice
     if twice > found.unknown:
-        yield f"{twice} events are there more than once, and unknown says {found.unknown}"
+        yield f"{twice} events are duplicated, but unknown is {found.unknown}"
 
 
 def _strangers(good: Mapping[str, Any], stored: Iterable[str]) -> Iterator[str]:
     strangers = sorted(set(stored) - set(good))
     if strangers:
-        yield f"{len(strangers)} customers are there who should not be: {_named(strangers)}"
+        yield f"{len(strangers)} unexpected customers are stored: {_named(strangers)}"
 
 
 def _arrived(customer: str, places: Sequence[int], applied: Sequence[Any], found: Found) -> Iterator[str]:
@@ -132,11 +132,11 @@ def _arrived(customer: str, places: Sequence[int], applied: Sequence[Any], found
 
 def rejected(plan: Planned, files: Mapping[str, bytes], found: Found) -> tuple[list[str], frozenset[int]]:
     """
-    Give what is wrong with the refused rows, and the places of those that were given up as unknown.
+    Return the violations of the rejected rows, and the positions of those that were rejected as unknown.
 
-    Each refused row stands there once, with its place, its code and itself.
+    Each rejected row is stored once, with its position, its code and its content.
 
-    :param files: those in the task's own folder that are no stranger's.
+    :param files: those in the task's folder that are not foreign.
     """
     wrong: list[str] = []
     codes: dict[int, str] = {}
@@ -146,7 +146,7 @@ def rejected(plan: Planned, files: Mapping[str, bytes], found: Found) -> tuple[l
         if not content.endswith(b"\n"):
             wrong.append(f"{name} has a torn last line")
         for text in content.splitlines():
-            found.refused += 1
+            found.rejected += 1
             try:
                 line = json.loads(text)
                 place, code, number = line["position"], line["code"], int(line["row"]["number"])
@@ -154,54 +154,54 @@ def rejected(plan: Planned, files: Mapping[str, bytes], found: Found) -> tuple[l
                 wrong.append(f"{name} has a line that is torn: {text[:80]!r}")
                 continue
             if place in codes:
-                wrong.append(f"row {place} is refused twice: {codes[place]}, and in {name} {code}")
+                wrong.append(f"row {place} is rejected twice: {codes[place]}, and in {name} {code}")
             if number != place:
-                wrong.append(f"row {number} is refused as row {place}")
+                wrong.append(f"row {number} is rejected as row {place}")
             codes[place] = code
     given_up = frozenset(place for place, code in codes.items() if code == UNKNOWN)
-    for place, code in plan.refused.items():
+    for place, code in plan.rejected.items():
         if place not in given_up and codes.get(place) != code:
-            wrong.append(f"row {place} should be refused as {code}, and is as {codes.get(place)}")
-    good = sorted(set(codes) - set(plan.refused) - given_up)
+            wrong.append(f"row {place} should be rejected as {code}, but is as {codes.get(place)}")
+    good = sorted(set(codes) - set(plan.rejected) - given_up)
     if good:
-        wrong.append(f"good rows are refused: {_named(good)} as {_named({codes[place] for place in good})}")
+        wrong.append(f"good rows are rejected: {_named(good)} as {_named({codes[place] for place in good})}")
     return wrong, given_up
 
 
-def counts(plan: Planned, report: Mapping[str, Any], refused: int) -> Iterator[str]:
+def counts(plan: Planned, report: Mapping[str, Any], rejected: int) -> Iterator[str]:
     """
-    Give what is wrong with the counts of a run that succeeded.
+    Yield the violations of the counts of a run that succeeded.
 
-    :param refused: the lines in the parts.
+    :param rejected: the lines in the files of rejected rows.
     """
     rows = len(plan.rows)
-    expected = {"read": rows, "accepted": rows - refused, "rejected": refused, "unsent": 0}
+    expected = {"read": rows, "accepted": rows - rejected, "rejected": rejected, "unsent": 0}
     for name, count in expected.items():
         if report[name] != count:
             yield f"{name} is {report[name]}, not {count}"
-    if sum(report["reasons"].values()) != refused:
-        yield f"the reasons add up to {sum(report['reasons'].values())}, not {refused}"
+    if sum(report["reasons"].values()) != rejected:
+        yield f"the reasons add up to {sum(report['reasons'].values())}, not {rejected}"
     if report["source_exhausted"] is not True:
         yield "the source counts as not exhausted"
 
 
 def remains(state_file: Path, files: Mapping[str, bytes]) -> Iterator[str]:
     """
-    Give what a run left behind that succeeded.
+    Yield descriptions of what a run that succeeded left behind.
 
-    :param files: those in the task's own folder that are no stranger's.
+    :param files: those in the task's folder that are not foreign.
     """
-    # Of events the report stays, so that a try after the end does not send them anew.
+    # The report of events stays, so that a later try does not send them again.
     kept = [name for name, value in FileStateStore(state_file).values().items() if "finished" not in value]
     if kept:
-        yield f"the state of the task still holds {', '.join(kept)}"
+        yield f"the state of the task still contains {', '.join(kept)}"
     left = [
         name
         for name, content in files.items()
         if not name.startswith("part-") and not (name == CHECKPOINT and "finished" in json.loads(content))
     ]
     if left:
-        yield f"in the task's folder there still is {_named(sorted(left))}"
+        yield f"the task's folder still contains {_named(sorted(left))}"
 
 
 def _named(items: Iterable[object]) -> str:

@@ -53,13 +53,13 @@ def test_nothing_is_lost_or_touched_and_counts_are_exact_however_often_tasks_are
     assert set(campaign.shared) == set(PLACES)
 
 
-#: Three good rows of two customers, and one that has to be refused.
+#: Three good rows of two customers, and one that has to be rejected.
 PLAN = Planned(
     [
         {"customer_id": customer, "number": place}
         for place, customer in enumerate(("a1", "unknown", "a1", "b2"))
     ],
-    refused={1: "blocked_customer_id"},
+    rejected={1: "blocked_customer_id"},
 )
 
 
@@ -96,7 +96,7 @@ def test_a_user_of_whom_a_row_is_lost_or_overtaken_is_seen(applied: tuple[int, .
 
 def test_a_user_who_should_not_be_there_is_seen() -> None:
     wrong, _ = judged_users(a1=user(0, 2), b2=user(3), unknown=user(1))
-    assert wrong == ["1 customers are there who should not be: unknown"]
+    assert wrong == ["1 unexpected customers are stored: unknown"]
 
 
 def judged_events(
@@ -129,12 +129,12 @@ def test_events_that_overtake_one_another_are_seen() -> None:
 
 def test_events_that_are_there_again_and_do_not_count_as_unknown_are_seen() -> None:
     wrong, _ = judged_events(0, 2, 0, 2, 3, unknown=1)
-    assert wrong == ["2 events are there more than once, and unknown says 1"]
+    assert wrong == ["2 events are duplicated, but unknown is 1"]
 
 
 def test_an_event_that_is_there_more_often_than_it_may_is_seen() -> None:
     wrong, found = judged_events(0, 2, 0, 0, 3, unknown=1, most_copies=2)
-    assert wrong == ["an event of a1 is there 3 times, 2 are allowed"]
+    assert wrong == ["an event of a1 is stored 3 times, 2 are allowed"]
     assert (found.twice, found.copies, found.most_copies) == (1, 2, 3)
 
 
@@ -150,7 +150,7 @@ def judged_parts(*parts: str) -> tuple[list[str], frozenset[int]]:
     return verify.rejected(PLAN, files, verify.Found())
 
 
-def test_refused_rows_that_are_complete_are_right() -> None:
+def test_rejected_rows_that_are_complete_are_right() -> None:
     assert judged_parts(line()) == ([], frozenset())
     unknown = line(position=3, code="unknown", row=PLAN.rows[3])
     assert judged_parts(line(), unknown) == ([], frozenset({3}))
@@ -159,20 +159,20 @@ def test_refused_rows_that_are_complete_are_right() -> None:
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ((), "row 1 should be refused as blocked_customer_id, and is as None"),
+        ((), "row 1 should be rejected as blocked_customer_id, but is as None"),
         (
             (line(), line()),
-            "row 1 is refused twice: blocked_customer_id, and in part-1.ndjson blocked_customer_id",
+            "row 1 is rejected twice: blocked_customer_id, and in part-1.ndjson blocked_customer_id",
         ),
         ((line()[:-20],), "part-0.ndjson has a torn last line"),
         ((line()[:-1],), "part-0.ndjson has a torn last line"),
         ((line()[:30] + "\n" + line(),), f"part-0.ndjson has a line that is torn: {line()[:30].encode()!r}"),
-        ((line(code="http_400"),), "row 1 should be refused as blocked_customer_id, and is as http_400"),
-        ((line(), line(position=2, row=PLAN.rows[2])), "good rows are refused: 2 as blocked_customer_id"),
-        ((line(row=PLAN.rows[0]),), "row 0 is refused as row 1"),
+        ((line(code="http_400"),), "row 1 should be rejected as blocked_customer_id, but is as http_400"),
+        ((line(), line(position=2, row=PLAN.rows[2])), "good rows are rejected: 2 as blocked_customer_id"),
+        ((line(row=PLAN.rows[0]),), "row 0 is rejected as row 1"),
     ],
 )
-def test_refused_rows_that_are_missing_doubled_torn_or_others_are_seen(
+def test_rejected_rows_that_are_missing_doubled_torn_or_others_are_seen(
     parts: tuple[str, ...], says: str
 ) -> None:
     assert says in judged_parts(*parts)[0]
@@ -195,8 +195,8 @@ REPORT: dict[str, Any] = {
     ],
 )
 def test_counts_that_are_not_exact_are_seen(change: dict[str, Any], says: str) -> None:
-    assert list(verify.counts(PLAN, REPORT, refused=1)) == []
-    assert list(verify.counts(PLAN, {**REPORT, **change}, refused=1)) == [says]
+    assert list(verify.counts(PLAN, REPORT, rejected=1)) == []
+    assert list(verify.counts(PLAN, {**REPORT, **change}, rejected=1)) == [says]
 
 
 def test_what_remains_after_success_is_seen(tmp_path: Path) -> None:
@@ -212,8 +212,8 @@ def test_what_remains_after_success_is_seen(tmp_path: Path) -> None:
         ".part-0.ndjson.unfinished": b"",
     }
     assert list(verify.remains(tmp_path / "state.json", left)) == [
-        "the state of the task still holds moengage_checkpoint",
-        "in the task's folder there still is .part-0.ndjson.unfinished, _staged/checkpoint.json, _staged/chunk-00000.ndjson.gz",
+        "the state of the task still contains moengage_checkpoint",
+        "the task's folder still contains .part-0.ndjson.unfinished, _staged/checkpoint.json, _staged/chunk-00000.ndjson.gz",
     ]
     state.delete("moengage_checkpoint")
     assert state.get("moengage_checkpoint", "nothing") == "nothing"

@@ -1,4 +1,4 @@
-"""Records that share a request body, each with the row that it stands for."""
+"""Batches: records that share a request body, each with the row it was made from."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 class Entry(NamedTuple):
     """
-    A row on its way.
+    A row and its position.
 
-    :param position: the row's place in its source, from 0.
-    :param row: the row as the source gave it.
+    :param position: the row's index in its source, from 0.
+    :param row: the row as the source returned it.
     """
 
     position: int
@@ -24,11 +24,11 @@ class Entry(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Form:
     """
-    What rows have in common that may share a body.
+    The cost of a record and the envelope of its request body.
 
-    :param units: what each costs, by quota.
-    :param opening: what stands before the elements of the body; only rows with the same opening share one.
-    :param closing: what stands behind them.
+    :param units: units that each record costs, by quota.
+    :param opening: bytes before the elements of the body; only records with the same opening share a body.
+    :param closing: bytes after the elements.
     """
 
     units: Mapping[str, int]
@@ -37,31 +37,30 @@ class Form:
 
     @property
     def events(self) -> int:
-        """How many events each holds: 0 where it is something else."""
+        """The number of events in each record; 0: it is no event."""
         return self.units.get("events", 0) or self.units.get("bulk_events", 0)
 
 
 def in_bulk(units: Mapping[str, int]) -> Form:
-    """Give the form of an element of Bulk Import that costs so much."""
+    """Return the form of a Bulk Import element that costs ``units``."""
     return Form(units, b'{"type":"transition","elements":[', b"]}")
 
 
-#: What one row becomes, a whole body or one element of a body that rows share: its content, serialised once, or nothing
-#: where an earlier row asks for the same; the user whose order is kept, or nothing; and its form. A plain tuple, for
-#: there is one a row.
+#: A row as a record: its serialised content (a whole body or one element of a body; empty for a duplicate of an earlier
+#: row), the user whose order is kept (or empty), and its form. A plain tuple for speed: there is one per row.
 Item = tuple[bytes, str, Form]
 
 
 @dataclass(frozen=True)
 class Batch:
     """
-    One request and the rows in it, as columns of the same length: a million rows cost no object each.
+    The rows of one request, as columns of the same length, which saves an object per row.
 
     :param contents: the elements of the body, in the order of the rows.
-    :param users: whose each is; empty where nobody's order is kept.
-    :param forms: what each costs and what stands around it.
-    :param positions: each row's place in its source.
-    :param rows: the rows as the source gave them.
+    :param users: the user of each row; empty if no order is kept.
+    :param forms: the cost and the envelope of each row.
+    :param positions: each row's index in its source.
+    :param rows: the rows as the source returned them.
     """
 
     contents: list[bytes] = field(default_factory=list)
@@ -74,7 +73,7 @@ class Batch:
         return len(self.contents)
 
     def add(self, content: bytes, user: str, form: Form, position: int, row: object) -> None:
-        """Take one row more."""
+        """Add one row."""
         self.contents.append(content)
         self.users.append(user)
         self.forms.append(form)
@@ -89,7 +88,7 @@ class Batch:
 
     @cached_property
     def units(self) -> Mapping[str, int]:
-        """What it costs, by quota."""
+        """The units it costs, by quota."""
         units: dict[str, int] = {}
         for form, count in Counter(self.forms).items():
             for quota, each in form.units.items():
@@ -97,33 +96,33 @@ class Batch:
         return units
 
     @property
-    def least(self) -> Mapping[str, int]:
-        """What the smallest part of it costs that can be sent: its first row, and something of every quota."""
+    def minimum_units(self) -> Mapping[str, int]:
+        """The minimum to send part of it, by quota: the units of its first row, and at least one of every quota."""
         return {**dict.fromkeys(self.units, 1), **self.forms[0].units}
 
     @cached_property
     def ids(self) -> frozenset[str]:
-        """The users in it: while it is on its way, no other batch with one of them may leave."""
+        """The users in it; while it is in flight, no other batch with one of them may be sent."""
         ids = frozenset(self.users)
         return ids - {""} if "" in ids else ids
 
     @property
     def end(self) -> int:
-        """The position behind its last row."""
+        """The position after its last row."""
         return self.positions[-1] + 1
 
     @property
     def has_events(self) -> bool:
-        """Whether one of them is an event, which is there twice if it is sent twice."""
+        """Whether the batch contains an event; events are not idempotent."""
         return any(form.events for form in set(self.forms))
 
     @property
     def entries(self) -> Iterator[Entry]:
-        """The rows and their places."""
+        """The rows and their positions."""
         return map(Entry, self.positions, self.rows)
 
-    def fitting(self, units: Mapping[str, int]) -> int:
-        """Count the rows, from the first on, that so many units are enough for."""
+    def rows_within(self, units: Mapping[str, int]) -> int:
+        """Return how many rows, from the first on, the units suffice for."""
         left = dict(units)
         for place, form in enumerate(self.forms):
             for quota, each in form.units.items():
@@ -132,15 +131,15 @@ class Batch:
                     return place
         return len(self)
 
-    def cut(self, place: int) -> tuple[Batch, Batch]:
+    def split(self, place: int) -> tuple[Batch, Batch]:
         """
-        Cut it in two.
+        Split it in two.
 
-        :param place: how many rows the first part has.
+        :param place: the number of rows in the first piece.
         """
 
-        def part(of: slice) -> Batch:
+        def piece(of: slice) -> Batch:
             columns = (self.contents[of], self.users[of], self.forms[of], self.positions[of], self.rows[of])
             return Batch(*columns)
 
-        return part(slice(place)), part(slice(place, None))
+        return piece(slice(place)), piece(slice(place, None))

@@ -1,4 +1,4 @@
-"""Airflow's connections, by the parameter that names them."""
+"""Looks up Airflow connections, with errors that name the parameter."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def connection_of(parameter: str, conn_id: object, kind: str = "") -> Any:
     Return an Airflow connection.
 
     :param parameter: the parameter that names it, for the errors.
-    :param kind: the type that the connection must have; empty: any. A connection without a type is of any type, as it may
-        come as JSON from a secrets backend.
+    :param kind: the required type of the connection; empty: any. A connection without a type is accepted, as JSON in a
+        secrets backend may omit it.
     :raises MoEngageParameterError: there is no such connection, it cannot be read, or it is of another type.
-    :raises MoEngageConnectionUnavailable: it was not found, but not every secrets backend answered.
+    :raises MoEngageConnectionUnavailable: it was not found, but a secrets backend failed.
     """
     from airflow_provider_moengage._compat import AirflowNotFoundException, BaseHook
 
@@ -35,7 +35,7 @@ def connection_of(parameter: str, conn_id: object, kind: str = "") -> Any:
             )
         return connection
     finally:
-        # Its repr shows the password, and error trackers print the locals of every frame.
+        # Error trackers print the local variables of every frame, and its repr contains the password.
         del connection
 
 
@@ -44,7 +44,7 @@ def database_hook(parameter: str, conn_id: str, hook_params: Mapping[str, Any] |
     Return the ``DbApiHook`` of a connection.
 
     :param parameter: the parameter that names the connection, for the errors.
-    :raises MoEngageParameterError: there is no such connection, or it is no database's.
+    :raises MoEngageParameterError: there is no such connection, or it is not a database's.
     :raises MoEngageConnectionUnavailable: as :func:`connection_of` raises it.
     """
     from airflow_provider_moengage._compat import AirflowException
@@ -59,7 +59,7 @@ def database_hook(parameter: str, conn_id: str, hook_params: Mapping[str, Any] |
         ) from None
     if not hasattr(hook, "get_conn") or not hasattr(hook, "get_sqlalchemy_engine"):
         raise MoEngageParameterError(
-            f"{parameter} names the connection {conn_id!r} of type {connection.conn_type!r}, which is no database's; use one "
+            f"{parameter} names the connection {conn_id!r} of type {connection.conn_type!r}, which is not a database's; use one "
             "whose hook is a DbApiHook"
         )
     return hook
@@ -92,13 +92,13 @@ def _not_found(parameter: str, conn_id: str, kind: str, failed: Mapping[str, str
 
 def _failed_lookups(conn_id: str) -> Mapping[str, str]:
     """
-    Return the secrets backends that fail when they are asked for a connection, each with the reason.
+    Return the secrets backends that fail to look up a connection, each with the reason.
 
-    Airflow raises ``AirflowNotFoundException`` in both cases: it treats a backend that fails as one that does not have
-    the connection. Each backend is asked once more. What they answer is dropped, as it holds a password.
+    Airflow raises ``AirflowNotFoundException`` both if the connection is missing and if a backend fails. So each backend is
+    queried once more. The results are discarded, as they contain a password.
 
-    :return: the reason by the backend's class, such as ``{"VaultBackend": "ConnectionError"}``; empty where every
-        backend answered.
+    :return: the reason by the backend's class, such as ``{"VaultBackend": "ConnectionError"}``; empty if no backend
+        failed.
     """
     failed = {}
     for backend in _secrets_backends():
@@ -108,7 +108,7 @@ def _failed_lookups(conn_id: str) -> Mapping[str, str]:
             if reason is None:
                 backend.get_connection(conn_id=conn_id)
         except Exception as error:
-            # The class alone: the text may quote a URI, password included.
+            # Only the class: the text may quote a URI with its password.
             reason = type(error).__name__
         if reason is not None:
             failed[name] = reason
@@ -127,12 +127,12 @@ def _secrets_backends() -> Sequence[Any]:
 
 
 def _execution_api_error(conn_id: str) -> str | None:
-    """Return the error of Airflow's API server, where it is another one than "not found"; the backend hides it."""
+    """Return an error of Airflow's API server other than "not found", which the backend hides."""
     from airflow.sdk.exceptions import ErrorType
     from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
-    answer = SUPERVISOR_COMMS.send(GetConnection(conn_id=conn_id))
-    if isinstance(answer, ErrorResponse) and answer.error != ErrorType.CONNECTION_NOT_FOUND:
-        return str(answer.error.value)
+    response = SUPERVISOR_COMMS.send(GetConnection(conn_id=conn_id))
+    if isinstance(response, ErrorResponse) and response.error != ErrorType.CONNECTION_NOT_FOUND:
+        return str(response.error.value)
     return None

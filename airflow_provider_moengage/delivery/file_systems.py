@@ -1,4 +1,4 @@
-"""Where a URL of files leads: its file system, and the connection that stands in it."""
+"""Resolves the URL of files: its file system and its connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_moengage.delivery.connections import connection_of
 from airflow_provider_moengage.delivery.shape.not_rows import of_empty_text
 
 LOCAL_SCHEMES = frozenset({"", "file", "local"})
-#: What brings the file system of a scheme.
+#: Packages that provide the file system of a scheme.
 _AMAZON = "apache-airflow-providers-amazon[s3fs]"
 _GOOGLE = "apache-airflow-providers-google"
 _AZURE = "apache-airflow-providers-microsoft-azure"
@@ -32,18 +32,18 @@ PACKAGES = MappingProxyType(
 
 def storage_path(url: str, parameter: str) -> Any:
     """
-    Return a path whose file system is there; whether it answers is not asked.
+    Return a path, after checking that its file system is installed; no request is sent to it.
 
-    :param url: as ``ObjectStoragePath`` takes it; the connection may stand in it (``s3://conn_id@bucket/key``).
+    :param url: as ``ObjectStoragePath`` accepts it; may contain the connection (``s3://conn_id@bucket/key``).
     :param parameter: the parameter that names it, for the errors.
     :raises MoEngageParameterError: it is empty, no file system is installed for its scheme, or its connection does not exist.
-    :raises MoEngageConnectionUnavailable: a secrets backend does not answer.
+    :raises MoEngageConnectionUnavailable: a secrets backend failed.
     """
     from airflow_provider_moengage._compat import object_storage_path
 
-    nothing = of_empty_text(parameter, url)
-    if nothing is not None:
-        raise MoEngageParameterError(nothing)
+    problem = of_empty_text(parameter, url)
+    if problem is not None:
+        raise MoEngageParameterError(problem)
     parts = urlsplit(url)
     if parts.scheme in LOCAL_SCHEMES:
         return object_storage_path(url)
@@ -51,11 +51,11 @@ def storage_path(url: str, parameter: str) -> Any:
         raise _not_installed(url, parameter, parts.scheme)
     conn_id = parts.netloc.rpartition("@")[0]
     if conn_id:
-        # The file systems of some providers go on without it, as somebody else.
+        # Without it, the file systems of some providers silently use default credentials.
         connection_of(parameter, conn_id)
     try:
         path = object_storage_path(url)
-        # Which imports what the file system is written with.
+        # Imports the file system's client library.
         path.fs  # noqa: B018
     except ImportError:
         raise _not_installed(url, parameter, parts.scheme) from None

@@ -1,4 +1,4 @@
-"""What an operation is to the engine: how a row becomes a record, and what its responses mean."""
+"""The interface of an operation: how a row becomes a record, and what its responses mean."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.delivery.batch import Batch, Item
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 
 
 def never(error: MoEngageError) -> bool:
-    """Forgive nothing."""
+    """Return False: no error is forgiven."""
     return False
 
 
-def no_doubt(batch: Batch, answer: Answer) -> MoEngageError | None:
-    """Believe every answer that says success."""
+def accept_all(batch: Batch, answer: Answer) -> MoEngageError | None:
+    """Return None: every successful response is accepted."""
     return None
 
 
 def is_not_found(error: MoEngageError) -> bool:
-    """Whether MoEngage says that there is no such user."""
+    """Whether the error says that MoEngage does not know the user."""
     return isinstance(error, MoEngageRecordRefused) and (error.type or "").strip().casefold() == "not found"
 
 
@@ -36,42 +36,41 @@ class Operation:
     """
     One way to use an endpoint.
 
-    :param endpoint: where to.
-    :param repeatable: whether a request may be sent again when no answer came, though MoEngage may have taken it.
-    :param forgives: refusals that count as done, and as ``missing`` in the report.
-    :param doubts: tells what is wrong with an answer that says success.
-    :param receive: takes each answer, in the task's own thread.
-    :param repeated_row: makes a row of the user of one that asked for what an earlier one had asked for; only that is
-        remembered of it.
+    :param endpoint: the endpoint.
+    :param repeatable: whether a request may be sent again if no response came, though MoEngage may have accepted it.
+    :param forgives: whether a rejection counts as accepted, and as ``missing`` in the report.
+    :param verify: returns what is wrong with a successful response; None: nothing.
+    :param receive: called with each response, in the task's main thread.
+    :param repeated_row: returns the row of a duplicate, given its user; only the user is kept in memory.
     """
 
     endpoint: Endpoint
     repeatable: bool = True
     forgives: Callable[[MoEngageError], bool] = never
-    doubts: Callable[[Batch, Answer], MoEngageError | None] = no_doubt
+    verify: Callable[[Batch, Answer], MoEngageError | None] = accept_all
     receive: Callable[[Batch, Answer], None] | None = None
     repeated_row: Callable[[str], object] = str
 
 
 class RowMapping(Protocol):
-    """How the rows of one operation become what is sent."""
+    """Turns the rows of one operation into records."""
 
-    #: Whether a row may become something else after other rows: a later try has to look at those too.
+    #: Whether the record depends on earlier rows, which a later attempt then has to read again.
     remembers: ClassVar[bool]
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """
-        Say once, before the first row is sent, what is wrong with a source's columns.
+        Check the columns of a source, once, before the first row is sent.
 
-        :raises MoEngageParameterError: a column is missing, stands twice or has a name that MoEngage does not take.
+        :raises MoEngageParameterError: a column is missing, is duplicated or has a name that MoEngage does not accept.
         """
         ...
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """
-        Give what is sent of one row; its content is empty where an earlier row asks for the same.
+        Return one row as a record; its content is empty if it is a duplicate of an earlier row.
 
-        :param watch: shown what is about to be sent of a user.
+        :param warnings: looks at the records of users before they are sent.
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         ...

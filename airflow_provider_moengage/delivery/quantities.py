@@ -1,10 +1,10 @@
-"""Numbers as the log writes them: spans of time, and counts with their noun."""
+"""Formats durations and counts for the log."""
 
 from __future__ import annotations
 
 
 def span(seconds: float) -> str:
-    """Return seconds as people read them: ``0.4 s``, ``41 s``, ``2 min``, ``2 h 46 min``, ``3 days``."""
+    """Return seconds as readable text: ``0.4 s``, ``41 s``, ``2 min``, ``2 h 46 min``, ``3 days``."""
     if 0.05 <= seconds < 0.95:
         return f"{seconds:.1f} s"
     if seconds < 99.5:

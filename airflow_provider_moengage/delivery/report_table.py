@@ -1,4 +1,4 @@
-"""What the log says when a run has ended: how it ended, and its report as a table."""
+"""Log lines at the end of a run: how it ended, and its report as a table."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from types import TracebackType
 from typing import Any
 
 from airflow_provider_moengage.api.errors import MoEngageWindowSpent
-from airflow_provider_moengage.delivery.opening import without_credentials
 from airflow_provider_moengage.delivery.quantities import counted, span
+from airflow_provider_moengage.delivery.run_log import without_credentials
 
 log = logging.getLogger(__name__)
 
-#: Counts that stand in every table, also where they are 0: of a run that sends, and of one that only validates.
+#: Counts that every table shows, even if 0: of a run that sends, and of one that only validates.
 SENT = ("read", "accepted", "rejected", "unsent", "requests")
 VALIDATED = ("read", "valid", "rejected")
-#: Counts of a report in the table's order; those not named above stand there where they are not 0.
+#: Counts in the order of the table; those not named above are shown if they are not 0.
 COUNTS = (
     "read",
     "accepted",
@@ -35,9 +35,9 @@ COUNTS = (
 
 class LoggedEnd:
     """
-    Logs how a run has ended when the block is left, whatever it raises; of a deferral it logs nothing.
+    Logs how a run ended when the block is left, even by an exception; a deferral is not logged.
 
-    :param report: the run's.
+    :param report: the report of the run.
     """
 
     def __init__(self, report: Mapping[str, Any]) -> None:
@@ -57,16 +57,16 @@ class LoggedEnd:
 
 
 def log_report(report: Mapping[str, Any]) -> None:
-    """Log a report as a table, one line a count and a reason."""
+    """Log a report as a table, one line per count and reason."""
     for line in table(report):
         log.info("%s", line)
 
 
 def outcome(report: Mapping[str, Any], *, failed: bool) -> str:
     """
-    Return in one line how a run has ended, and how long it took.
+    Return in one line how a run ended, and how long it took.
 
-    :param failed: the run ends with an error.
+    :param failed: whether the run ended with an error.
     """
     validated = "valid" in report
     if not failed:
@@ -88,10 +88,10 @@ def outcome(report: Mapping[str, Any], *, failed: bool) -> str:
 
 def table(report: Mapping[str, Any]) -> list[str]:
     """
-    Return a report as lines, aligned where the font is a monospaced one.
+    Return a report as lines, aligned for a monospaced font.
 
-    Counts that are 0 and tell nothing are left out, and all of them where there were no rows; the folder of rejected
-    rows has a line of its own.
+    Optional counts that are 0 are left out, and all counts if there were no rows; the folder of rejected rows has a
+    line of its own.
     """
     if not report["read"]:
         return []

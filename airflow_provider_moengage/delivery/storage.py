@@ -1,4 +1,4 @@
-"""Files that are complete or absent, in folders that ``ObjectStoragePath`` knows; none but a task's own is deleted."""
+"""Writes files atomically, locally and in object stores, and deletes only a task's own files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 from uuid import uuid4
 
-#: The name of a local file that is not whole yet: the name it is to have, and what tells it from every other.
+#: The name of an unfinished local file: its final name and a unique id.
 UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.unfinished")
-#: Bytes that are uploaded to an object store in one request; what is larger comes in parts.
+#: Maximum bytes uploaded to an object store in one request; larger content is uploaded in parts.
 MAX_ONE_REQUEST = 5 * 1024 * 1024
-#: Attempts to make a folder that another task may delete at the same moment, because it is empty.
+#: Attempts to create a folder that another task may delete at the same moment, because it is empty.
 MKDIR_ATTEMPTS = 100
 STAGED = "_staged"
 _UNSAFE = re.compile(r"[%/\\*?\[\]#\x00-\x1f\x7f]|^\.{1,2}$")
@@ -25,9 +25,9 @@ _UNSAFE = re.compile(r"[%/\\*?\[\]#\x00-\x1f\x7f]|^\.{1,2}$")
 
 def folder_path(url: str) -> Any:
     """
-    Return a folder's path; the folder need not be there.
+    Return a folder's path; the folder need not exist.
 
-    :param url: as ``ObjectStoragePath`` takes it; the connection may stand in it (``s3://conn_id@bucket/key``).
+    :param url: as ``ObjectStoragePath`` accepts it; may contain the connection (``s3://conn_id@bucket/key``).
     """
     from airflow_provider_moengage._compat import object_storage_path
 
@@ -36,14 +36,14 @@ def folder_path(url: str) -> Any:
 
 def make_folder(path: Any) -> None:
     """
-    Make a local folder where it is missing; object stores have none.
+    Create a local folder if it does not exist; object stores have no folders.
 
-    :raises OSError: it cannot be made.
+    :raises OSError: it cannot be created.
     """
     if not is_local(path):
         return
     for _ in range(MKDIR_ATTEMPTS):
-        # A task that ends deletes the folders above its own once they are empty, perhaps in the middle of this.
+        # Another task that ends may delete empty parent folders at the same time.
         with suppress(FileNotFoundError):
             return os.makedirs(path.path, exist_ok=True)
     os.makedirs(path.path, exist_ok=True)
@@ -52,9 +52,9 @@ def make_folder(path: Any) -> None:
 @contextmanager
 def whole_file(path: Any) -> Iterator[IO[bytes]]:
     """
-    Open a file for writing that is complete or absent, whatever ends this process or the block.
+    Open a file for writing that is complete or absent, even if the process is killed or the block raises.
 
-    On a local disk only its owner may read it, and a link of its name is replaced and not followed.
+    On a local disk only its owner may read it, and a link of that name is replaced, not followed.
 
     :raises OSError: it cannot be written.
     """
@@ -78,13 +78,13 @@ def write_whole(path: Any, content: bytes) -> None:
 
 def read_whole(path: Any) -> bytes | None:
     """
-    Return what is in a file; None where there is none.
+    Return the content of a file; None if it does not exist.
 
     :raises OSError: it cannot be read.
     """
     try:
         with _as_os_error():
-            # Not path.open(): a file system may answer from a listing that another process has outdated.
+            # Not path.open(), which may rely on a cached listing that is out of date.
             content: bytes = path.fs.cat_file(path.path)
             return content
     except FileNotFoundError:
@@ -93,7 +93,7 @@ def read_whole(path: Any) -> bytes | None:
 
 def delete_file(path: Any) -> None:
     """
-    Delete a file by its name; no error where there is none.
+    Delete a file; no error if it does not exist.
 
     :raises OSError: it cannot be deleted.
     """
@@ -106,7 +106,7 @@ def delete_file(path: Any) -> None:
 
 def names_in(folder: Any) -> list[str]:
     """
-    Return the names of what is in a folder; none where it is missing.
+    Return the names of a folder's entries; none if it does not exist.
 
     :raises OSError: it cannot be listed.
     """
@@ -117,7 +117,7 @@ def names_in(folder: Any) -> list[str]:
             folder.fs.invalidate_cache(folder.path)
             listed = folder.fs.ls(folder.path, detail=False)
         except (FileNotFoundError, NotADirectoryError):
-            # A prefix under which no object was written yet.
+            # In an object store: a prefix without objects.
             return []
     paths = [PurePosixPath(str(entry)) for entry in listed]
     return [path.name for path in paths if path.parent.name == PurePosixPath(folder.path).name]
@@ -125,11 +125,11 @@ def names_in(folder: Any) -> list[str]:
 
 def delete_own(folder: Any, is_own: Callable[[str], bool], kept: Container[str] = ()) -> None:
     """
-    Delete the files of a folder that a task wrote there, and what a killed process left unfinished of them.
+    Delete a task's own files from a folder, including unfinished ones of a killed process.
 
-    :param is_own: whether a name is one that only this task writes.
-    :param kept: names of whole files that stay.
-    :raises OSError: one cannot be deleted.
+    :param is_own: whether only this task writes files of a name.
+    :param kept: names of complete files to keep.
+    :raises OSError: a file cannot be deleted.
     """
     for name in names_in(folder):
         if name not in kept and is_own(whole_name(name)):
@@ -137,59 +137,60 @@ def delete_own(folder: Any, is_own: Callable[[str], bool], kept: Container[str] 
 
 
 def whole_name(name: str) -> str:
-    """Return the name that an unfinished file was to have; any other name as it is."""
+    """Return the final name of an unfinished file; any other name unchanged."""
     unfinished = UNFINISHED.fullmatch(name)
     return unfinished["name"] if unfinished else name
 
 
 def is_local(path: Any) -> bool:
-    """Whether a path is on one of this machine's own disks."""
+    """Whether a path is on a local disk."""
     return path.protocol in ("", "file", "local")
 
 
 def own_token(folder: str) -> str:
-    """Return what a task puts into the names of its files, so that they can be told from everybody else's."""
+    """Return a token for the names of a task's files that tells them from all other files."""
     return hashlib.sha256(folder.rstrip("/").encode("utf-8", "backslashreplace")).hexdigest()[:12]
 
 
 def task_folder(url: str, ti: Any) -> str:
     """
-    Return a task instance's own folder below another: ``dag/run/task``, and the map index where it is mapped.
+    Return a task instance's own folder below another one: ``dag/run/task``, and the map index of a mapped task.
 
-    No two task instances share one: what has a meaning in a path or a glob is percent-encoded.
+    It is unique to the task instance: characters with a meaning in a path or a glob are percent-encoded.
 
     :param ti: the task instance.
     """
-    return "/".join([url.rstrip("/"), *_steps(ti)])
+    return "/".join([url.rstrip("/"), *_path_parts(ti)])
 
 
 def staging_folder(url: str, ti: Any) -> str:
     """
-    Return where a task instance keeps its staged rows and its checkpoint: apart from the rejected rows, which may have
-    the same root, and passed over where a folder is read as a source.
+    Return the folder of a task instance's staged rows and checkpoint.
+
+    It is separate from the rejected rows, which may have the same root, and skipped when a folder is read as a source.
     """
     return f"{task_folder(url, ti)}/{STAGED}"
 
 
 def delete_empty_staging_folders(url: str, ti: Any) -> None:
     """
-    Delete :func:`staging_folder` and the folders above it, as far as they are empty.
+    Delete :func:`staging_folder` and its parent folders, as far as they are empty.
 
-    :param url: the folder below which they are; it stays.
+    :param url: their common root, which is kept.
     """
     folder = folder_path(staging_folder(url, ti))
     if is_local(folder):
         with suppress(OSError):
-            for _ in (STAGED, *_steps(ti)):
+            for _ in (STAGED, *_path_parts(ti)):
                 os.rmdir(folder.path)
                 folder = folder.parent
 
 
-def _steps(ti: Any) -> list[str]:
-    steps = [ti.dag_id, ti.run_id, ti.task_id]
+def _path_parts(ti: Any) -> list[str]:
+    parts = [ti.dag_id, ti.run_id, ti.task_id]
     if ti.map_index is not None and ti.map_index >= 0:
-        steps.append(str(ti.map_index))
-    return [_UNSAFE.sub(_percent_encoded, step) for step in steps]
+        parts.append(str(ti.map_index))
+    return [_UNSAFE.sub(_percent_encoded, part) for part in parts]
 
 
 def _percent_encoded(match: re.Match[str]) -> str:
@@ -200,8 +201,8 @@ def _percent_encoded(match: re.Match[str]) -> str:
 def _whole_local_file(path: Any) -> Iterator[IO[bytes]]:
     folder = path.parent.path
     unfinished = f"{folder}/.{path.name}.{uuid4().hex}.unfinished"
-    descriptor = _open_nameless(folder)
-    nameless = descriptor is not None
+    descriptor = _open_unnamed(folder)
+    unnamed = descriptor is not None
     if descriptor is None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(unfinished, flags, 0o600)
@@ -209,20 +210,20 @@ def _whole_local_file(path: Any) -> Iterator[IO[bytes]]:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream
             stream.flush()
-            if nameless:
-                # With a descriptor of a folder, link(2) follows this link to the file that is open.
+            if unnamed:
+                # src_dir_fd makes Python call linkat(2), which follows this link to the open file.
                 os.link(f"/proc/self/fd/{descriptor}", unfinished, src_dir_fd=descriptor)
         os.replace(unfinished, path.path)
     except BaseException:
-        # On a full disk, what was written of it would be in the way of everything else.
+        # The partial file would otherwise fill a full disk.
         with suppress(OSError):
             os.unlink(unfinished)
         raise
 
 
-def _open_nameless(folder: str) -> int | None:
-    """Open a file of which nothing is left when its process is killed; None where that cannot be had."""
-    # Not every file system has them, and none but Linux.
+def _open_unnamed(folder: str) -> int | None:
+    """Open a file that disappears if the process is killed; None where that is not supported."""
+    # Only on Linux, and not on every file system.
     with suppress(AttributeError, OSError):
         if os.access("/proc/self/fd", os.X_OK):
             return os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600)
@@ -231,7 +232,7 @@ def _open_nameless(folder: str) -> int | None:
 
 @contextmanager
 def _whole_object(path: Any) -> Iterator[IO[bytes]]:
-    # The store sees nothing before the content is whole: closing an object that is half written would publish it.
+    # Nothing is uploaded before the content is complete: closing a partly written object would publish it.
     with tempfile.TemporaryFile() as content:
         yield content
         content.seek(0)
@@ -246,7 +247,7 @@ def _upload(content: IO[bytes], path: Any) -> None:
         uploaded.close()
         uploaded.commit()
     except BaseException:
-        # Parts that were uploaded must not stay in the store, and closing what is left would publish it.
+        # Uploaded parts must not stay in the store, and closing the object would publish them.
         with suppress(Exception):
             uploaded.discard()
             uploaded.closed = True
@@ -255,7 +256,7 @@ def _upload(content: IO[bytes], path: Any) -> None:
 
 @contextmanager
 def _as_os_error() -> Iterator[None]:
-    """Raise what a file system's own client raises, such as an endpoint that does not answer, as an OSError."""
+    """Raise any error of a file system's client, such as an unreachable endpoint, as an OSError."""
     try:
         yield
     except OSError:

@@ -235,7 +235,7 @@ class MoEngageHook(BaseHook):
             return run
 
         operation = Operation(
-            GET_USERS, doubts=read.doubts, receive=read.receive, repeated_row=mapping.repeated_row
+            GET_USERS, verify=read.verify, receive=read.receive, repeated_row=mapping.repeated_row
         )
         report = self._deliver("users", users, mapping, operation, options, complete)
         if read.not_found and on_missing == "fail":

@@ -17,8 +17,8 @@ from airflow_provider_moengage.delivery.read.sources import Guarded, Named, Rows
 from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.delivery.read.staging import StagedRows
 from airflow_provider_moengage.delivery.report import Report
-from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoints
-from airflow_provider_moengage.delivery.send.cancellation import Ending
+from airflow_provider_moengage.delivery.resume.checkpoint_store import CheckpointStore
+from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 from airflow_provider_moengage.parameters import (
     check_concurrency,
@@ -52,9 +52,9 @@ class DeliveryOptions(TypedDict, total=False):
     replace_rejected: bool
     validate_only: bool
     on_report: Callable[[Report], None] | None
-    checkpoints: Checkpoints | None
+    checkpoints: CheckpointStore | None
     patience: float | None
-    ending: Ending | None
+    ending: Cancellation | None
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class CheckedOptions:
     replace_rejected: bool = False
     validate_only: bool = False
     on_report: Callable[[Report], None] | None = None
-    checkpoints: Checkpoints | None = None
+    checkpoints: CheckpointStore | None = None
     patience: float | None = None
-    ending: Ending | None = None
+    ending: Cancellation | None = None
 
     def __post_init__(self) -> None:
         check_concurrency(self.concurrency)
@@ -89,7 +89,7 @@ class CheckedOptions:
             isinstance(patience, bool) or not isinstance(patience, (int, float)) or not 0 <= patience < inf
         ):
             raise MoEngageParameterError(f"patience is {patience!r}; use a number of seconds from 0, or None")
-        for name, kind in (("checkpoints", Checkpoints), ("ending", Ending)):
+        for name, kind in (("checkpoints", CheckpointStore), ("ending", Cancellation)):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise MoEngageParameterError(

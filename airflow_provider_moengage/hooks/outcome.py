@@ -16,7 +16,7 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.delivery.pipeline import Run
 from airflow_provider_moengage.delivery.report import Report
-from airflow_provider_moengage.delivery.safe_messages import said_of, shown_with
+from airflow_provider_moengage.delivery.safe_messages import describe, safe_cause
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 
 #: Errors that a retry would meet again.
@@ -40,14 +40,14 @@ def conclude(run: Run, max_rejected: float) -> Report:
     report, cause = run.report, run.stopped_by
     if isinstance(cause, HOPELESS):
         # The cause adds a response's status and request id; other errors have nothing to add to their text.
-        response = shown_with(cause) if isinstance(cause, MoEngageRequestRefused) else None
+        response = safe_cause(cause) if isinstance(cause, MoEngageRequestRefused) else None
         raise MoEngageTaskFailed(f"{cause} ({_counts(report)})", report=report) from response
     if isinstance(cause, MoEngageWindowSpent):
         raise cause
     if isinstance(cause, Exception):
-        text = f"The run ended early: {said_of(cause)} ({_counts(report)})"
+        text = f"The run ended early: {describe(cause)} ({_counts(report)})"
         retry_after = cause.retry_after if isinstance(cause, MoEngageError) else None
-        raise MoEngageIncompleteRun(text, report=report, retry_after=retry_after) from shown_with(cause)
+        raise MoEngageIncompleteRun(text, report=report, retry_after=retry_after) from safe_cause(cause)
     if cause is not None:
         # A timeout or a signal must reach Airflow unchanged.
         raise cause

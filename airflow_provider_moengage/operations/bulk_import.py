@@ -12,7 +12,7 @@ from airflow_provider_moengage.delivery.shape.column_names import check_spelling
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import is_no_id
 from airflow_provider_moengage.delivery.shape.row_forms import as_row, own_id_column
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.operations.track_devices import DeviceMapping
 from airflow_provider_moengage.operations.track_events import EventMapping
 from airflow_provider_moengage.operations.track_users import UserMapping
@@ -47,7 +47,7 @@ class ElementMapping:
                 + spelling_hint("type", columns)
             )
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         row = as_row(row)
         kind = row.get("type")
@@ -57,11 +57,11 @@ class ElementMapping:
             if kind == name:
                 self._check_id(row, mapping)
         if kind == "customer":
-            return self.users.item(row, watch, own=True)
+            return self.users.item(row, warnings, own=True)
         if kind == "event":
-            return self.events.own_item(row, watch)
+            return self.events.own_item(row, warnings)
         if kind == "device":
-            return self.devices.item(row, watch)
+            return self.devices.item(row, warnings)
         raise MoEngageRecordInvalid(
             "element_type", f"an element's type must be one of {', '.join(ELEMENT_TYPES)}, in lower case"
         )

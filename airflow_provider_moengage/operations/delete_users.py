@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.batch import Form, Item
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_has_column, id_of_row
 from airflow_provider_moengage.parameters import check_column
 from airflow_provider_moengage.records.users import Deletion, Terms
@@ -41,9 +41,9 @@ class DeletionMapping:
         """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         check_has_column(columns, self.id_column, "id_column")
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
-        identity, called = id_of_row(row, self.id_column, watch, self.identity_type)
+        identity, called = id_of_row(row, self.id_column, warnings, self.identity_type)
         record = Deletion.check(
             {"identity_type": self.identity_type, "identity_value": identity},
             Terms(names={"identity_value": called}),

@@ -18,7 +18,7 @@ from airflow_provider_moengage.delivery.batch import Batch, Form, Item
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import is_absent, is_no_id
 from airflow_provider_moengage.delivery.shape.row_forms import as_row
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_has_column, id_of_row
 from airflow_provider_moengage.operations.user_outputs import Sink
 from airflow_provider_moengage.parameters import check_column
@@ -86,10 +86,10 @@ class IdentifierMapping:
         if self._type_column is not None:
             check_has_column(columns, self._type_column, "identifier_type_column")
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; its content is empty if its id was requested before."""
         kind = self._kind_of(row)
-        identifier, called = id_of_row(row, self._id_column, watch, kind)
+        identifier, called = id_of_row(row, self._id_column, warnings, kind)
         record = Identifier.check(
             {"identifier_type": kind, "identifier": identifier}, Terms(names={"identifier": called})
         )
@@ -145,7 +145,7 @@ class UsersRead:
         self.found = 0
         self.not_found: list[Missing] = []
 
-    def doubts(self, batch: Batch, answer: Answer) -> MoEngageError | None:
+    def verify(self, batch: Batch, answer: Answer) -> MoEngageError | None:
         """Return an error if a response does not account for every user; their order does not matter."""
         data = answer.body.get("data")
         accounted = len(_objects_of(data, "users")) + len(_objects_of(data, "users_not_found"))

@@ -10,7 +10,7 @@ from airflow_provider_moengage.delivery.batch import Form, Item
 from airflow_provider_moengage.delivery.shape.column_names import check_spelling, spelling_hint
 from airflow_provider_moengage.delivery.shape.ids import id_text
 from airflow_provider_moengage.delivery.shape.row_forms import as_row
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.records.users import MergePair
 
 MERGE = Form({"merge_users": 1}, b'{"merge_data":[', b"]}")
@@ -38,7 +38,7 @@ class PairMapping:
                     + spelling_hint(column, columns)
                 )
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         row = as_row(row)
         for name in ("merged_user", "retained_user"):
@@ -49,7 +49,7 @@ class PairMapping:
                     "customer_id_missing",
                     f"the row has no column {name!r}; a pair is 'merged_user', which goes, and 'retained_user', which stays",
                 )
-        ids = {name: id_text(row.get(name), watch, name) for name in ("merged_user", "retained_user")}
+        ids = {name: id_text(row.get(name), warnings, name) for name in ("merged_user", "retained_user")}
         pair = MergePair.check(ids)
         merged, retained = pair.merged_user, pair.retained_user
         if merged == retained:

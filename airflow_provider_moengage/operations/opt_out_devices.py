@@ -12,7 +12,7 @@ from airflow_provider_moengage.delivery.shape.convert import json_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_absent
 from airflow_provider_moengage.delivery.shape.row_forms import as_row
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_known_columns, parsed_list
 from airflow_provider_moengage.parameters import check_column
 from airflow_provider_moengage.records.devices import OptOut
@@ -64,10 +64,10 @@ class OptOutMapping:
             columns, needed=needed, known={self.id_column, *OPT_OUT_COLUMNS}, id_column=self.id_column
         )
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         row = as_row(row)
-        identifier, id_terms = self._identifier(row, watch)
+        identifier, id_terms = self._identifier(row, warnings)
         fields = {
             name: value
             for name, column in row.items()
@@ -77,7 +77,7 @@ class OptOutMapping:
         if isinstance(named := fields.get("device_identifiers"), str):
             fields["device_identifiers"] = named = parsed_list(named)
         if isinstance(named, list):
-            fields["device_identifiers"] = [_device_identifiers(one, watch) for one in named]
+            fields["device_identifiers"] = [_device_identifiers(one, warnings) for one in named]
         if id_terms is self._id_terms:
             fields["user_identifier_type"] = "customer_id"
         fields["user_identifier_value"] = identifier
@@ -86,20 +86,20 @@ class OptOutMapping:
         opt_out = OptOut.check(fields, id_terms)
         return (opt_out.to_json(), opt_out.user, OPT_OUT)
 
-    def _identifier(self, row: Mapping[Any, Any], watch: Watch) -> tuple[str | None, Terms]:
+    def _identifier(self, row: Mapping[Any, Any], warnings: RowWarnings) -> tuple[str | None, Terms]:
         """Return what identifies the user, and its name in rejection reasons."""
         value = row.get("user_identifier_value")
         if not is_absent(value):
-            return id_text(value, watch, "user_identifier_value"), self._other_terms
+            return id_text(value, warnings, "user_identifier_value"), self._other_terms
         called = self._id_terms.called("user_identifier_value")
-        text = id_text(row.get(self.id_column), watch, called)
+        text = id_text(row.get(self.id_column), warnings, called)
         if text is None:
             raise missing_id(row, self.id_column, called)
         return text, self._id_terms
 
 
-def _device_identifiers(one: object, watch: Watch) -> object:
+def _device_identifiers(one: object, warnings: RowWarnings) -> object:
     """Return one device of an opt-out, its ids stripped of blanks like those that are tracked."""
     if not isinstance(one, dict):
         return one
-    return {name: identifier_text(str(name), value, watch) or "" for name, value in one.items()}
+    return {name: identifier_text(str(name), value, warnings) or "" for name, value in one.items()}

@@ -13,7 +13,7 @@ from airflow_provider_moengage.delivery.shape.convert import json_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_absent
 from airflow_provider_moengage.delivery.shape.row_forms import as_row, is_type, own_fields, own_id_column
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_known_columns
 from airflow_provider_moengage.parameters import check_column
 from airflow_provider_moengage.records.devices import Device, DeviceAttributes
@@ -79,12 +79,12 @@ class DeviceMapping:
             id_column=self.id_column,
         )
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
-        device = self.record(row, watch)
+        device = self.record(row, warnings)
         return (device.to_json(), device.user, BULK_DEVICE if self.bulk else DEVICE)
 
-    def record(self, row: object, watch: Watch) -> Device:
+    def record(self, row: object, warnings: RowWarnings) -> Device:
         """
         Build the record of one row.
 
@@ -95,19 +95,19 @@ class DeviceMapping:
         is_own = isinstance(own, Mapping) or (is_type(row.get("type"), "device") and not is_absent(own))
         terms = self._own_terms if is_own else self._flat_terms
         id_column = own_id_column(row, self.id_column) if is_own else self.id_column
-        customer_id = id_text(row.get(id_column), watch, called := terms.called("customer_id"))
+        customer_id = id_text(row.get(id_column), warnings, called := terms.called("customer_id"))
         if customer_id is None:
             raise missing_id(row, id_column, called)
         fields, values = self._own(row) if is_own else self._flat(row)
         fields["customer_id"] = customer_id
         if "device_id" in fields:
-            fields["device_id"] = identifier_text("device_id", fields["device_id"], watch)
+            fields["device_id"] = identifier_text("device_id", fields["device_id"], warnings)
         if row.get("device_id") is None:
             check_spelling("device_id", row)
         fields["attributes"] = {
             name: value
             for name, column in values.items()
-            if (value := _device_value(name, column, watch)) is not None
+            if (value := _device_value(name, column, warnings)) is not None
         }
         return Device.check({name: value for name, value in fields.items() if value is not None}, terms)
 
@@ -127,9 +127,9 @@ class DeviceMapping:
         return fields, values
 
 
-def _device_value(name: Any, column: object, watch: Watch) -> Any:
+def _device_value(name: Any, column: object, warnings: RowWarnings) -> Any:
     if name in DEVICE_IDS and isinstance(column, str):
-        return identifier_text(name, column, watch)
+        return identifier_text(name, column, warnings)
     value = json_value(str(name), column, None)
     if name in DEVICE_SWITCHES and isinstance(value, bool):
         return str(value)

@@ -19,7 +19,7 @@ from airflow_provider_moengage.delivery.shape.foreign import python_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_absent
 from airflow_provider_moengage.delivery.shape.row_forms import as_row, is_type, own_fields, own_id_column
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS, AttributeType, DateFormat
 from airflow_provider_moengage.parameters import (
     check_column,
@@ -128,13 +128,13 @@ class EventMapping:
         kept_out = [name for name in self.identifiers if name in columns]
         self._columns.check(columns, needed | {f"identifiers {name}": name for name in kept_out})
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
-        return self._item_of(self.record(row, watch))
+        return self._item_of(self.record(row, warnings))
 
-    def own_item(self, row: Mapping[Any, Any], watch: Watch) -> Item:
+    def own_item(self, row: Mapping[Any, Any], warnings: RowWarnings) -> Item:
         """Return the item of a row in the API's own shape, whatever its content; see :meth:`item`."""
-        return self._item_of(self._checked(row, watch, own=True))
+        return self._item_of(self._checked(row, warnings, own=True))
 
     def _item_of(self, event: Event) -> Item:
         if self.bulk:
@@ -142,7 +142,7 @@ class EventMapping:
         form = Form({"events": len(event.actions)}, event.opening(), b"]}")
         return (event.actions_json(), event.user, form)
 
-    def record(self, row: object, watch: Watch) -> Event:
+    def record(self, row: object, warnings: RowWarnings) -> Event:
         """
         Build the record of one row.
 
@@ -152,16 +152,16 @@ class EventMapping:
         own = isinstance(row.get("actions"), (list, tuple)) or (
             "actions" in row and is_type(row.get("type"), "event")
         )
-        return self._checked(row, watch, own=own)
+        return self._checked(row, warnings, own=own)
 
-    def _checked(self, row: Mapping[Any, Any], watch: Watch, *, own: bool) -> Event:
+    def _checked(self, row: Mapping[Any, Any], warnings: RowWarnings, *, own: bool) -> Event:
         left_out = None if self.on_bad_attribute == "reject" else LeftOut()
         if own:
-            event = Event.check(self._own(row, watch, left_out), self._own_terms)
+            event = Event.check(self._own(row, warnings, left_out), self._own_terms)
         else:
-            event = Event.check(self._flat(row, watch, left_out), self._flat_terms)
+            event = Event.check(self._flat(row, warnings, left_out), self._flat_terms)
         if left_out is not None:
-            watch.dropped = left_out.dropped
+            warnings.dropped = left_out.dropped
         return event
 
     def _attributes(
@@ -173,13 +173,15 @@ class EventMapping:
             left_out.take_from(attributes, lambda name, value: check_event_attribute(name, value, texts))
         return attributes
 
-    def _flat(self, row: Mapping[Any, Any], watch: Watch, left_out: LeftOut | None) -> dict[str, Any]:
-        customer_id = self.id_of_row(row, self.id_column, watch, self._flat_terms)
+    def _flat(
+        self, row: Mapping[Any, Any], warnings: RowWarnings, left_out: LeftOut | None
+    ) -> dict[str, Any]:
+        customer_id = self.id_of_row(row, self.id_column, warnings, self._flat_terms)
         if self.action_column not in row:
             check_spelling(self.action_column, row)
             raise MoEngageRecordInvalid(
                 "record_missing",
-                f"the row has no column {self.action_column!r}; say with action_column= which column holds the event's name",
+                f"the row has no column {self.action_column!r}; set action_column= to the column that holds the event's name",
             )
         name = row[self.action_column]
         action: dict[str, Any] = {"action": None if is_absent(name) else name}
@@ -194,20 +196,22 @@ class EventMapping:
         named = {
             name: text
             for name in self.identifiers
-            if (text := identifier_text(name, row.get(name), watch)) is not None
+            if (text := identifier_text(name, row.get(name), warnings)) is not None
         }
         if named:
             fields["user_identifiers"] = named
         return fields
 
-    def id_of_row(self, row: Mapping[Any, Any], column: str, watch: Watch, terms: Terms) -> str | None:
+    def id_of_row(
+        self, row: Mapping[Any, Any], column: str, warnings: RowWarnings, terms: Terms
+    ) -> str | None:
         """
         Return the id of a row.
 
         :raises MoEngageRecordInvalid: there is none, and no identifier can replace it.
         """
         called = terms.called("customer_id")
-        text = id_text(row.get(column), watch, called)
+        text = id_text(row.get(column), warnings, called)
         if text is None and not self.identifiers:
             raise missing_id(row, column, called)
         return text
@@ -226,7 +230,7 @@ class EventMapping:
             )
             raise MoEngageRecordInvalid(
                 "event_time",
-                f"{missing}; say with time_column= which column holds it, or time_column=None for the time of receipt",
+                f"{missing}; set time_column= to the column that holds it, or time_column=None for the time of receipt",
             )
         if number_of(value) is not None:
             return value
@@ -240,8 +244,8 @@ class EventMapping:
             raise MoEngageRecordInvalid("event_time", f"{column!r} is empty")
         return moment
 
-    def _own(self, row: Mapping[Any, Any], watch: Watch, left_out: LeftOut | None) -> dict[str, Any]:
-        customer_id = self.id_of_row(row, own_id_column(row, self.id_column), watch, self._own_terms)
+    def _own(self, row: Mapping[Any, Any], warnings: RowWarnings, left_out: LeftOut | None) -> dict[str, Any]:
+        customer_id = self.id_of_row(row, own_id_column(row, self.id_column), warnings, self._own_terms)
         fields = own_fields(
             row,
             EVENT_KEYS,
@@ -251,10 +255,10 @@ class EventMapping:
         fields["customer_id"] = customer_id
         fields.setdefault("update_existing_only", self.update_existing_only)
         if "device_id" in fields:
-            fields["device_id"] = identifier_text("device_id", fields["device_id"], watch)
+            fields["device_id"] = identifier_text("device_id", fields["device_id"], warnings)
         named = fields.get("user_identifiers")
         if isinstance(named, Mapping):
-            texts = {name: identifier_text(str(name), value, watch) for name, value in named.items()}
+            texts = {name: identifier_text(str(name), value, warnings) for name, value in named.items()}
             fields["user_identifiers"] = {name: text for name, text in texts.items() if text is not None}
         if isinstance(actions := fields.get("actions"), (list, tuple)):
             fields["actions"] = [self._own_action(action, left_out) for action in actions]

@@ -14,7 +14,7 @@ from airflow_provider_moengage.delivery.shape.convert import json_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_no_id
 from airflow_provider_moengage.delivery.shape.row_forms import as_row, is_type, own_fields, own_id_column
-from airflow_provider_moengage.delivery.shape.row_warnings import MAX_USER_ATTRIBUTES, Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import MAX_USER_ATTRIBUTES, RowWarnings
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.parameters import (
     check_column,
@@ -44,7 +44,7 @@ USER_KEYS = frozenset(
 
 _OUTSIDE_ATTRIBUTES = (
     "the row is in the API's own shape and has {!r} outside 'attributes', which MoEngage would drop; put it inside, or "
-    "say with attributes= which columns of a flat row are sent"
+    "name the columns of a flat row with attributes="
 )
 
 
@@ -136,7 +136,7 @@ class UserMapping:
                 needed[f"{parameter}[{attribute!r}]"] = column
         self._columns.check(columns, needed)
 
-    def item(self, row: object, watch: Watch, *, own: bool = False) -> Item:
+    def item(self, row: object, warnings: RowWarnings, *, own: bool = False) -> Item:
         """
         Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`.
 
@@ -159,19 +159,19 @@ class UserMapping:
             or not customer_id.isascii()
             or customer_id.strip() is not customer_id
         ):
-            customer_id = id_text(customer_id, watch, self._called)
+            customer_id = id_text(customer_id, warnings, self._called)
             if not customer_id and not self.identifiers:
                 raise missing_id(row, id_column, self._called)
         attributes = self._columns.good_values(values, kept_out)
         if attributes is None or fields or not customer_id or self._has_more:
-            return self._item_of(customer_id or None, values, kept_out, fields, watch)
+            return self._item_of(customer_id or None, values, kept_out, fields, warnings)
         # Fast path: call check_customer_id only for ids that it may reject.
         if not 1 < len(customer_id) <= MAX_VALUE_LENGTH or customer_id.casefold() in BLOCKED_CUSTOMER_IDS:
             check_customer_id(customer_id, self._called)
-        if watch.learns_types or len(attributes) > MAX_USER_ATTRIBUTES:
-            watch.look_at(customer_id, attributes)
+        if warnings.learns_types or len(attributes) > MAX_USER_ATTRIBUTES:
+            warnings.look_at(customer_id, attributes)
         else:
-            watch.count(customer_id)
+            warnings.count(customer_id)
         return (user_json(customer_id, attributes, self.update_existing_only), customer_id, self._form)
 
     def _is_own_shape(self, row: Mapping[Any, Any]) -> bool:
@@ -197,12 +197,12 @@ class UserMapping:
         values: Mapping[Any, Any],
         kept_out: tuple[str, ...],
         fields: dict[str, Any],
-        watch: Watch,
+        warnings: RowWarnings,
     ) -> Item:
         """Convert and check a row's values one by one, and build its record."""
         left_out = None if self.on_bad_attribute == "reject" else LeftOut(self.identifiers)
         attributes, nulls = self._columns.values(values, kept_out, left_out)
-        self._read_identifiers(attributes, watch)
+        self._read_identifiers(attributes, warnings)
         if "platforms" in fields:
             self._move_platforms(attributes, fields.pop("platforms"))
         if "platforms" in attributes:
@@ -228,9 +228,9 @@ class UserMapping:
             check_user_id(customer_id, attributes, self._terms)
             content = user_json(customer_id, attributes, self.update_existing_only)
         whose = customer_id or self._ordering_key(attributes)
-        watch.look_at(whose, attributes, unset)
+        warnings.look_at(whose, attributes, unset)
         if left_out is not None:
-            watch.dropped = left_out.dropped
+            warnings.dropped = left_out.dropped
         return (content, whose, self._form)
 
     def _drop_bad_attributes(self, left_out: LeftOut, attributes: dict[str, Any]) -> None:
@@ -243,10 +243,10 @@ class UserMapping:
             if changes:
                 attributes[operator] = changes
 
-    def _read_identifiers(self, attributes: dict[str, Any], watch: Watch) -> None:
+    def _read_identifiers(self, attributes: dict[str, Any], warnings: RowWarnings) -> None:
         for name in self.identifiers:
             if name in attributes:
-                text = identifier_text(name, attributes.pop(name), watch)
+                text = identifier_text(name, attributes.pop(name), warnings)
                 if text is not None:
                     attributes[name] = text
 

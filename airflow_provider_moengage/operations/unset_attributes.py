@@ -10,7 +10,7 @@ from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngag
 from airflow_provider_moengage.delivery.batch import Item
 from airflow_provider_moengage.delivery.shape.convert import json_value
 from airflow_provider_moengage.delivery.shape.row_forms import as_row
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_has_column, id_of_row, parsed_list
 from airflow_provider_moengage.operations.track_users import BULK_USER, USER
 from airflow_provider_moengage.parameters import check_column, check_switch
@@ -59,9 +59,9 @@ class UnsetMapping:
         if self.unset_column is not None:
             check_has_column(columns, self.unset_column, "unset_column")
 
-    def item(self, row: object, watch: Watch) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
-        customer_id, called = id_of_row(row, self.id_column, watch)
+        customer_id, called = id_of_row(row, self.id_column, warnings)
         rules = self.unset if self.unset_column is None else as_row(row).get(self.unset_column)
         user = User.check(
             {
@@ -71,7 +71,7 @@ class UnsetMapping:
             },
             Terms(names={"customer_id": called, "unset_attributes": self.unset_column or "unset"}),
         )
-        watch.look_at(str(user.customer_id), {}, user.unset_attributes)
+        warnings.look_at(str(user.customer_id), {}, user.unset_attributes)
         return (user.to_json(), str(user.customer_id), BULK_USER if self.bulk else USER)
 
     def _rules(self, rules: object) -> list[Any]:

@@ -19,9 +19,9 @@ from airflow_provider_moengage.delivery.connections import database_hook
 from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.read.sql_drivers import sqlite_fault
 from airflow_provider_moengage.delivery.safe_messages import (
+    describe_database_error,
     is_programming_error,
     is_sqlite_error,
-    said_by_database,
 )
 from airflow_provider_moengage.delivery.shape.convert import MAX_EXACT_FLOAT
 from airflow_provider_moengage.delivery.storage import make_folder, whole_file
@@ -222,7 +222,7 @@ class TableSink:
     def _statement_fault(self, error: Exception) -> str | None:
         """Return what is wrong with the table or its columns; None if the error has another cause, such as a value."""
         if not is_sqlite_error(error):
-            return said_by_database(error) if is_programming_error(error) else None
+            return describe_database_error(error) if is_programming_error(error) else None
         places = ", ".join("?" * len(self._columns))
         insert = f"insert into {self._table} ({', '.join(self._columns)}) values ({places})"
         with closing(self._hook.get_conn()) as connection:

@@ -24,7 +24,7 @@ from airflow_provider_moengage.delivery.read.sources import Named, Rows, Source,
 from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.report_table import LoggedEnd, log_report
-from airflow_provider_moengage.delivery.send.cancellation import Ending
+from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames, check_fold_columns
 from airflow_provider_moengage.delivery.shape.not_rows import of_empty_text, of_nothing
 from airflow_provider_moengage.delivery.storage import task_folder
@@ -207,7 +207,7 @@ class MoEngageSendOperator(BaseOperator):
         self.durable = durable
         self.deferrable = deferrable
         self.defer_threshold = defer_threshold
-        self._ending: Ending | None = None
+        self._ending: Cancellation | None = None
         self._check_source()
         check_fold_columns(fold_columns)
         check_concurrency(concurrency)
@@ -234,10 +234,10 @@ class MoEngageSendOperator(BaseOperator):
     def on_kill(self) -> None:
         """Cancel the run: requests in flight settle within three seconds, and a retry resumes from there."""
         if self._ending is not None:
-            self._ending.order()
+            self._ending.cancel()
 
     def _run(self, context: Context, *, deferred: bool = False) -> Report:
-        self._ending = ending = Ending()
+        self._ending = ending = Cancellation()
         try:
             plan = self._plan_resume(context, deferred=deferred)
             defers = plan.defers()
@@ -273,11 +273,11 @@ class MoEngageSendOperator(BaseOperator):
                 patience=self.defer_threshold if defers else None,
                 ending=ending,
             )
-            if ending.ordered:
+            if ending.cancelled:
                 raise MoEngageIncompleteRun("The task was told to end when all was done", report=report)
             ended = True
         except MoEngageWindowSpent as spent:
-            if ending.ordered:
+            if ending.cancelled:
                 with LoggedEnd(published[-1]):
                     raise MoEngageIncompleteRun(
                         "The task was told to end when it was to be deferred", report=published[-1]

@@ -22,7 +22,7 @@ from airflow_provider_moengage.delivery.resume.checkpoint_store import (
     Binding,
     CheckpointFile,
     CheckpointPlace,
-    Checkpoints,
+    CheckpointStore,
     StateStore,
 )
 from airflow_provider_moengage.delivery.shape.canonical import canonical
@@ -87,7 +87,7 @@ class ResumePlan:
 
     request: ResumeRequest
     source: Source
-    checkpoints: Checkpoints | None = None
+    checkpoints: CheckpointStore | None = None
     obstacle: str | None = None
     delete_folders: Callable[[], None] = lambda: None
 
@@ -167,7 +167,7 @@ def plan_resume(
     obstacle = _obstacle(request, source, folder, place)
     if folder is not None and isinstance(source, SqlSource) and request.durable:
         source = StagedRows(source, folder, binding)
-    checkpoints = Checkpoints(
+    checkpoints = CheckpointStore(
         place if request.sends_events or obstacle is None else None,
         binding,
         resumable=obstacle is None,

@@ -1,12 +1,11 @@
 """
-A local MoEngage over real HTTP: for tests, demos and trying things out.
+A local MoEngage server over real HTTP, for tests, demos and experiments.
 
-Start one with ``moengage-sandbox`` on a command line, with :func:`running_sandbox` in a script, or with the
+Start one with ``moengage-sandbox`` on the command line, with :func:`running_sandbox` in a script, or with the
 pytest fixture ``moengage_sandbox``. It is written from MoEngage's published documentation alone and shares no
 code with the rest of this package, so that one misreading cannot hide in both.
 
-This module imports nothing at first: the pytest plugin is loaded in every test run of everyone who installs
-us.
+This module imports lazily: pytest loads the plugin in every test run where this package is installed.
 """
 
 from __future__ import annotations

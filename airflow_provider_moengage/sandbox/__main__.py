@@ -21,7 +21,7 @@ MISSING = "The MoEngage sandbox needs {missing}: pip install 'airflow-provider-m
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the sandbox until it is told to stop."""
+    """Run the sandbox until it is stopped."""
     parser = _parser()
     options = vars(parser.parse_args(arguments))
     host, port = options.pop("host"), options.pop("port")
@@ -67,29 +67,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="moengage-sandbox",
-        description="A local MoEngage over HTTP, for tests, demos and trying things out.",
+        description="A local MoEngage server over HTTP, for tests, demos and experiments.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8095, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--port", type=int, default=8095, help="port to listen on; 0: any free port")
     parser.add_argument(
         "--allow-host",
         nargs="*",
         default=[],
         metavar="NAME",
-        help="further hosts under which /_sandbox/ can be called, each with a port or without: NAME or NAME:PORT",
+        help="additional hosts that /_sandbox/ accepts, each with or without a port: NAME or NAME:PORT",
     )
     parser.add_argument("--workspace-id", default="SANDBOX_WORKSPACE", help="the Workspace ID: the login")
     parser.add_argument("--api-key", default="SANDBOX_KEY", help="the Data API key: the password")
     parser.add_argument(
         "--with-warehouse",
         metavar="PATH",
-        help="make a shop's warehouse there, a SQLite file, and print the connection to it; one that was made before is kept",
+        help="create a shop's warehouse (a SQLite file) at PATH and print its connection; an existing one is kept",
     )
     parser.add_argument("--http", choices=("auto", "httptools", "h11"), default="auto", help="HTTP parser")
     parser.add_argument("--verbose", action="store_true", help="log every request")
     parser.add_argument("--exit-with-stdin", action="store_true", help="stop at the end of standard input")
-    settings = parser.add_argument_group("settings", "all but these flags can also be changed while it runs")
+    settings = parser.add_argument_group("settings", "can also be changed while the sandbox runs")
     for setting in fields(Settings):
         settings.add_argument(
             "--" + setting.name.replace("_", "-"), **_argument(setting.default, setting.metadata)
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _argument(default: Any, rule: Any) -> dict[str, Any]:
-    # Suppressed, so that what was not given does not count as given.
+    # Suppressed, so that an option that was not given is not passed on.
     described = {
         "default": argparse.SUPPRESS,
         "help": f"{rule['help']} (default: {default})".replace("%", "%%"),
@@ -112,7 +112,7 @@ def _argument(default: Any, rule: Any) -> dict[str, Any]:
 
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns off Nagle's algorithm only where the protocol is given: else each answer takes 40 ms.
+    # asyncio disables Nagle's algorithm only if the protocol is given; otherwise each response takes 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
@@ -127,7 +127,7 @@ def _listener(host: str, port: int) -> socket.socket:
 def _announce(
     host: str, port: int, workspace_id: str, api_key: str, shop: str | None, shop_is_new: bool
 ) -> None:
-    # 0.0.0.0 and :: are addresses to listen on, not to call.
+    # 0.0.0.0 and :: are addresses to listen on, not to connect to.
     reachable = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     connection = {
         "conn_type": "moengage",
@@ -138,7 +138,7 @@ def _announce(
     }
     print(f"MoEngage sandbox at http://{reachable}:{port} (workspace {workspace_id})")
     if shop is not None:
-        print(f"Warehouse at {os.path.abspath(shop)} ({'made now' if shop_is_new else 'kept as it was'})")
+        print(f"Warehouse at {os.path.abspath(shop)} ({'created' if shop_is_new else 'kept unchanged'})")
     print(_export("MOENGAGE_DEFAULT", connection))
     if shop is not None:
         print(_export("WAREHOUSE", warehouse.connection(shop)))
@@ -146,13 +146,13 @@ def _announce(
 
 
 def _export(connection_id: str, connection: Mapping[str, Any]) -> str:
-    """Return a line for a shell that makes a connection known to the Airflow which is started from it."""
+    """Return a shell command that defines a connection for the Airflow started from that shell."""
     compact = json.dumps(connection, separators=(",", ":"))
     return f"export AIRFLOW_CONN_{connection_id}={shlex.quote(compact)}"
 
 
 def _stop_with_stdin(server: Any) -> None:
-    # A parent that is killed cannot stop us, but its end of the pipe closes.
+    # A killed parent cannot stop this process, but its end of the pipe closes.
     # Not sys.stdin: a thread that holds its lock makes the interpreter fail at exit.
     while os.read(0, 4096):
         pass

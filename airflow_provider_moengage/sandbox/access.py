@@ -1,8 +1,8 @@
 """
-Who may use the control endpoints: callers that name this server, and pages that it served itself.
+Access control for the control endpoints: only this server's own host names and origin.
 
-A browser on the same machine can reach a loopback address, and so can every page in it. Such a page gives itself
-away: a name that was made to point here stands in ``Host``, and a request across sites carries ``Origin``.
+Any page in a browser on the same machine can reach a loopback address. The headers expose such a page: DNS rebinding
+shows in ``Host``, and a cross-site request carries ``Origin``.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 HTTP_PORT = 80
-#: What a server listens on that listens on every address of its machine.
+#: The wildcard addresses: a server bound to one listens on all addresses of its machine.
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})
-#: A host and where given its port; an IPv6 address stands in brackets.
+#: A host and an optional port; an IPv6 address is in brackets.
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:/@]+)(?::([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True)
 class Hosts:
     """
-    The values of ``Host`` that the control endpoints take.
+    The values of ``Host`` that the control endpoints accept.
 
     :param bound: the names and addresses that the server listens on.
     :param port: the port that it listens on.
-    :param named: further names, each with a port or, where it names none, with any.
+    :param named: additional names, each with a port; without one, any port matches.
     """
 
     bound: frozenset[str]
@@ -40,10 +40,10 @@ class Hosts:
 
     @classmethod
     def of(cls, bound: Iterable[str], port: int, named: Iterable[str] = ()) -> Hosts:
-        """Return the hosts of a server; names are compared without regard to case."""
+        """Return the hosts of a server; names are case-insensitive."""
         return cls(_lower(bound), port, _lower(named))
 
-    def takes(self, host: str) -> bool:
+    def accepts(self, host: str) -> bool:
         """Whether a ``Host`` header names this server."""
         match = HOST.fullmatch(host.lower())
         if match is None:
@@ -60,7 +60,7 @@ class Hosts:
             address = ipaddress.ip_address(name)
         except ValueError:
             return False
-        # Of a server that listens on every address, any can be the one. It takes a name to lead a browser astray.
+        # A server on a wildcard address accepts any IP address: DNS rebinding needs a name.
         return address.is_loopback or not ANY_ADDRESS.isdisjoint(self.bound)
 
 
@@ -69,26 +69,26 @@ def _lower(names: Iterable[str]) -> frozenset[str]:
 
 
 class OwnCallers:
-    """ASGI middleware that answers 403 to whoever names another host or comes from another site."""
+    """ASGI middleware that responds 403 to requests for another host or from another site."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
         self._app = app
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(Headers(scope=scope))
-        app = self._app if refusal is None else _forbidden(refusal)
+        reason = self._rejection(Headers(scope=scope))
+        app = self._app if reason is None else _forbidden(reason)
         await app(scope, receive, send)
 
-    def _refusal(self, headers: Headers) -> str | None:
+    def _rejection(self, headers: Headers) -> str | None:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
-        if len(hosts) != 1 or not self._hosts.takes(hosts[0]):
+        if len(hosts) != 1 or not self._hosts.accepts(hosts[0]):
             return (
-                "the control endpoints take only the host that the sandbox listens on and loopback, with its port; "
-                "start it with --allow-host NAME to take another one"
+                "the control endpoints accept only loopback and the host that the sandbox listens on, with its port; "
+                "start it with --allow-host NAME to accept another host"
             )
         if any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins):
-            return "the control endpoints take no requests of another site's pages"
+            return "the control endpoints accept no requests from pages of another site"
         return None
 
 

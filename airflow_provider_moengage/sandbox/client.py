@@ -1,4 +1,4 @@
-"""Starts a sandbox and talks to it; for fixtures, demos and scripts. Standard library only."""
+"""Starts a sandbox and sends requests to it, for fixtures, demos and scripts. Standard library only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SandboxNotStarted(RuntimeError):
 
 
 class SandboxRefused(ValueError):
-    """The sandbox did not take a fault, a setting or the host it was called by; the message says why."""
+    """The sandbox rejected a fault, a setting or the request's host; the message says why."""
 
 
 class Sandbox:
@@ -63,36 +63,38 @@ class Sandbox:
 
     @property
     def connection_json(self) -> str:
-        """The Airflow connection as JSON, as ``AIRFLOW_CONN_MOENGAGE_DEFAULT`` takes it."""
+        """The Airflow connection as JSON, for ``AIRFLOW_CONN_MOENGAGE_DEFAULT``."""
         return json.dumps(self.connection)
 
     @property
     def connection_uri(self) -> str:
-        """The Airflow connection as a URI, as ``AIRFLOW_CONN_MOENGAGE_DEFAULT`` takes it too."""
+        """The Airflow connection as a URI, for ``AIRFLOW_CONN_MOENGAGE_DEFAULT``."""
         credentials = f"{quote(self.workspace_id, safe='')}:{quote(self.api_key, safe='')}"
         return f"moengage://{credentials}@{self._address}:{self.port}"
 
     def users(self, customer_id: str | None = None) -> dict[str, dict[str, Any]]:
         """
-        Give the stored users by customer id.
+        Return the stored users by customer id.
 
         Each is a dict of ``customer_id``, ``id``, ``attributes``, ``types``, ``updates``, ``history`` (the
         attributes of its last 50 updates as they were sent, in the order in which they were stored) and
-        ``deletion_requested``. A user that has no customer id stands under its MoEngage id.
+        ``deletion_requested``. The key of a user without a customer id is its MoEngage id.
 
-        :param customer_id: only this one; the dict is empty where there is no such user.
+        :param customer_id: only this user; the dict is empty if there is no such user.
         """
         if customer_id is not None:
-            found = self._call("GET", "/_sandbox/users?" + urlencode({"customer_id": customer_id}))["users"]
+            found = self._request("GET", "/_sandbox/users?" + urlencode({"customer_id": customer_id}))[
+                "users"
+            ]
         else:
             found = self._pages("users")
         return {user["customer_id"] or user["id"]: user for user in found}
 
     def events(self, customer_id: str | None = None) -> list[dict[str, Any]]:
         """
-        Give the stored events in the order in which they were stored.
+        Return the stored events in the order in which they were stored.
 
-        Each is a dict of ``number`` (1, 2, 3, …: an event that was sent twice has two), ``customer_id``,
+        Each is a dict of ``number`` (1, 2, 3, …: an event that was sent twice is stored twice), ``customer_id``,
         ``user_id`` (the MoEngage id), ``action``, ``attributes``, ``time`` (UTC, ``YYYY-MM-DDTHH:MM:SSZ``),
         ``user_timezone_offset``, ``platform``, ``moe_os_type``, ``app_version``, ``device_id`` and
         ``request_id``.
@@ -103,7 +105,7 @@ class Sandbox:
 
     def devices(self, customer_id: str | None = None) -> list[dict[str, Any]]:
         """
-        Give the stored devices in the order of their creation.
+        Return the stored devices in the order of their creation.
 
         Each is a dict of ``customer_id``, ``user_id`` (the MoEngage id), ``device_id``, ``attributes``,
         ``blocked`` and ``updates``.
@@ -114,76 +116,76 @@ class Sandbox:
 
     def requests(self) -> list[dict[str, Any]]:
         """
-        Give the calls to the API in the order of their arrival, the control endpoints left out.
+        Return the requests to the API in order of arrival, without those to the control endpoints.
 
         Each is a dict of ``request_id``, ``method``, ``path``, ``query``, ``headers``, ``authenticated``
-        (whether its credentials were right), ``body``, ``status`` (None: no answer), ``fault`` and ``at``. The
-        API key shows neither in the headers nor in the body.
+        (whether its credentials were right), ``body``, ``status`` (None: no response), ``fault`` and ``at``. The
+        API key is masked in the headers and in the body.
         """
         return self._pages("requests")
 
     def state(self) -> dict[str, Any]:
-        """Give the counts, rate windows, faults and settings."""
+        """Return the counts, rate windows, faults and settings."""
         return self._object("GET", "/_sandbox/state")
 
     def bent(self) -> list[dict[str, Any]]:
-        """Give what MoEngage would drop or alter without a word, by ``customer_id, attribute, what``."""
-        bent: list[dict[str, Any]] = self._call("GET", "/_sandbox/bent")["bent"]
+        """Return what MoEngage would silently drop or alter: dicts of ``customer_id, attribute, what``."""
+        bent: list[dict[str, Any]] = self._request("GET", "/_sandbox/bent")["bent"]
         return bent
 
     def fault(self, **description: Any) -> None:
         """
-        Put a fault in force.
+        Activate a fault.
 
         :param description: ``kind`` (``status``, ``slow``, ``drop_before``, ``drop_after``, ``fail_200``) and
             any of ``status body headers seconds times rate after path customer_id type message``.
         """
-        self._call("POST", "/_sandbox/faults", description)
+        self._request("POST", "/_sandbox/faults", description)
 
     def faults(self) -> list[dict[str, Any]]:
-        """Give the faults in force, each with how often it has ``fired``."""
-        faults: list[dict[str, Any]] = self._call("GET", "/_sandbox/faults")["faults"]
+        """Return the active faults, each with how often it has ``fired``."""
+        faults: list[dict[str, Any]] = self._request("GET", "/_sandbox/faults")["faults"]
         return faults
 
     def clear_faults(self) -> None:
-        """Lift all faults."""
-        self._call("DELETE", "/_sandbox/faults")
+        """Remove all faults."""
+        self._request("DELETE", "/_sandbox/faults")
 
     def settings(self, **changes: Any) -> dict[str, Any]:
-        """Change settings, and give all of them."""
+        """Change settings, and return all of them."""
         if changes:
             return self._object("POST", "/_sandbox/settings", changes)
         return self._object("GET", "/_sandbox/settings")
 
     def reset(self) -> None:
-        """Forget everything that happened, and the faults; back to the settings of the start."""
-        self._call("POST", "/_sandbox/reset")
+        """Clear all data and faults, and restore the settings of the start."""
+        self._request("POST", "/_sandbox/reset")
 
     def _pages(self, what: str, customer_id: str | None = None) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
         query = "" if customer_id is None else "&" + urlencode({"customer_id": customer_id})
         while True:
-            page = self._call("GET", f"/_sandbox/{what}?offset={len(items)}&limit={PAGE}{query}")
+            page = self._request("GET", f"/_sandbox/{what}?offset={len(items)}&limit={PAGE}{query}")
             items += page[what]
             if not page[what] or len(items) >= page["total"]:
                 return items
 
     def _object(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        answer: dict[str, Any] = self._call(method, path, body)
-        return answer
+        document: dict[str, Any] = self._request(method, path, body)
+        return document
 
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
-        # Not urllib: it would send this through a proxy that the environment names.
+    def _request(self, method: str, path: str, body: Any = None) -> Any:
+        # Not urllib: it would use a proxy from the environment.
         connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         try:
             connection.request(method, path, None if body is None else json.dumps(body))
             response = connection.getresponse()
-            answer = json.loads(response.read())
+            document = json.loads(response.read())
         finally:
             connection.close()
         if response.status in (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.FORBIDDEN):
-            raise SandboxRefused(answer["error"]["message"])
-        return answer
+            raise SandboxRefused(document["error"]["message"])
+        return document
 
 
 @contextmanager
@@ -191,17 +193,17 @@ def running_sandbox(
     *, workspace_id: str = DEFAULT_WORKSPACE, api_key: str = DEFAULT_KEY, port: int = 0, **options: Any
 ) -> Iterator[Sandbox]:
     """
-    Run a sandbox in a process of its own, and stop it in the end.
+    Run a sandbox in a process of its own, and stop it on exit.
 
-    :param workspace_id: the Workspace ID that it takes.
-    :param api_key: the API key that it takes.
-    :param port: where it listens; 0 takes a free port.
-    :param options: the other options of the command line, such as ``users_per_minute=100``.
-    :raises SandboxNotStarted: where it does not start, with what it said.
+    :param workspace_id: the Workspace ID that it accepts.
+    :param api_key: the API key that it accepts.
+    :param port: the port that it listens on; 0: any free port.
+    :param options: other command-line options, such as ``users_per_minute=100``.
+    :raises SandboxNotStarted: it did not start; the message is its error output.
     """
     given = {"workspace_id": workspace_id, "api_key": api_key, "port": port, **options}
     command = [sys.executable, "-m", "airflow_provider_moengage.sandbox", "--exit-with-stdin", *_flags(given)]
-    # The child finds this very package, also where it lies in a checkout that is not installed.
+    # The child imports this package even from a checkout that is not installed.
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
@@ -229,20 +231,20 @@ def _flags(options: dict[str, Any]) -> Iterator[str]:
 
 
 def _url(child: subprocess.Popen[bytes], errors: Any) -> str:
-    """Wait for the first line, which says where the sandbox is."""
+    """Wait for the first line of output, and return the URL in it."""
     assert child.stdout is not None  # noqa: S101
-    late = threading.Timer(START_SECONDS, child.kill)
-    late.start()
+    timer = threading.Timer(START_SECONDS, child.kill)
+    timer.start()
     try:
         first = child.stdout.readline().decode()
     finally:
-        late.cancel()
+        timer.cancel()
     if not first.startswith("MoEngage sandbox at "):
         child.wait()
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip()
+        output = errors.read().decode(errors="replace").strip()
         raise SandboxNotStarted(
-            said or f"The MoEngage sandbox did not start within {START_SECONDS:g} seconds"
+            output or f"The MoEngage sandbox did not start within {START_SECONDS:g} seconds"
         )
     return first.split()[3]
 

@@ -1,4 +1,4 @@
-"""The control endpoints under ``/_sandbox``: what happened, faults, settings, a fresh start."""
+"""The control endpoints under ``/_sandbox``: stored data, faults, settings, reset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGE = 1_000
 BENT_IN_STATE = 100
 
 WHAT_THIS_IS = """\
-A MoEngage sandbox: a local server that answers like the MoEngage Data API. Workspace: {workspace_id}
+A MoEngage sandbox: a local server that responds like the MoEngage Data API. Workspace: {workspace_id}
 
   POST /v1/customer/{{app_id}}            Track User
   POST /v1/customers/export             Get User
@@ -38,22 +38,22 @@ A MoEngage sandbox: a local server that answers like the MoEngage Data API. Work
   GET  /_sandbox/events       ?customer_id= &offset= &limit=
   GET  /_sandbox/devices      ?customer_id= &offset= &limit=
   GET  /_sandbox/requests     ?offset= &limit=
-  GET  /_sandbox/bent         what MoEngage would have dropped or altered without a word
-  POST /_sandbox/faults       errors, slowness, broken connections; GET lists them, DELETE lifts them
-  POST /_sandbox/settings     limits, window length, features of the workspace; GET gives them
-  POST /_sandbox/reset        forget everything, back to the settings of the start
+  GET  /_sandbox/bent         what MoEngage would have silently dropped or altered
+  POST /_sandbox/faults       errors, slowness, broken connections; GET lists them, DELETE removes them
+  POST /_sandbox/settings     limits, window length, features of the workspace; GET returns them
+  POST /_sandbox/reset        clear all data, and restore the settings of the start
 """
 
 
 class Control:
-    """The control endpoints of one workspace; they need no authentication and no fault befalls them."""
+    """The control endpoints of one workspace; they need no authentication, and faults do not affect them."""
 
     def __init__(self, workspace: Workspace, hosts: Hosts) -> None:
         self._workspace = workspace
         self._hosts = hosts
 
     def routes(self) -> list[BaseRoute]:
-        """Give the routes."""
+        """Return the routes."""
         inner = [
             Route("/state", self.state),
             Route("/users", self.users),
@@ -72,11 +72,11 @@ class Control:
         ]
 
     async def what_this_is(self, request: Request) -> Response:
-        """Give a short text for people."""
+        """Return a short text for people."""
         return PlainTextResponse(WHAT_THIS_IS.format(workspace_id=self._workspace.workspace_id))
 
     async def state(self, request: Request) -> Response:
-        """Give the counts, windows, faults and settings."""
+        """Return the counts, windows, faults and settings."""
         state = self._workspace.state
         return _answer(
             {
@@ -84,7 +84,7 @@ class Control:
                 "users": len(state.users),
                 "events": len(state.events),
                 "devices": len(state.devices),
-                "requests": state.journal.total,
+                "requests": state.request_log.total,
                 "requests_by_status": dict(state.statuses),
                 "updates": state.users.updates,
                 "bent": state.bent.count,
@@ -96,7 +96,7 @@ class Control:
         )
 
     async def users(self, request: Request) -> Response:
-        """Give the users, or the one of ``customer_id``."""
+        """Return the users, or the one of ``customer_id``."""
         users = self._workspace.state.users
         customer_id = request.query_params.get("customer_id")
         if customer_id is not None:
@@ -110,11 +110,11 @@ class Control:
         return _answer({"total": len(users), "users": [user.as_json() for user in page]})
 
     async def events(self, request: Request) -> Response:
-        """Give the events in the order in which they were stored, all or those of ``customer_id``."""
+        """Return the events in the order in which they were stored, all or those of ``customer_id``."""
         return self._of_user(request, "events", self._workspace.state.events)
 
     async def devices(self, request: Request) -> Response:
-        """Give the devices in the order of their creation, all or those of ``customer_id``."""
+        """Return the devices in the order of their creation, all or those of ``customer_id``."""
         return self._of_user(request, "devices", self._workspace.state.devices)
 
     def _of_user(self, request: Request, what: str, items: Events | Devices) -> Response:
@@ -130,21 +130,21 @@ class Control:
         return _answer({"total": items.count(user), what: [item.as_json() for item in page]})
 
     async def requests(self, request: Request) -> Response:
-        """Give the calls that are remembered, in the order of their arrival."""
-        journal = self._workspace.state.journal
+        """Return the logged requests in order of arrival."""
+        log = self._workspace.state.request_log
         try:
-            page = journal.page(*_page(request))
+            page = log.page(*_page(request))
         except ValueError as error:
             return _bad(error)
-        return _answer({"total": len(journal), "requests": [call.as_json() for call in page]})
+        return _answer({"total": len(log), "requests": [logged.as_json() for logged in page]})
 
     async def bent(self, request: Request) -> Response:
-        """Give everything that was dropped or altered without a word."""
+        """Return everything that was silently dropped or altered."""
         bent = self._workspace.state.bent
         return _answer({"total": bent.count, "bent": bent.first()})
 
     async def faults(self, request: Request) -> Response:
-        """List the faults, put one or several in force, or lift them all."""
+        """List the faults, activate one or several, or remove all."""
         faults = self._workspace.state.faults
         if request.method == "DELETE":
             faults.clear()
@@ -158,7 +158,7 @@ class Control:
         return _answer({"faults": faults.as_json()})
 
     async def settings(self, request: Request) -> Response:
-        """Give the settings, after changing some of them."""
+        """Return the settings, after changing some of them."""
         state = self._workspace.state
         if request.method == "POST":
             try:
@@ -171,13 +171,13 @@ class Control:
         return _answer(state.settings.as_json())
 
     async def reset(self, request: Request) -> Response:
-        """Forget everything."""
+        """Clear all data and faults."""
         self._workspace.reset()
         return _answer({"status": "success"})
 
 
 def _answer(document: Any, status_code: int = 200) -> Response:
-    # Not JSONResponse: it fails on a lone surrogate, which a test may well have sent.
+    # Not JSONResponse: it fails on a lone surrogate, which a test may have sent.
     return Response(json.dumps(document), status_code, media_type="application/json")
 
 

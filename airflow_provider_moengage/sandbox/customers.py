@@ -1,4 +1,4 @@
-"""Whom an object speaks of: a customer id, or the identifiers of Identity Resolution."""
+"""The customer that an object identifies: by customer id, or by the identifiers of Identity Resolution."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_moengage.sandbox import names
-from airflow_provider_moengage.sandbox.answers import empty, expected, missing
+from airflow_provider_moengage.sandbox.response import empty, expected, missing
 from airflow_provider_moengage.sandbox.settings import Settings
 
 
 @dataclass(frozen=True)
 class Customer:
-    """Whom an object speaks of; at least one of the two is there."""
+    """The customer that an object identifies; at least one of the two fields is set."""
 
     customer_id: str | None
     #: The identifiers that are active in the workspace, in the order of its settings.
@@ -20,7 +20,7 @@ class Customer:
 
     @property
     def blocked(self) -> bool:
-        """Say whether MoEngage ignores what is said of this customer."""
+        """Whether MoEngage ignores objects for this customer."""
         return self.customer_id is not None and (
             len(self.customer_id) < 2 or self.customer_id.strip().lower() in names.BLOCKED_CUSTOMER_IDS
         )
@@ -28,10 +28,10 @@ class Customer:
 
 def customer_of(document: dict[str, Any], identifying: Any, settings: Settings) -> Customer:
     """
-    Say whom an object speaks of; the errors are those that MoEngage documents.
+    Return the customer that an object identifies; raise the documented errors.
 
     :param document: a customer, event or device object.
-    :param identifying: where the object has its identifiers, of whatever type that is.
+    :param identifying: the part of the object that holds its identifiers; may be of any type.
     """
     identifiers: dict[str, str] = {}
     if settings.identifiers and isinstance(identifying, dict):

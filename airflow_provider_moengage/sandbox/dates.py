@@ -1,4 +1,4 @@
-"""What MoEngage recognises as a datetime, and what people write as one that it does not."""
+"""Recognises the documented datetime formats, and other date formats that MoEngage stores as strings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 DATETIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z)?")
 
-#: Also those that ``\s`` does not know: zero-width ones, marks of direction, the byte order mark.
+#: Includes blanks that ``\s`` does not match: zero-width characters, direction marks, the byte order mark.
 _BLANKS = r"[\s\u200b-\u200f\u2060\ufeff]*"
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
@@ -29,9 +29,9 @@ _DATE = "|".join(
         rf"[0-9]{{4}}[\s/-]{_MONTH}[\s/-]{_DAY}",
     )
 )
-#: As ``date`` and ``ctime`` write it: the year comes last.
+#: The format of ``date`` and ``ctime``, with the year last.
 _C_TIME = rf"(?:{_WEEKDAY},?\s+)?{_MONTH}\s+{_DAY}\s+{_TIME}(?:\s*{_ZONE})?\s+[0-9]{{4}}"
-#: What begins as an instant does means one, however it goes on.
+#: A text that begins like a timestamp is meant as one, whatever follows.
 _BROKEN_INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}t[0-9].*"
 LIKE_A_DATE = re.compile(
     rf"{_BLANKS}(?:(?:{_DATE})(?:{_CLOCK})?(?:\s+bc)?|{_C_TIME}|{_BROKEN_INSTANT}){_BLANKS}",
@@ -39,18 +39,18 @@ LIKE_A_DATE = re.compile(
 )
 
 YEAR = re.compile(r"[0-9]{4}")
-#: "1.1.2025" is the shortest, and no form is as long as this.
+#: "1.1.2025" is the shortest; the maximum is longer than any format.
 SHORTEST, LONGEST = 8, 100
 #: The characters that a date can begin with: digits, blanks, and the first letters of months and weekdays.
 BEGINNINGS = frozenset("0123456789jfmasondtwJFMASONDTW \t\r\n\v\f\xa0\u202f\u2009\u3000\u200b\ufeff\u2060")
 
 
 def is_datetime(text: str) -> bool:
-    """Whether a text is in one of the two documented forms and a date that exists."""
+    """Whether a text is an existing date in one of the two documented formats."""
     if DATETIME.fullmatch(text) is None:
         return False
     try:
-        # Without the Z, which Python 3.10 does not read.
+        # Without the Z, which Python 3.10 cannot parse.
         datetime.fromisoformat(text[:19])
     except ValueError:
         return False
@@ -58,8 +58,8 @@ def is_datetime(text: str) -> bool:
 
 
 def is_undocumented_date(text: str) -> bool:
-    """Whether a text means a date and MoEngage keeps it as a string, impossible dates included."""
-    # Most texts are told without the long pattern: by their length, their first character, or having no year.
+    """Whether a text is meant as a date, even an impossible one, but MoEngage stores it as a string."""
+    # Most texts are decided without the long pattern: by length, first character, or a missing year.
     if not SHORTEST <= len(text) <= LONGEST or text[0] not in BEGINNINGS or text.isdigit():
         return False
     if YEAR.search(text) is None or is_datetime(text):

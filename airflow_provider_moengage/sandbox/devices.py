@@ -9,12 +9,12 @@ from typing import Any
 
 from airflow_provider_moengage.sandbox.store import User
 
-MOST_DEVICES = 1_000
+MAX_DEVICES = 1_000
 
 
 @dataclass(slots=True)
 class Device:
-    """A device as it is stored."""
+    """A stored device."""
 
     user: User
     device_id: str
@@ -23,7 +23,7 @@ class Device:
     updates: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Give the device as a JSON object."""
+        """Return the device as a JSON object."""
         return {
             "customer_id": self.user.customer_id,
             "user_id": self.user.id,
@@ -45,23 +45,23 @@ class Devices:
         return len(self._devices)
 
     def count(self, user: User | None) -> int:
-        """Say how many devices there are, of one user or of all."""
+        """Return the number of devices of one user, or of all."""
         return len(self if user is None else self.of(user))
 
     def page(self, offset: int, limit: int, user: User | None = None) -> Iterator[Device]:
-        """Give some of the devices in the order of their creation, of one user or of all."""
+        """Return a page of the devices of one user, or of all, in the order of their creation."""
         devices = self._devices.values() if user is None else self.of(user)
         return islice(devices, offset, offset + limit)
 
     def of(self, user: User) -> list[Device]:
-        """Give the devices of a user."""
+        """Return the devices of a user."""
         return self._by_user.get(user.id, [])
 
     def apply(self, user: User, device_id: str, attributes: dict[str, str]) -> bool:
-        """Create or update a device; false where the user has as many devices as there can be."""
+        """Create or update a device; return False if the user already has the maximum number of devices."""
         device = self._devices.get((user.id, device_id))
         if device is None:
-            if len(self.of(user)) >= MOST_DEVICES:
+            if len(self.of(user)) >= MAX_DEVICES:
                 return False
             device = Device(user, device_id)
             self._add(device)
@@ -70,7 +70,7 @@ class Devices:
         return True
 
     def merge(self, merged: User, retained: User) -> None:
-        """Move the devices of one user to another, who keeps those that both have."""
+        """Move the devices of one user to another, who keeps their own version of shared ones."""
         for device in self._by_user.pop(merged.id, []):
             del self._devices[merged.id, device.device_id]
             if (retained.id, device.device_id) not in self._devices:

@@ -15,12 +15,12 @@ EPOCH = datetime(1970, 1, 1)
 
 @dataclass(slots=True)
 class Event:
-    """An event as it is stored; two of one content are two events."""
+    """A stored event; events with the same content are not deduplicated."""
 
     user: User
     action: str
     attributes: dict[str, Any]
-    #: When it happened: seconds since 1970, UTC.
+    #: Seconds since 1970, UTC.
     time: float
     user_timezone_offset: float | None
     platform: str | None
@@ -31,7 +31,7 @@ class Event:
     number: int = field(default=0, init=False)
 
     def as_json(self) -> dict[str, Any]:
-        """Give the event as a JSON object."""
+        """Return the event as a JSON object."""
         return {
             "number": self.number,
             "customer_id": self.user.customer_id,
@@ -49,7 +49,7 @@ class Event:
 
 
 class Events:
-    """The events in the order in which they were stored, of all users and of each."""
+    """The events of all users and of each user, in the order in which they were stored."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
@@ -59,17 +59,17 @@ class Events:
         return len(self._events)
 
     def add(self, event: Event) -> None:
-        """Store an event, and give it its number: 1, 2, 3, …."""
+        """Store an event and assign its number: 1, 2, 3, …."""
         self._events.append(event)
         event.number = len(self._events)
         self._by_user.setdefault(event.user.id, []).append(event)
 
     def count(self, user: User | None) -> int:
-        """Say how many events there are, of one user or of all."""
+        """Return the number of events of one user, or of all."""
         return len(self if user is None else self._by_user.get(user.id, ()))
 
     def page(self, offset: int, limit: int, user: User | None = None) -> Iterator[Event]:
-        """Give some of the events, of one user or of all."""
+        """Return a page of the events of one user, or of all."""
         events = self._events if user is None else self._by_user.get(user.id, [])
         return islice(events, offset, offset + limit)
 

@@ -1,4 +1,4 @@
-"""Faults on demand: errors, slowness and broken connections, when and as often as a test wants them."""
+"""Fault injection: errors, slow responses and dropped connections on demand."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ BODIES = ("json", "empty", "html")
 
 
 class FaultError(ValueError):
-    """A fault that is not described rightly."""
+    """The description of a fault is invalid."""
 
 
 @dataclass
 class Fault:
     """
-    A fault, as it is described in JSON, and how often it has fired.
+    A fault as described in JSON, and how often it has fired.
 
-    :param kind: ``status`` (an error answer, nothing stored), ``slow`` (works on the call later),
-        ``drop_before`` (the connection ends without an answer, nothing stored), ``drop_after`` (stored, then
-        the connection ends without an answer), ``fail_200`` (status 200 with a body that says "fail", nothing
+    :param kind: ``status`` (an error response, nothing stored), ``slow`` (processes the request later),
+        ``drop_before`` (closes the connection without a response, nothing stored), ``drop_after`` (stores, then
+        closes the connection without a response), ``fail_200`` (status 200 with "fail" in the body, nothing
         stored).
-    :param status: the status code, of kind ``status``.
+    :param status: the status code, for kind ``status``.
     :param body: ``json`` is the documented body; ``empty`` and ``html`` are what gateways send, without rate
         headers.
-    :param headers: added to the answer; null removes one.
-    :param seconds: how long, of kind ``slow``.
-    :param times: fires so often and no more; null, the default: without end.
-    :param rate: the share of the calls that it befalls.
-    :param after: lets so many calls through at first.
-    :param path: befalls only paths that hold this text.
-    :param customer_id: befalls only calls that speak of this customer.
-    :param type: in place of the documented error type.
-    :param message: in place of the documented error message.
+    :param headers: added to the response; null removes a header.
+    :param seconds: the delay, for kind ``slow``.
+    :param times: fires at most this many times; null, the default: no limit.
+    :param rate: the share of requests that it affects.
+    :param after: the number of matching requests to let through first.
+    :param path: affects only paths that contain this text.
+    :param customer_id: affects only requests for this customer.
+    :param type: replaces the documented error type.
+    :param message: replaces the documented error message.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Fault:
 
     @classmethod
     def from_json(cls, description: Any) -> Fault:
-        """Check a description and make a fault of it."""
+        """Check a description and return its fault."""
         if not isinstance(description, dict):
             raise FaultError("a fault is a JSON object")
         known = [item.name for item in fields(cls) if item.init]
@@ -68,8 +68,8 @@ class Fault:
         _check(description)
         return cls(**description)
 
-    def befalls(self, path: str, customers: Collection[Any], random: Random) -> bool:
-        """Say whether the fault fires for a call, and count that it does."""
+    def fires(self, path: str, customers: Collection[Any], random: Random) -> bool:
+        """Whether the fault fires for a request; count it if so."""
         if self.times is not None and self.fired >= self.times:
             return False
         if self.path not in path or (self.customer_id is not None and self.customer_id not in customers):
@@ -81,26 +81,28 @@ class Fault:
         return True
 
     def as_json(self) -> dict[str, Any]:
-        """Give the fault as a JSON object with how often it has ``fired``."""
+        """Return the fault as a JSON object with how often it has ``fired``."""
         return {name: value for name, value in asdict(self).items() if name != "_seen"}
 
 
 def _check(description: Mapping[str, Any]) -> None:
-    def fits(name: str, types: tuple[type, ...], what: str, least: float = 0, most: float = math.inf) -> None:
-        value = description.get(name, least)
-        # By type(): a bool is an int too, and no number here.
-        if type(value) not in types or not least <= value <= most:
+    def check_number(
+        name: str, types: tuple[type, ...], what: str, minimum: float = 0, maximum: float = math.inf
+    ) -> None:
+        value = description.get(name, minimum)
+        # By type(): a bool is an int too, but not accepted as a number here.
+        if type(value) not in types or not minimum <= value <= maximum:
             raise FaultError(f"{name} is {what}")
 
     if description["kind"] == "status" and description.get("status") is None:
         raise FaultError("a fault of kind status needs a status")
     if description.get("status") is not None:
-        fits("status", (int,), "a whole number from 200 to 599", 200, 599)
+        check_number("status", (int,), "a whole number from 200 to 599", 200, 599)
     if description.get("times") is not None:
-        fits("times", (int,), "a whole number or null")
-    fits("seconds", (int, float), "a number of seconds")
-    fits("rate", (int, float), "a number from 0 to 1", 0, 1)
-    fits("after", (int,), "a whole number")
+        check_number("times", (int,), "a whole number or null")
+    check_number("seconds", (int, float), "a number of seconds")
+    check_number("rate", (int, float), "a number from 0 to 1", 0, 1)
+    check_number("after", (int,), "a whole number")
     if description.get("body", "json") not in BODIES:
         raise FaultError(f"body is one of: {', '.join(BODIES)}")
     headers = description.get("headers", {})
@@ -114,29 +116,29 @@ def _check(description: Mapping[str, Any]) -> None:
 
 
 class Faults:
-    """The faults that are in force, in the order in which they were given."""
+    """The active faults, in the order in which they were added."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
         self._faults: list[Fault] = []
 
     def add(self, faults: list[Fault]) -> None:
-        """Put faults in force."""
+        """Activate faults."""
         self._faults += faults
 
     def clear(self) -> None:
-        """Lift all faults."""
+        """Remove all faults."""
         self._faults.clear()
 
-    def befalling(self, path: str, customers: Collection[Any]) -> tuple[float, Fault | None]:
+    def firing(self, path: str, customers: Collection[Any]) -> tuple[float, Fault | None]:
         """
-        Give what befalls a call: seconds to wait, and the first fault that decides its fate.
+        Return the effect of the faults on a request: seconds to wait, and the first fault that decides its outcome.
 
-        Slow ones add up; of the others only one can fire for a call.
+        Delays add up; of the other kinds, at most one fires for a request.
         """
         seconds = 0.0
         for fault in self._faults:
-            if fault.befalls(path, customers, self.random):
+            if fault.fires(path, customers, self.random):
                 if fault.kind != "slow":
                     return seconds, fault
                 seconds += fault.seconds
@@ -146,5 +148,5 @@ class Faults:
         return bool(self._faults)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Give the faults as a JSON list."""
+        """Return the faults as a JSON list."""
         return [fault.as_json() for fault in self._faults]

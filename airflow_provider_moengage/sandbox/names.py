@@ -1,8 +1,8 @@
-"""The documented names: of attributes that MoEngage keeps for itself, and of customers that it ignores."""
+"""The documented names: attributes that MoEngage reserves, and customer ids that it ignores."""
 
 from __future__ import annotations
 
-#: Customer ids that MoEngage ignores, compared after trimming and without regard to case.
+#: Customer ids that MoEngage ignores; compared trimmed and case-insensitively.
 BLOCKED_CUSTOMER_IDS = frozenset(
     {
         *(
@@ -42,7 +42,7 @@ RESERVED = frozenset(
 )
 RESERVED_PREFIX = "USER_ATTRIBUTE_"
 
-#: What the top level of a call says already.
+#: Belongs at the top level of a request.
 CUSTOMER_ID = "customer_id"
 
 FETCH_ONLY = frozenset(
@@ -62,7 +62,7 @@ FETCH_ONLY = frozenset(
     }
 )
 
-#: Neither written nor fetched.
+#: Neither writable nor readable.
 HIDDEN = frozenset({"moe_it"})
 
 CREATE_ONLY = frozenset(
@@ -71,7 +71,7 @@ CREATE_ONLY = frozenset(
 
 SYSTEM_PREFIX = "moe_"
 
-#: The names under the system prefix that may be written.
+#: The writable names with the system prefix.
 SYSTEM_WRITABLE = frozenset(
     {
         *(
@@ -86,7 +86,7 @@ SYSTEM_WRITABLE = frozenset(
     }
 )
 
-#: Standard attributes that do not count as custom ones.
+#: Standard attributes, which do not count as custom attributes.
 STANDARD = (
     SYSTEM_WRITABLE
     | CREATE_ONLY
@@ -99,7 +99,7 @@ STANDARD = (
 
 
 def unwritable(name: str) -> str | None:
-    """Say why MoEngage drops an attribute of this name; None where it takes it."""
+    """Return why MoEngage drops an attribute of this name; None if it accepts it."""
     if name in BLOCKED:
         return "dropped: the name is blocked"
     if name in RESERVED or name.startswith(RESERVED_PREFIX):

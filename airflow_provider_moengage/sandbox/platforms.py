@@ -1,15 +1,15 @@
-"""How the platform of an event or a device is spelled."""
+"""The spelling of the platform of an event or a device."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-#: What a sample of MoEngage's spells otherwise than its list of platforms does.
+#: Spellings in MoEngage's samples that differ from its list of platforms.
 OF_SAMPLES = {"Android": "ANDROID"}
 
 
 def as_listed(platform: str, note: Callable[[str, str], None]) -> str:
-    """Return a platform as it is listed; where a sample's spelling was sent, ``note`` is told."""
+    """Return a platform in its listed spelling; report a sample's spelling to ``note``."""
     listed = OF_SAMPLES.get(platform, platform)
     if listed != platform:
         note("platform", f"taken as {listed}, which is how the platform is listed")

@@ -1,8 +1,7 @@
 """
-The pytest fixtures; they are there wherever this package is installed.
+The pytest fixtures, available wherever this package is installed.
 
-pytest imports this module in every test run of everyone who installs us: it imports nothing but pytest at
-first.
+pytest imports this module in every test run where this package is installed, so it imports only pytest at the top.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def moengage_sandbox_server() -> Iterator[Sandbox]:
-    """Run one sandbox for the whole session; tests take ``moengage_sandbox``, which is clean each time."""
+    """Run one sandbox for the whole session; tests use ``moengage_sandbox``, which is reset for each test."""
     from airflow_provider_moengage.sandbox.client import SandboxNotStarted, running_sandbox
 
     try:
@@ -30,13 +29,13 @@ def moengage_sandbox_server() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def moengage_sandbox(moengage_sandbox_server: Sandbox) -> Sandbox:
-    """Give a sandbox that nothing has happened in yet."""
+    """Return a sandbox without data, faults or changed settings."""
     moengage_sandbox_server.reset()
     return moengage_sandbox_server
 
 
 @pytest.fixture
 def moengage_sandbox_connection(moengage_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Give a clean sandbox, and let Airflow's connection ``moengage_default`` lead to it for this test."""
+    """Return a clean sandbox, and point Airflow's connection ``moengage_default`` at it for this test."""
     monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", moengage_sandbox.connection_json)
     return moengage_sandbox

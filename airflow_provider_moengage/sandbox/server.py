@@ -1,4 +1,4 @@
-"""The server: Starlette's routes on uvicorn, with connections that can be dropped."""
+"""The server: Starlette on uvicorn, with connections that can be dropped."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from airflow_provider_moengage.sandbox.workspace import Workspace
 
 class OpenConnections:
     """
-    The transports of the open connections, by the client's address.
+    The transports of open connections, by client address.
 
-    ASGI has no message that ends a connection without an answer, but it tells who the client is.
+    ASGI has no message that closes a connection without a response, but it provides the client's address.
     """
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
 
     def drop(self, client: tuple[str, int]) -> None:
-        """End the connection of a client at once, sending nothing."""
+        """Close a client's connection immediately, without a response."""
         transport = self._transports.get((client[0], client[1]))
         if transport is not None:
             transport.abort()
 
     def watched(self, protocol: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
-        """Give a protocol class that reports its connections here as they come and go."""
+        """Return a protocol class that registers its connections here."""
         transports = self._transports
 
         class Watched(protocol):  # type: ignore[valid-type, misc]
@@ -54,7 +54,7 @@ class OpenConnections:
 
 def http_protocol(name: str) -> type[asyncio.Protocol]:
     """
-    Give uvicorn's protocol class.
+    Return uvicorn's protocol class.
 
     :param name: ``httptools``, ``h11``, or ``auto`` for the first of them that is installed.
     """
@@ -73,19 +73,19 @@ def application(workspace: Workspace, connections: OpenConnections, hosts: Hosts
 
 
 class SandboxServer(uvicorn.Server):
-    """A uvicorn server that says when it is ready, and ends without waiting for calls under way."""
+    """A uvicorn server that reports when it is ready, and stops without waiting for requests in flight."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to listen, then say so."""
+        """Start to listen, then call ``ready``."""
         await super().startup(sockets)
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End; the calls that are cut off are no news."""
+        """Stop without logging the requests that are cut off."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
         await super().shutdown(sockets)
 
@@ -100,12 +100,12 @@ def build(
         http=cast(Any, connections.watched(http_protocol(http))),
         ws="none",
         lifespan="off",
-        # X-Forwarded-For is part of what is played here: it must not replace the client's address.
+        # X-Forwarded-For is part of the simulation: it must not replace the client's address.
         proxy_headers=False,
         server_header=False,
         access_log=verbose,
         log_level="info" if verbose else "error",
-        # Longer than any pause of a test: a connection that is closed between two calls looks like a fault.
+        # Longer than any pause of a test: a connection closed between two requests looks like a fault.
         timeout_keep_alive=600,
         timeout_graceful_shutdown=0,
     )

@@ -1,4 +1,4 @@
-"""A generated shop: a year of customers, orders, items and products, with the blemishes that real tables have."""
+"""A generated shop: a year of customers, orders, items and products, with the data errors of real tables."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TypeVar
 Choice = TypeVar("Choice")
 
 CUSTOMERS = 800
-#: The columns that the documentation's and the examples' queries name. Amounts of orders are in cents, as shops keep
-#: them; lifetime_value is what a customer spent in all, in whole units.
+#: The columns that the queries of the documentation and the examples use. Amounts of orders are in cents;
+#: lifetime_value is the total that a customer spent, in whole units.
 SCHEMA = """
 create table customers (
     customer_id text, name text, email text, plan_name text, lifetime_value real, last_order_at text
@@ -28,7 +28,7 @@ create index items_of_order on items (order_id);
 
 _SUPPORT_THREAD = " > asked for a refund" * 30
 
-#: What has happened to one customer each, and how it shows in the tables.
+#: Data errors, each of which affects one customer, and the statements that cause them.
 BLEMISHES = {
     "the till books walk-in customers under the id 'unknown'": (
         "update customers set customer_id = 'unknown' where customer_id = :id",
@@ -82,13 +82,13 @@ _PRODUCTS = (
     ("gift card", 2_500),
 )
 _YEAR_BEGINS, _MINUTES = datetime(2019, 1, 1), 365 * 24 * 60
-_MOST_ORDERS, _MOST_ITEMS, _STORES, _TAX = 6, 4, 3, 0.06
-#: Lifetime values from which on a plan is reached.
+_MAX_ORDERS, _MAX_ITEMS, _STORES, _TAX = 6, 4, 3, 0.06
+#: The lifetime values at which a plan is reached.
 _GOLD, _SILVER = 500, 150
 
 
 def fill(connection: sqlite3.Connection) -> None:
-    """Make the shop's tables in an empty database and fill them: with the same rows in every call."""
+    """Create the shop's tables in an empty database and fill them, always with the same rows."""
     connection.executescript(SCHEMA)
     rows = _Rows()
     connection.executemany("insert into products values (?, ?, ?)", rows.products())
@@ -114,7 +114,7 @@ def fill(connection: sqlite3.Connection) -> None:
 
 
 def _blemish(connection: sqlite3.Connection) -> None:
-    """Let each of the blemishes happen to one of the first customers who ordered something."""
+    """Apply each of the data errors to one of the first customers with an order."""
     customers = connection.execute(
         "select distinct customer from orders order by customer limit ?", [len(BLEMISHES)]
     ).fetchall()
@@ -124,10 +124,10 @@ def _blemish(connection: sqlite3.Connection) -> None:
 
 
 class _Rows:
-    """The shop's rows, the same in every shop."""
+    """Generates the shop's rows, always the same."""
 
     def __init__(self) -> None:
-        # Only random() is used: of its methods it alone gives the same numbers on every version of Python.
+        # Only random() is used: it is the only method that returns the same numbers in every version of Python.
         self._random = random.Random(0).random
         self._orders = self._items = 0
 
@@ -141,11 +141,11 @@ class _Rows:
         return f"{self._one_of(_FIRST_NAMES)} {self._one_of(_LAST_NAMES)}"
 
     def orders(self, customer_id: str) -> Iterator[tuple[tuple[str | int, ...], list[tuple[str, str, str]]]]:
-        """Return the orders of a customer, none of some, each with its items."""
-        for _ in range(self._below(_MOST_ORDERS + 1)):
+        """Return the orders of a customer (some have none), each with its items."""
+        for _ in range(self._below(_MAX_ORDERS + 1)):
             self._orders += 1
             order_id = f"o-{self._orders}"
-            products = [self._below(len(_PRODUCTS)) for _ in range(1 + self._below(_MOST_ITEMS))]
+            products = [self._below(len(_PRODUCTS)) for _ in range(1 + self._below(_MAX_ITEMS))]
             subtotal = sum(_PRODUCTS[product][1] for product in products)
             tax = round(subtotal * _TAX)
             ordered_at = (_YEAR_BEGINS + timedelta(minutes=self._below(_MINUTES))).isoformat()

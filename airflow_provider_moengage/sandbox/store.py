@@ -11,12 +11,12 @@ from typing import Any
 from airflow_provider_moengage.sandbox import names
 from airflow_provider_moengage.sandbox.customers import Customer
 from airflow_provider_moengage.sandbox.settings import Settings
-from airflow_provider_moengage.sandbox.values import DROPPED, kept, most_elements, type_of
+from airflow_provider_moengage.sandbox.values import DROPPED, kept, max_elements, type_of
 
 NAME_CHARACTERS = 200
 HISTORY_KEPT = 50
 
-#: Takes an attribute's name and what became of it.
+#: Called with an attribute's name and what happened to it.
 Note = Callable[[str, str], None]
 
 
@@ -29,7 +29,7 @@ class UnsetRule:
     case_sensitive: bool = True
 
     def matches(self, name: str) -> bool:
-        """Say whether the rule unsets an attribute."""
+        """Whether the rule unsets an attribute."""
         attr = self.attr
         if not self.case_sensitive:
             name, attr = name.casefold(), attr.casefold()
@@ -56,20 +56,20 @@ class Update:
 
 @dataclass(slots=True)
 class User:
-    """A user as it is stored."""
+    """A stored user."""
 
-    #: None of a user that is known by other identifiers only.
+    #: None if the user is known by other identifiers only.
     customer_id: str | None
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     attributes: dict[str, Any] = field(default_factory=dict)
     updates: int = 0
     #: The ``attributes`` of the last updates as they were sent, in the order in which they were stored.
     history: list[dict[str, Any]] = field(default_factory=list)
-    #: A deletion comes a day later; until then the user is still there.
+    #: MoEngage deletes a day later; until then the user still exists.
     deletion_requested: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Give the user as a JSON object."""
+        """Return the user as a JSON object."""
         return {
             "customer_id": self.customer_id,
             "id": self.id,
@@ -88,7 +88,7 @@ class Users:
         self.updates = 0
         self._by_customer_id: dict[str, User] = {}
         self._by_id: dict[str, User] = {}
-        #: By name and value; an entry is out of date where the user has another value by now.
+        #: By name and value; an entry is stale if the user has another value by now.
         self._by_identifier: dict[tuple[str, str], User] = {}
         self._custom_names: set[str] = set()
 
@@ -96,35 +96,35 @@ class Users:
         return len(self._by_id)
 
     def find(self, customer_id: str) -> User | None:
-        """Give the user of a customer id."""
+        """Return the user with a customer id."""
         return self._by_customer_id.get(customer_id)
 
     def find_id(self, id_: str) -> User | None:
-        """Give the user of a MoEngage id."""
+        """Return the user with a MoEngage id."""
         return self._by_id.get(id_)
 
     def having(self, name: str, value: str) -> list[User]:
-        """Return the users whose attribute has a value."""
+        """Return the users whose attribute ``name`` has this value."""
         return [user for user in self._by_id.values() if user.attributes.get(name) == value]
 
     def page(self, offset: int, limit: int) -> Iterator[User]:
-        """Give some of the users in the order of their creation."""
+        """Return a page of the users in the order of their creation."""
         return islice(self._by_id.values(), offset, offset + limit)
 
     def of(self, customer: Customer) -> User | None:
-        """Give the user that an object speaks of: by the customer id, else by the first identifier known."""
+        """Return the user that an object identifies: by customer id, else by the first known identifier."""
         user = self._by_customer_id.get(customer.customer_id or "")
         if user is not None:
             return user
         for name, value in customer.identifiers.items():
             user = self._identified(name, value)
-            # Two customer ids are two users, whatever identifiers they share.
+            # Different customer ids are different users, whatever identifiers they share.
             if user is not None and (customer.customer_id is None or user.customer_id is None):
                 return user
         return None
 
     def of_or_new(self, customer: Customer) -> User:
-        """Give the user that an object speaks of, after creating it where there is none."""
+        """Return the user that an object identifies; create it if there is none."""
         user = self.of(customer)
         if user is None:
             user = User(None)
@@ -138,7 +138,7 @@ class Users:
         return user
 
     def identify_by(self, identifiers: Collection[str]) -> None:
-        """Find the users that are there already by these identifiers from now on."""
+        """Index the existing users by these identifiers from now on."""
         self._by_identifier.clear()
         for user in self._by_id.values():
             for name in identifiers:
@@ -147,7 +147,7 @@ class Users:
                     self._identify(user, name, value)
 
     def merge(self, merged: User, retained: User) -> None:
-        """Move the attributes of one user to another, whose own they replace, and forget the one."""
+        """Move the attributes of one user to another, overwriting its own, and remove the first."""
         retained.attributes.update(merged.attributes)
         del self._by_id[merged.id]
         del self._by_customer_id[merged.customer_id or ""]
@@ -156,8 +156,8 @@ class Users:
         """
         Store an update: set, then remove and add array values, then unset.
 
-        :param update: what to change; attributes that it does not name stay as they are.
-        :param note: told of everything that is stored otherwise than it was sent.
+        :param update: what to change; other attributes stay unchanged.
+        :param note: called for everything that is not stored as it was sent.
         """
         if update.update_existing_only and self.of(update.customer) is None:
             return
@@ -175,7 +175,7 @@ class Users:
                 del user.attributes[name]
         user.updates += 1
         user.history.append(update.sent)
-        # A list, though a deque would drop the oldest by itself: tens of thousands of users have one update.
+        # A list, not a deque: tens of thousands of users have only one update, and a list is smaller.
         del user.history[:-HISTORY_KEPT]
         self.updates += 1
 
@@ -215,7 +215,7 @@ class Users:
         return user if user is not None and user.attributes.get(name) == value else None
 
     def _identify(self, user: User, name: str, value: str) -> bool:
-        """Let a value lead to a user; false where it leads to another one."""
+        """Index a user by an identifier; return False if it belongs to another user."""
         owner = self._identified(name, value)
         if owner is not None and owner is not user:
             return False
@@ -227,10 +227,10 @@ class Users:
         if not isinstance(stored, list):
             note(name, "values not added: the attribute is no array")
             return
-        most = most_elements([*stored, *values])
-        if len(stored) + len(values) > most:
-            note(name, f"cut to {most} elements")
-            values = values[: most - len(stored)]
+        maximum = max_elements([*stored, *values])
+        if len(stored) + len(values) > maximum:
+            note(name, f"cut to {maximum} elements")
+            values = values[: maximum - len(stored)]
         if values:
             self._set(user, name, [*stored, *values], settings, note)
 

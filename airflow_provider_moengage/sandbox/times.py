@@ -1,4 +1,4 @@
-"""When an event happened, in the documented forms."""
+"""Parses event times in the documented formats."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ ISO_8601 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}:[0-9]{2})?)(?:\.[0-9]+)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
 DIGITS = re.compile(r"[0-9]{1,13}")
-#: The second day of the year 1, as an offset can take most of a day away, and what has 14 digits.
+#: The second day of the year 1, since an offset can subtract most of a day; and the first number of 14 digits.
 EARLIEST, TOO_LATE = -62_135_510_400, 10**13
-#: A larger number cannot be seconds: they would lie beyond the year 5000. Some samples have milliseconds.
-MOST_SECONDS = 10**11
+#: A larger number would be beyond the year 5000 in seconds, so it is milliseconds, as in some samples.
+MAX_SECONDS = 10**11
 
 
 def epoch_seconds(value: Any) -> float | None:
     """
-    Give the seconds since 1970 that a time stands for; None where it is in no documented form.
+    Return a time as seconds since 1970; None if it is not in a documented format.
 
-    :param value: seconds since 1970, as a number or as digits, where 13 digits are milliseconds; or ISO 8601,
-        which is UTC where it names no offset.
+    :param value: seconds since 1970, as a number or a string of digits (13 digits: milliseconds); or ISO 8601,
+        in UTC if it has no offset.
     """
     if isinstance(value, str):
         if not DIGITS.fullmatch(value):
@@ -29,14 +29,14 @@ def epoch_seconds(value: Any) -> float | None:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not EARLIEST <= value < TOO_LATE:
         return None
-    return value / 1000 if value > MOST_SECONDS else float(value)
+    return value / 1000 if value > MAX_SECONDS else float(value)
 
 
 def in_milliseconds(value: Any) -> bool:
-    """Whether a time that :func:`epoch_seconds` understands is a number of milliseconds."""
+    """Whether a time that :func:`epoch_seconds` accepts is in milliseconds."""
     if isinstance(value, str):
-        return value.isdigit() and int(value) > MOST_SECONDS
-    return isinstance(value, int | float) and value > MOST_SECONDS
+        return value.isdigit() and int(value) > MAX_SECONDS
+    return isinstance(value, int | float) and value > MAX_SECONDS
 
 
 def _iso_8601(text: str) -> float | None:

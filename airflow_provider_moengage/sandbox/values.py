@@ -1,4 +1,4 @@
-"""What MoEngage makes of an attribute's value: its type, and what is cut or dropped without a word."""
+"""How MoEngage stores an attribute's value: its type, and what it silently truncates or drops."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_moengage.sandbox.dates import is_datetime, is_undocumented
 VALUE_CHARACTERS = 512
 ARRAY_ELEMENTS = 50
 OBJECTS_IN_ARRAY = 100
-#: Of one object, of those in an array too.
+#: Limits of one object, also of each object in an array.
 OBJECT_BYTES = 25 * 1024
 OBJECT_KEYS = 100
 OBJECT_LEVELS = 2
@@ -24,14 +24,14 @@ PLATFORMS = ("ANDROID", "iOS", "web")
 
 URL = re.compile(r"https?://", re.IGNORECASE)
 
-#: What a value becomes where MoEngage does not keep it.
+#: Returned in place of a value that MoEngage does not store.
 DROPPED = object()
 
 Note = Callable[[str], None]
 
 
 def type_of(value: Any) -> str:
-    """Return the type under which a stored value is kept."""
+    """Return MoEngage's type of a stored value."""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):
@@ -43,7 +43,7 @@ def type_of(value: Any) -> str:
 
 def kept(name: str, value: Any, *, objects: bool, note: Note) -> Any:
     """
-    Return the value that is stored, or ``DROPPED``; every difference from what was sent goes to ``note``.
+    Return the value that is stored, or ``DROPPED``; report every change to ``note``.
 
     :param name: the attribute's name.
     :param value: the JSON value as sent.
@@ -60,11 +60,11 @@ def kept(name: str, value: Any, *, objects: bool, note: Note) -> Any:
 
 
 def plain(value: Any, *, objects: bool, note: Note) -> Any:
-    """Return the value that is stored of an attribute whose name has no meaning to MoEngage."""
+    """Return the stored value of an attribute whose name has no special meaning."""
     if isinstance(value, str):
         return _text(value, note)
     if value is None:
-        # What null means is not documented; the sandbox leaves the attribute as it is.
+        # The meaning of null is not documented; the sandbox leaves the attribute unchanged.
         note("ignored: the meaning of null is not documented")
         return DROPPED
     if isinstance(value, list) and not is_array_of_objects(value):
@@ -79,12 +79,12 @@ def plain(value: Any, *, objects: bool, note: Note) -> Any:
 
 
 def is_array_of_objects(value: Any) -> bool:
-    """Whether a value is an array with an object in it."""
+    """Whether a value is an array that contains an object."""
     return isinstance(value, list) and any(isinstance(item, dict) for item in value)
 
 
-def most_elements(array: list[Any]) -> int:
-    """Return how many elements an array like this one can have."""
+def max_elements(array: list[Any]) -> int:
+    """Return the maximum number of elements of such an array."""
     return OBJECTS_IN_ARRAY if is_array_of_objects(array) else ARRAY_ELEMENTS
 
 
@@ -115,10 +115,10 @@ def _array(value: list[Any], note: Note) -> Any:
 
 
 def _cut(array: list[Any], note: Note) -> list[Any]:
-    most = most_elements(array)
-    if len(array) > most:
-        note(f"cut to {most} elements")
-    return array[:most]
+    maximum = max_elements(array)
+    if len(array) > maximum:
+        note(f"cut to {maximum} elements")
+    return array[:maximum]
 
 
 def _objects(array: list[Any], note: Note) -> Any:
@@ -129,7 +129,7 @@ def _objects(array: list[Any], note: Note) -> Any:
 
 
 def _object(value: dict[str, Any], note: Note) -> Any:
-    """Return what is stored of an object; none that is over a limit is."""
+    """Return the stored part of an object; an object over a limit is dropped."""
     try:
         if _levels(value) > OBJECT_LEVELS:
             note(f"dropped: an object of over {OBJECT_LEVELS} levels")
@@ -162,7 +162,7 @@ def _inside_object(value: dict[str, Any], note: Note) -> Any:
 
 
 def _inside(value: Any, note: Note) -> Any:
-    """Return what is stored of a value that is part of an object."""
+    """Return the stored part of a value inside an object."""
     if isinstance(value, dict):
         return _inside_object(value, note)
     if is_array_of_objects(value) and all(item is None or isinstance(item, dict) for item in value):
@@ -176,7 +176,7 @@ def _inside(value: Any, note: Note) -> Any:
 
 
 def _ingested(array: list[Any], one: Callable[[dict[str, Any], Note], Any], note: Note) -> Any:
-    """Return what is stored of an array of objects and NULLs."""
+    """Return the stored part of an array of objects and NULLs."""
     if None in array:
         note("partially ingested: a NULL inside is left out")
     stored = [one(item, note) for item in _cut(array, note) if item is not None]
@@ -186,7 +186,7 @@ def _ingested(array: list[Any], one: Callable[[dict[str, Any], Note], Any], note
 
 
 def _once(note: Note) -> Note:
-    """Return a note of which each is taken once: a large object can break one rule in a hundred places."""
+    """Return a note function that reports each text once: a large object can break one rule in many places."""
     noted: set[str] = set()
 
     def first(what: str) -> None:

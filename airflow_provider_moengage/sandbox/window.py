@@ -1,4 +1,4 @@
-"""The fixed rate window, and how its state is spelled in response headers."""
+"""The fixed rate window, and its state in response headers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class RateWindow:
     """
     A fixed window of one quota.
 
-    It opens with the first unit spent and ends ``seconds`` later, whatever happens in between. Between
-    windows nothing is spent and the whole length lies ahead. A call that does not fit costs nothing.
+    It opens with the first unit spent and ends ``seconds`` later, regardless of what happens in between. While
+    no window is open, the reset is a whole window away. A request that does not fit costs nothing.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class RateWindow:
         self._opened: float | None = None
 
     def spend(self, units: int) -> bool:
-        """Take so many units from the window; false, and nothing taken, where they do not fit."""
+        """Spend units of the window; return False, and spend nothing, if they do not fit."""
         if not self.fits(units):
             return False
         if self._opened is None:
@@ -41,14 +41,14 @@ class RateWindow:
         return True
 
     def fits(self, units: int) -> bool:
-        """Say whether so many units are left in the window, and count a call that they are not left for."""
+        """Whether this many units are left in the window; count the request as rejected if not."""
         fits = units <= self.remaining
         self.rejected_429 += not fits
         return fits
 
     @property
     def share_left(self) -> float:
-        """What is left of the window, from 0 to 1."""
+        """The share of the window that is left, from 0 to 1."""
         return self.remaining / self.limit if self.limit else 0.0
 
     @property
@@ -72,11 +72,11 @@ class RateWindow:
 
     def headers(self, limit_style: str, reset_style: str) -> Headers:
         """
-        Give the rate headers.
+        Return the rate headers.
 
         :param limit_style: ``semicolon`` (``31500; w=60``), ``comma`` (``5, 5;w=60``), ``bare`` (``5``) or
             ``none``.
-        :param reset_style: ``ceil`` and ``floor`` are seconds left, ``epoch`` is the second at which it ends.
+        :param reset_style: ``ceil`` and ``floor``: the seconds left, rounded; ``epoch``: the second at which it ends.
         """
         if limit_style == "none":
             return []
@@ -98,7 +98,7 @@ class RateWindow:
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """Give the state of the window as a JSON object."""
+        """Return the state of the window as a JSON object."""
         return {
             "quota": self.quota,
             "limit": self.limit,

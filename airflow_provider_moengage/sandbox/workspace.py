@@ -1,4 +1,4 @@
-"""The workspace that the sandbox plays: its credentials, and everything that happened in it."""
+"""The simulated workspace: its credentials and its state."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from airflow_provider_moengage.sandbox.calls import Journal
 from airflow_provider_moengage.sandbox.devices import Devices
 from airflow_provider_moengage.sandbox.events import Events
 from airflow_provider_moengage.sandbox.faults import Faults
+from airflow_provider_moengage.sandbox.request_log import RequestLog
 from airflow_provider_moengage.sandbox.settings import Settings
 from airflow_provider_moengage.sandbox.store import Users
 from airflow_provider_moengage.sandbox.window import RateWindow
@@ -33,31 +33,31 @@ BENT_KEPT = 100_000
 
 
 class Bent:
-    """What MoEngage would have dropped or altered without a word."""
+    """Records what MoEngage would have silently dropped or altered."""
 
     def __init__(self) -> None:
         self.count = 0
         self._records: list[dict[str, Any]] = []
 
     def record(self, customer_id: str | None, attribute: str | None, what: str) -> None:
-        """Remember one silent alteration."""
+        """Record one silent alteration."""
         self.count += 1
         if len(self._records) < BENT_KEPT:
             self._records.append({"customer_id": customer_id, "attribute": attribute, "what": what})
 
     def first(self, count: int = BENT_KEPT) -> list[dict[str, Any]]:
-        """Give the first so many alterations."""
+        """Return the first ``count`` alterations."""
         return self._records[:count]
 
 
 class State:
-    """Everything that a reset clears."""
+    """The state of the workspace, which a reset clears."""
 
     def __init__(self, settings: Settings) -> None:
         self.users = Users()
         self.events = Events()
         self.devices = Devices()
-        self.journal = Journal()
+        self.request_log = RequestLog()
         self.bent = Bent()
         self.faults = Faults(Random(settings.seed))
         self.statuses: Counter[str] = Counter()
@@ -68,7 +68,7 @@ class State:
         self.settings = settings
 
     def change(self, changes: dict[str, Any]) -> None:
-        """Change settings while the sandbox runs; what is spent of a window stays spent."""
+        """Change settings while the sandbox runs; units already spent stay spent."""
         self.settings = self.settings.changed(changes)
         if "seed" in changes:
             self.faults.random = Random(self.settings.seed)
@@ -80,7 +80,7 @@ class State:
 
 
 class Workspace:
-    """A workspace: who may call, and its current state."""
+    """A workspace: its credentials and its current state."""
 
     def __init__(self, workspace_id: str, api_key: str, settings: Settings) -> None:
         self.workspace_id = workspace_id
@@ -90,5 +90,5 @@ class Workspace:
         self.state = State(settings)
 
     def reset(self) -> None:
-        """Start anew, with the settings that the sandbox was started with."""
+        """Clear the state, and restore the settings of the start."""
         self.state = State(self._settings)

@@ -1,4 +1,4 @@
--- Customers whose last order lies before a day, which the DAG run's configuration gives.
+-- Customers whose last order is before the day in the DAG run's configuration.
 select customer as customer_id
 from orders
 group by customer

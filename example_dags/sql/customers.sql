@@ -1,10 +1,10 @@
--- One row per customer: how much they ordered, when last, and what they like best.
--- Written for SQLite and PostgreSQL alike.
+-- One row per customer: number and value of orders, last order, favourite product.
+-- Runs on SQLite and PostgreSQL.
 with totals as (
     select
         customer as customer_id,
         count(*) as number_of_orders,
-        sum(order_total) / 100.0 as lifetime_value, -- the shop keeps cents
+        sum(order_total) / 100.0 as lifetime_value, -- the shop stores cents
         max(ordered_at) as last_order_at
     from orders
     group by customer
@@ -14,7 +14,7 @@ bought as (
     select
         orders.customer as customer_id,
         products.name as product,
-        -- The product's number breaks a tie, so that two runs agree on the favourite.
+        -- The SKU breaks ties, so that every run has the same favourite.
         row_number() over (
             partition by orders.customer
             order by count(*) desc, products.sku

@@ -1,12 +1,12 @@
--- One row per order of a span of time: what was ordered, by whom, when. The span's end is not in it.
--- Sorted by customer, since rows of one user that stand together share a call, and then by time.
+-- One row per order in a range of time, without the end of the range.
+-- Sorted by customer, because adjacent rows of one user share a request, and then by time.
 select
     customer as customer_id,
     'Order placed' as action,
     ordered_at,
     id as order_id,
     store_id,
-    -- The shop keeps cents.
+    -- The shop stores cents.
     subtotal / 100.0 as subtotal,
     tax_paid / 100.0 as tax,
     order_total / 100.0 as total

@@ -1,8 +1,8 @@
 """
-Users of a table, sent by a task that defers, and by one that is killed or cleared.
+Sends users from a table, with a task that defers and one that is killed or cleared.
 
-For ``python -m faults.standalone``, which says in ``FAULTS_STAGING`` where rows are staged; a run's conf says how many
-``users`` of the table it sends.
+For ``python -m faults.standalone``, which sets the staging folder in ``FAULTS_STAGING``; a run's conf has the number of
+``users`` to send.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def batch_of(*forms: Form) -> Batch:
 
 @given(st.integers(0, 5))
 def test_what_is_cut_keeps_the_order(place: int):
-    first, second = batch_of(*[Form({"users": 1})] * 5).cut(place)
+    first, second = batch_of(*[Form({"users": 1})] * 5).split(place)
     assert [entry.position for entry in first.entries] == list(range(place))
     assert [entry.position for entry in second.entries] == list(range(place, 5))
     assert first.contents + second.contents == [bytes([n]) for n in range(5)]
@@ -66,8 +66,8 @@ def test_a_batch_is_cut_to_what_is_granted_of_every_quota():
     user, event = Form({"bulk_users": 1}), Form({"bulk_events": 3})
     batch = batch_of(user, event, user, event)
     assert batch.units == {"bulk_users": 2, "bulk_events": 6}
-    assert batch.least == {"bulk_users": 1, "bulk_events": 1}
-    assert batch.fitting({"bulk_users": 2, "bulk_events": 6}) == 4
-    assert batch.fitting({"bulk_users": 2, "bulk_events": 5}) == 3
-    assert batch.fitting({"bulk_users": 1, "bulk_events": 6}) == 2
-    assert batch.fitting({"bulk_users": 1, "bulk_events": 2}) == 1
+    assert batch.minimum_units == {"bulk_users": 1, "bulk_events": 1}
+    assert batch.rows_within({"bulk_users": 2, "bulk_events": 6}) == 4
+    assert batch.rows_within({"bulk_users": 2, "bulk_events": 5}) == 3
+    assert batch.rows_within({"bulk_users": 1, "bulk_events": 6}) == 2
+    assert batch.rows_within({"bulk_users": 1, "bulk_events": 2}) == 1

@@ -107,7 +107,7 @@ def test_ordinary_names_stay_readable():
 @pytest.fixture(params=["local", "local, with names", "S3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "local, with names":
-        monkeypatch.setattr("airflow_provider_moengage.delivery.storage._open_nameless", lambda folder: None)
+        monkeypatch.setattr("airflow_provider_moengage.delivery.storage._open_unnamed", lambda folder: None)
     if request.param != "S3":
         return tmp_path.as_uri()
     request.getfixturevalue("lake")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.operations.get_users import IdentifierMapping
 from airflow_provider_moengage.operations.merge_users import PairMapping
 
@@ -14,20 +14,20 @@ def test_an_id_that_was_refused_was_not_asked_for():
     mapping = IdentifierMapping()
     for _ in range(2):
         with pytest.raises(MoEngageRecordInvalid):
-            mapping.item("half \ud83d", Watch())
+            mapping.item("half \ud83d", RowWarnings())
 
 
 def test_a_pair_that_was_refused_merges_nothing():
     mapping = PairMapping()
     with pytest.raises(MoEngageRecordInvalid, match="UTF-8"):
-        mapping.item({"merged_user": "user-1", "retained_user": "half \ud83d"}, Watch())
-    assert mapping.item({"merged_user": "user-1", "retained_user": "user-2"}, Watch())
+        mapping.item({"merged_user": "user-1", "retained_user": "half \ud83d"}, RowWarnings())
+    assert mapping.item({"merged_user": "user-1", "retained_user": "user-2"}, RowWarnings())
 
 
 def test_one_id_under_two_kinds_is_two_identifiers():
     mapping = IdentifierMapping(identifier_type_column="kind")
     rows = [{"customer_id": "nobody", "kind": kind} for kind in ("customer_id", "id", "moengage_id", "id")]
-    items = [mapping.item(row, Watch()) for row in rows]
+    items = [mapping.item(row, RowWarnings()) for row in rows]
     assert [bool(content) for content, _, _ in items] == [True, True, True, False]
     first, second, third, again = (user for _, user, _ in items)
     assert len({first, second, third}) == 3

@@ -18,7 +18,7 @@ from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts, line_of
 from airflow_provider_moengage.delivery.batch import Batch, Entry, Form
-from airflow_provider_moengage.delivery.resume.checkpointer import Journal
+from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 from airflow_provider_moengage.delivery.shape.row_codec import decoded
 
 ACCEPTED = Answer({}, None)
@@ -48,13 +48,13 @@ def test_every_row_is_in_exactly_one_class_and_requests_are_counted_once(outcome
     for position, (outcome, requests, unanswered) in enumerate(outcomes):
         ledger.read += 1
         if outcome == "invalid":
-            ledger.refuse(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
+            ledger.reject(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
         elif outcome == "accepted":
             ledger.settle(batch(position), Exchange(ACCEPTED, requests, unanswered))
         elif outcome == "refused":
             error = MoEngageRecordRefused("MoEngage answered 400", status=400, type="T")
             ledger.settle(batch(position), Exchange(error, requests, unanswered))
-            ledger.refuse(Entry(position, {}), error)
+            ledger.reject(Entry(position, {}), error)
         else:
             ledger.settle(batch(position), Exchange(DEAD, requests, unanswered))
     report = ledger.report(0.0)
@@ -74,30 +74,30 @@ def test_at_most_twenty_reasons_are_named_and_none_is_lost():
     ledger = Ledger()
     for number in range(2_000):
         ledger.read += 1
-        ledger.refuse(Entry(number, {}), MoEngageRecordInvalid("rule", f"reason {number}"))
+        ledger.reject(Entry(number, {}), MoEngageRecordInvalid("rule", f"reason {number}"))
     reasons = ledger.report(0.0)["reasons"]
     assert len(reasons) == 20
     assert sum(reasons.values()) == 2_000
 
 
-def test_fifty_refusals_of_one_type_without_a_success_are_hopeless_and_one_success_is_not():
+def test_fifty_rejections_of_one_type_without_a_success_are_hopeless_and_one_success_is_not():
     error = MoEngageRecordRefused("MoEngage answered 400", status=400, type="T")
     ledger = Ledger()
     for number in range(49):
-        ledger.refuse(Entry(number, {}), error)
-    ledger.refuse(Entry(49, {}), MoEngageRecordInvalid("T", "our own rule"))
+        ledger.reject(Entry(number, {}), error)
+    ledger.reject(Entry(49, {}), MoEngageRecordInvalid("T", "our own rule"))
     assert ledger.hopeless is None
-    ledger.refuse(Entry(50, {}), error)
+    ledger.reject(Entry(50, {}), error)
     assert ledger.hopeless == "T"
     ledger.settle(batch(), Exchange(ACCEPTED, 1, unanswered=False))
     assert ledger.hopeless is None
 
 
-def test_a_refused_row_stands_in_its_part_with_everything_that_is_needed_to_mend_it(tmp_path):
+def test_a_rejected_row_stands_in_its_part_with_everything_that_is_needed_to_mend_it(tmp_path):
     parts = RejectedParts(str(tmp_path / "new" / "folder"), replace=False)
     parts.open()
     ledger = Ledger(keep_rejected=True)
-    journal = Journal(ledger, parts, None, lambda: 0.0)
+    checkpointer = Checkpointer(ledger, parts, None, lambda: 0.0)
     error = MoEngageRecordRefused(
         "MoEngage answered 400 T",
         status=400,
@@ -105,9 +105,9 @@ def test_a_refused_row_stands_in_its_part_with_everything_that_is_needed_to_mend
         message="name is expected to be string",
         request_id="r1",
     )
-    ledger.refuse(Entry(7, {"customer_id": "a1", "name": b"x", "half": "\ud800"}), error)
-    ledger.refuse(Entry(8, "no row"), MoEngageRecordInvalid("row_type", "a row is of type str"))
-    journal.close()
+    ledger.reject(Entry(7, {"customer_id": "a1", "name": b"x", "half": "\ud800"}), error)
+    ledger.reject(Entry(8, "no row"), MoEngageRecordInvalid("row_type", "a row is of type str"))
+    checkpointer.close()
     (part,) = (tmp_path / "new" / "folder").iterdir()
     lines = part.read_text().splitlines()
     assert json.loads(lines[0]) == {
@@ -144,7 +144,7 @@ def test_parts_are_written_as_they_fill_and_never_torn(tmp_path, monkeypatch):
     assert positions == list(range(25))
 
 
-def test_a_retry_replaces_the_parts_of_the_try_before_and_nothing_else(tmp_path):
+def test_a_retry_replaces_the_parts_of_the_attempt_before_and_nothing_else(tmp_path):
     for replace in (True, True, False):
         parts = RejectedParts(str(tmp_path), replace=replace)
         parts.open()
@@ -167,7 +167,7 @@ def test_rows_that_could_not_be_written_are_kept_for_the_next_flush(tmp_path):
     assert len(list((tmp_path / "folder").iterdir())) == 1
 
 
-def test_parts_of_an_earlier_try_are_cut_to_the_lines_that_are_known(tmp_path):
+def test_parts_of_an_earlier_attempt_are_cut_to_the_lines_that_are_known(tmp_path):
     first = RejectedParts(str(tmp_path), replace=True)
     first.open()
     first.add(line_of({"position": number}) for number in range(3))
@@ -191,7 +191,7 @@ def test_attributes_that_rows_are_sent_without_are_counted_with_the_rows_that_we
     for position, dropped in enumerate([(too_long,), (too_long, reserved), (reserved,), (too_long,)]):
         ledger.drop(position, dropped)
     accept(ledger, 0, 1)
-    ledger.refuse(Entry(2, {}), MoEngageRecordInvalid("code", "refused by MoEngage"))
+    ledger.reject(Entry(2, {}), MoEngageRecordInvalid("code", "refused by MoEngage"))
     assert ledger.report(0.0)["dropped"] == {"bio": {"too long": 2}, "status": {"reserved": 1}}
 
 
@@ -200,8 +200,8 @@ def test_a_checkpoint_keeps_what_rows_were_sent_without():
     ledger.read = 2
     ledger.drop(0, [("bio", "too long")])
     accept(ledger, 0, 1)
-    ledger.end_stretch(2)
-    saved = json.loads(json.dumps(ledger.last_state()[0].to_json()))
+    ledger.end_segment(2)
+    saved = json.loads(json.dumps(ledger.final_state()[0].to_json()))
     assert Ledger(Checkpoint.from_json(saved)).report(0.0)["dropped"] == {"bio": {"too long": 1}}
 
 
@@ -211,7 +211,7 @@ def test_a_report_names_twenty_attributes_and_counts_the_rest_together():
     for position in range(3000):
         ledger.drop(position, [(f"name-{position}", "too long"), ("bio", "too long")])
     accept(ledger, *range(3000))
-    ledger.end_stretch(3000)
+    ledger.end_segment(3000)
     dropped = ledger.report(0.0)["dropped"]
     assert dropped["bio"] == {"too long": 3000}
     assert dropped["other attributes"] == {"other reasons": 3000 - 18}
@@ -219,15 +219,15 @@ def test_a_report_names_twenty_attributes_and_counts_the_rest_together():
 
 
 @pytest.mark.parametrize("waiting", [False, True])
-def test_ten_refusals_are_logged_whatever_waits(waiting: bool, caplog: pytest.LogCaptureFixture):
+def test_ten_rejections_are_logged_whatever_waits(waiting: bool, caplog: pytest.LogCaptureFixture):
     caplog.set_level("WARNING")
     ledger = Ledger()
     first = 1 if waiting else 0
-    # The row 0 is on its way all the time, so that no stretch behind it is finished.
+    # Row 0 is never settled, so no segment after it is retired.
     for position in range(first, 1_000):
         if position % 10 == 0:
-            ledger.end_stretch(position)
-        ledger.refuse(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
+            ledger.end_segment(position)
+        ledger.reject(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
     assert sum("rejected" in record.getMessage() for record in caplog.records) == 10
 
 

@@ -1,4 +1,4 @@
-"""Whatever ends a run, and whenever: the next one begins with the right counts and the right rows."""
+"""However and whenever a run ends, the next one resumes with the right counts and the right rows."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ROWS = 40
 EVENT = Form({"events": 1})
 ACCEPTED, DEAD = Answer({}, None), MoEngageServerError("MoEngage answered 500", status=500)
 
-#: What becomes of a row whenever it is sent: refused by us, or accepted, with or without an answer lost before.
-fates = st.lists(st.sampled_from(["bad", "good", "silent"]), min_size=ROWS, max_size=ROWS)
-#: How a try ends: after how many batches, whether in order, and in which order batches settle.
-tries = st.lists(
+#: The outcome of a row whenever it is sent: rejected by a check, or accepted, with or without a response lost before.
+outcomes = st.lists(st.sampled_from(["bad", "good", "silent"]), min_size=ROWS, max_size=ROWS)
+#: How an attempt ends: after how many batches, whether in order, and in which order batches settle.
+attempts = st.lists(
     st.tuples(st.integers(0, ROWS), st.booleans(), st.randoms(use_true_random=False)), max_size=6
 )
 
@@ -40,102 +40,102 @@ def through_json(checkpoint: Checkpoint) -> Checkpoint:
     return Checkpoint.from_json(json.loads(json.dumps(checkpoint.to_json())))
 
 
-def one_try(
+def one_attempt(
     resumed: Checkpoint | None,
-    fates: list[str],
+    outcomes: list[str],
     batches: int,
     in_order: bool,
     chance: Any,
     lines: list[bytes],
 ) -> tuple[Ledger, Checkpoint]:
-    """Take rows and settle some of them, and give what is known at the end; ``lines`` gets the refused rows."""
+    """Read rows, settle some of them and return the ledger and its checkpoint; ``lines`` gets the rejected rows."""
     ledger = Ledger(resumed, keep_rejected=True)
     ledger.read = ROWS
     waiting: list[Batch] = []
     size = chance.randint(1, 4)
     taken: list[int] = []
-    for position in range(ledger.mark, ROWS):
+    for position in range(ledger.low_water_mark, ROWS):
         if position in ledger.done:
-            ledger.pass_over(position)
-        elif fates[position] == "bad":
-            ledger.refuse(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
+            ledger.skip(position)
+        elif outcomes[position] == "bad":
+            ledger.reject(Entry(position, {}), MoEngageRecordInvalid("rule", "why"))
         else:
             taken.append(position)
         if len(taken) >= size or position == ROWS - 1:
             if taken:
                 waiting.append(batch_of(taken))
             taken = []
-            ledger.end_stretch(position + 1)
+            ledger.end_segment(position + 1)
     chance.shuffle(waiting)
     for batch in waiting[:batches]:
         ledger.begin(batch)
-        silent = [position for position in batch.positions if fates[position] == "silent"]
+        silent = [position for position in batch.positions if outcomes[position] == "silent"]
         ledger.settle(batch, Exchange(ACCEPTED, 1 + bool(silent), bool(silent)))
     for batch in waiting[batches : batches + 1]:
         ledger.begin(batch)
         ledger.settle(batch, Exchange(DEAD, 6, unanswered=False))
-    checkpoint, written = ledger.last_state() if in_order else ledger.state()
+    checkpoint, written = ledger.final_state() if in_order else ledger.state()
     lines += written
     return ledger, through_json(checkpoint)
 
 
 @settings(max_examples=200, deadline=None)
-@given(fates, tries, st.randoms(use_true_random=False))
-def test_rows_are_counted_once_over_any_tries(fates, tries, chance):
+@given(outcomes, attempts, st.randoms(use_true_random=False))
+def test_rows_are_counted_once_over_any_attempts(outcomes, attempts, chance):
     lines: list[bytes] = []
     checkpoint = None
-    for batches, in_order, order in tries:
-        ledger, checkpoint = one_try(checkpoint, fates, batches, in_order, order, lines)
+    for batches, in_order, order in attempts:
+        ledger, checkpoint = one_attempt(checkpoint, outcomes, batches, in_order, order, lines)
         total = ledger.total()
         assert total.settled + ledger.report(0.0)["unsent"] == ROWS
-        assert checkpoint.tally.settled == checkpoint.mark + sum(
+        assert checkpoint.tally.settled == checkpoint.low_water_mark + sum(
             end - first for first, end in checkpoint.done
         )
         # What was written is what the checkpoint counts.
         assert len(lines) == checkpoint.tally.rejected
         assert len({json.loads(line)["position"] for line in lines}) == len(lines)
-    ledger, checkpoint = one_try(checkpoint, fates, ROWS, True, chance, lines)
+    ledger, checkpoint = one_attempt(checkpoint, outcomes, ROWS, True, chance, lines)
     report = ledger.report(0.0)
-    bad = fates.count("bad")
+    bad = outcomes.count("bad")
     assert (report["accepted"], report["rejected"], report["unsent"]) == (ROWS - bad, bad, 0)
     assert sorted(json.loads(line)["position"] for line in lines) == [
-        position for position, fate in enumerate(fates) if fate == "bad"
+        position for position, outcome in enumerate(outcomes) if outcome == "bad"
     ]
-    assert checkpoint.mark == ROWS
+    assert checkpoint.low_water_mark == ROWS
     assert report["unknown"] == checkpoint.tally.unknown
 
 
-def test_rows_that_got_no_answer_are_unknown_once_however_often_they_are_sent():
+def test_rows_that_got_no_response_are_unknown_once_however_often_they_are_sent():
     checkpoint = None
     for outcome in (DEAD, DEAD, ACCEPTED):
         ledger = Ledger(checkpoint)
         ledger.read = 3
         batch = batch_of([0, 1, 2])
         for position in batch.positions:
-            if position in ledger.doubt:
-                ledger.may_have_been_sent(position, 1)
-        ledger.end_stretch(3)
+            if position in ledger.unconfirmed:
+                ledger.mark_unconfirmed(position, 1)
+        ledger.end_segment(3)
         ledger.begin(batch)
         ledger.settle(batch, Exchange(outcome, 6, unanswered=True))
         assert ledger.total().unknown == 3
-        state, _ = ledger.last_state()
+        state, _ = ledger.final_state()
         checkpoint = through_json(state)
     assert checkpoint is not None
-    assert (checkpoint.mark, checkpoint.tally.unknown, list(checkpoint.doubt)) == (3, 3, [])
+    assert (checkpoint.low_water_mark, checkpoint.tally.unknown, list(checkpoint.unconfirmed)) == (3, 3, [])
 
 
-def test_what_is_on_its_way_when_the_run_ends_is_in_doubt():
+def test_what_is_in_flight_when_the_run_ends_is_unconfirmed():
     ledger = Ledger()
     ledger.read = 4
     ledger.begin(batch_of([1, 2]))
-    checkpoint, _ = ledger.last_state()
-    assert list(checkpoint.doubt) == [(1, 3)]
+    checkpoint, _ = ledger.final_state()
+    assert list(checkpoint.unconfirmed) == [(1, 3)]
     assert ledger.report(0.0)["unknown"] == 2
 
 
 def test_a_checkpoint_comes_back_from_json_as_it_was():
     full = Checkpoint(
-        mark=7,
+        low_water_mark=7,
         read=9,
         tally=Tally(accepted=5, rejected=2, missing=1, unknown=3, reasons=Counter(why=2)),
         parts={"part-1": 2},

@@ -19,7 +19,7 @@ from airflow_provider_moengage.delivery.account.rejected_rows import line_of
 from airflow_provider_moengage.delivery.read.staged_values import line_of_row, row_of_line
 from airflow_provider_moengage.delivery.shape.foreign import OutOfRange
 from airflow_provider_moengage.delivery.shape.row_codec import decoded, readable
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.operations.track_users import UserMapping
 from tests.strange_values import VALUES
 
@@ -82,7 +82,7 @@ Outcome = "bytes | str"
 def outcome(mapping: UserMapping, row: Any) -> Outcome:
     """What is sent of a row, or the code of its rejection."""
     try:
-        return mapping.item(row, Watch())[0]
+        return mapping.item(row, RowWarnings())[0]
     except MoEngageRecordInvalid as error:
         return error.code
     except RecursionError:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.shape.convert import attribute_value, customer_id_text
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS
 from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.records.quick_values import are_good
@@ -177,10 +177,10 @@ def test_a_flat_row_becomes_what_its_record_says(row: Any, customer_id: Any, nul
         del row["attributes"]
     types = {"born": kind} if kind and "born" in row else {}
     mapping = UserMapping(types=types or None, timezone="UTC", nulls=nulls)
-    found = told(lambda: mapping.item(row, Watch())[0])
+    found = told(lambda: mapping.item(row, RowWarnings())[0])
     assert found == told(lambda: expected(row, types, nulls))
     # A plan is made of the first row of its columns, and serves the others.
-    assert found == told(lambda: mapping.item(row, Watch())[0])
+    assert found == told(lambda: mapping.item(row, RowWarnings())[0])
 
 
 @given(rows, ids | st.none(), st.none() | texts | st.integers() | st.just(""))
@@ -190,7 +190,7 @@ def test_so_it_is_where_identifiers_may_take_the_ids_place(row: Any, customer_id
     row.pop("attributes", None)
     mapping = UserMapping(timezone="UTC", identifiers=["moe_mobile"])
     as_text = {**row, "moe_mobile": without_blanks(customer_id_text(mobile))}
-    found = told(lambda: mapping.item(row, Watch())[0])
+    found = told(lambda: mapping.item(row, RowWarnings())[0])
     assert found == told(lambda: expected(as_text, {}, "skip", ("moe_mobile",)))
 
 

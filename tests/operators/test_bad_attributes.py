@@ -154,7 +154,7 @@ def test_another_word_is_an_error(operator: Any):
 
 @pytest.mark.parametrize("bulk", [False, True])
 def test_many_are_counted_to_the_last(track: Tracker, bulk: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("airflow_provider_moengage.delivery.pipeline.STRETCH_ROWS", 10)
+    monkeypatch.setattr("airflow_provider_moengage.delivery.pipeline.SEGMENT_ROWS", 10)
     rows = [{"customer_id": f"user-{n}", "photo": b"x"} for n in range(300)]
     report = track(users=rows, on_bad_attribute="drop", bulk=bulk, max_bytes=1_000)
     assert count(report["dropped"]) == {"photo": 300}

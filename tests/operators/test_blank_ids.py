@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.delivery.shape.ids import BLANKS, id_text
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.devices import (
     MoEngageOptOutDevicesOperator,
@@ -179,7 +179,7 @@ inner = st.text(max_size=6)
 
 @given(blanks, inner, blanks)
 def test_only_blanks_at_the_ends_go(before: str, text: str, after: str):
-    found = id_text(f"{before}{text}{after}", Watch())
+    found = id_text(f"{before}{text}{after}", RowWarnings())
     core = text.strip(BLANKS)
     assert found == (core or None)
     if core:
@@ -190,8 +190,8 @@ def test_only_blanks_at_the_ends_go(before: str, text: str, after: str):
 
 def test_emoji_keep_their_joiners():
     family = "\U0001f468\u200d\U0001f469"
-    assert id_text(family, Watch()) == family
-    assert json.loads(json.dumps(id_text(f"{family}\u200d", Watch()))) == family
+    assert id_text(family, RowWarnings()) == family
+    assert json.loads(json.dumps(id_text(f"{family}\u200d", RowWarnings()))) == family
 
 
 @pytest.mark.parametrize("bulk", [False, True])

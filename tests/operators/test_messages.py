@@ -100,7 +100,7 @@ def test_a_missing_id_is_said_first_and_the_column_that_looks_like_one(
     rows = {operator.rows_parameter: [{"user_id": "a15", **row}]}
     error = track.using(operator).fails(MoEngageTaskFailed, **rows, **parameters)
     assert only_reason(error) == (
-        "the row has no column 'customer_id', which identifies the user; say with id_column= which column does, such as "
+        "the row has no column 'customer_id', which identifies the user; set id_column= to the column that does, such as "
         "id_column='user_id'"
     )
     assert track.requests == 0
@@ -129,7 +129,7 @@ def test_columns_that_look_like_ids(track: Tracker, column: str):
 
 def test_where_no_column_looks_like_an_id(track: Tracker):
     error = track.fails(MoEngageTaskFailed, users=[{PERSON: "a15"}])
-    assert only_reason(error).endswith("say with id_column= which column does")
+    assert only_reason(error).endswith("set id_column= to the column that does")
     assert PERSON not in str(error)
 
 
@@ -163,7 +163,9 @@ def test_the_columns_of_a_source_are_told_of_the_same_way(
 ):
     (tmp_path / "rows.csv").write_text(f"{columns}\na15,gold\n")
     error = track.using(operator).fails(MoEngageTaskFailed, path=str(tmp_path / "rows.csv"), **parameters)
-    assert "the source has no column 'customer_id'; say with id_column= which of its columns" in str(error)
+    assert "the source has no column 'customer_id'; set id_column= to the right one of its columns" in str(
+        error
+    )
     assert "such as id_column='user_id'" in str(error)
     assert track.requests == 0
 
@@ -204,7 +206,7 @@ DICTS: list[tuple[dict[Any, Any], str]] = [
     ({PERSON: {"plan": "gold"}, "a2": {"plan": "free"}}, "list(rows.values())"),
     ({"customer_id": [PERSON, "a2"], "plan": ["gold", "free"]}, RECORDS),
     ({"index": [0], "columns": ["customer_id"], "data": [[PERSON]]}, RECORDS),
-    ({"customer_id": PERSON, "plan": "gold"}, "hand over a single row as a list of one, [row]"),
+    ({"customer_id": PERSON, "plan": "gold"}, "pass a single row as a list of one, [row]"),
     ({"customer_id": PERSON, "tags": ["a"]}, "[row]"),
     ({"customer_id": PERSON, "attributes": {"plan": "gold"}}, "[row]"),
     ({"customer_id": PERSON, "actions": [{"action": "seen"}]}, "[row]"),
@@ -275,7 +277,7 @@ def test_a_file_that_wraps_its_rows(track: Tracker, tmp_path: Path):
     (tmp_path / "rows.json").write_text('{"rows": [{"customer_id": "a1"}, {"customer_id": "a2"}]}')
     error = track.fails(MoEngageTaskFailed, path=str(tmp_path / "rows.json"))
     assert only_reason(error) == (
-        "the row has no column 'customer_id', but a list of 2 rows under 'rows': hand over that list"
+        "the row has no column 'customer_id', but a list of 2 rows under 'rows': pass that list"
     )
 
 
@@ -342,14 +344,14 @@ WRONG_ROWS: list[tuple[type[MoEngageSendOperator], dict[str, Any], dict[str, str
         MoEngageTrackEventsOperator,
         {},
         {
-            "the row has no column 'action'; say with action_column= which column holds the event's name":
+            "the row has no column 'action'; set action_column= to the column that holds the event's name":
                 '{"customer_id": "a1", "event": "seen", "event_time": 5}',
             "the event's name, in column 'action', is NULL": '{"customer_id": "a1", "action": null, "event_time": 5}',
             "the event's name, in column 'action', is of type int; it must be a string":
                 '{"customer_id": "a1", "action": 5, "event_time": 5}',
-            "the row has no column 'event_time', which holds the event's time; say with time_column= which column holds it, or "
+            "the row has no column 'event_time', which holds the event's time; set time_column= to the column that holds it, or "
             "time_column=None for the time of receipt": '{"customer_id": "a1", "action": "seen", "time": 5}',
-            "'event_time' is missing; say with time_column= which column holds it, or time_column=None for the time of receipt":
+            "'event_time' is missing; set time_column= to the column that holds it, or time_column=None for the time of receipt":
                 '{"customer_id": "a1", "action": "seen", "event_time": null}',
         },
     ),

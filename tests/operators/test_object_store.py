@@ -27,7 +27,7 @@ def sandbox(moengage_sandbox_connection: Sandbox, lake: S3Server, monkeypatch: p
     monkeypatch.setattr("airflow_provider_moengage.api.client.FIRST_BACKOFF", 0.001)
     monkeypatch.setattr("airflow_provider_moengage.delivery.read.staging.CHUNK_ROWS", 30)
     for module in ("pipeline", "resume.checkpointer"):
-        monkeypatch.setattr(f"airflow_provider_moengage.delivery.{module}.STRETCH_ROWS", 10)
+        monkeypatch.setattr(f"airflow_provider_moengage.delivery.{module}.SEGMENT_ROWS", 10)
     moengage_sandbox_connection.settings(users_per_minute=1_000_000, events_per_minute=1_000_000)
     return moengage_sandbox_connection
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.operations.bulk_import import ElementMapping
 from airflow_provider_moengage.operations.delete_users import DeletionMapping
 from airflow_provider_moengage.operations.get_users import IdentifierMapping
@@ -40,7 +40,7 @@ SECRET = "s3cr3t"
 def reason_of(mapping: Any, row: Any) -> str:
     """The reason for which a row is refused."""
     with pytest.raises(MoEngageRecordInvalid) as caught:
-        mapping.item(row, Watch())
+        mapping.item(row, RowWarnings())
     return str(caught.value)
 
 
@@ -60,7 +60,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
     [
         (EVENTS, changed(EVENT, kind=None), "the event's name, in column 'kind', is NULL"),
         (EVENTS, changed(EVENT, kind=float("nan")), "the event's name, in column 'kind', is NULL"),
-        (EVENTS, changed(EVENT, kind=...), "the row has no column 'kind'; say with action_column= which column holds the event's name"),
+        (EVENTS, changed(EVENT, kind=...), "the row has no column 'kind'; set action_column= to the column that holds the event's name"),
         (EVENTS, changed(EVENT, kind=5), "the event's name, in column 'kind', is of type int; it must be a string"),
         (EVENTS, changed(EVENT, kind=" "), "the event's name, in column 'kind', is empty"),
         (EVENTS, changed(EVENT, kind="n" * 201), "the event's name, in column 'kind', is a name over 200 characters, which MoEngage would cut"),
@@ -69,7 +69,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
         (EVENTS, changed(EVENT, kind="half \ud83d"), "a text holds half of a surrogate pair, which UTF-8 cannot carry"),
         (EVENTS, changed(EVENT, uid=None), "customer_id, in column 'uid', is missing"),
         (EVENTS, changed(EVENT, uid="x"), "customer_id, in column 'uid', has one character; it needs two or more"),
-        (EVENTS, changed(EVENT, uid=b"x"), ("customer_id, in column 'uid', has a value of type bytes that is no id; ids are strings or whole "
+        (EVENTS, changed(EVENT, uid=b"x"), ("customer_id, in column 'uid', has a value of type bytes that is not an id; ids are strings or whole "
          "numbers")),
         (EVENTS, changed(EVENT, at=datetime(2999, 1, 1, tzinfo=timezone.utc)),
          "the event's time, in column 'at', lies in the future, which MoEngage does not accept"),
@@ -123,7 +123,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
         (IdentifierMapping("uid", identifier_type_column="kind"), {"uid": "a1", "kind": "mail"},
          "identifier_type, in column 'kind', must be one of customer_id, id, moengage_id"),
         (DeletionMapping("uid", "moengage_id"), {"uid": 1.5},
-         "the MoEngage id, in column 'uid', has a value of type float that is no id; ids are strings or whole numbers"),
+         "the MoEngage id, in column 'uid', has a value of type float that is not an id; ids are strings or whole numbers"),
         (PairMapping(), {"merged_user": "a1"},
          "the row has no column 'retained_user'; a pair is 'merged_user', which goes, and 'retained_user', which stays"),
         (PairMapping(), {"merged_user": "a1", "retained_user": None}, "retained_user is missing"),
@@ -241,7 +241,7 @@ def test_no_reason_is_a_validators(data: st.DataObject, good: Any, new: Any, mor
     if more:
         row = {**row, data.draw(st.sampled_from(["more", "attributes", "actions", 5])): data.draw(wrong)}
     try:
-        make().item(row, Watch())
+        make().item(row, RowWarnings())
     except MoEngageRecordInvalid as error:
         said = str(error)
         assert said

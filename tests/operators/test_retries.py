@@ -32,7 +32,7 @@ BROKEN = {"kind": "status", "status": 500}
 def sandbox(moengage_sandbox_connection: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     monkeypatch.setattr("airflow_provider_moengage.api.client.FIRST_BACKOFF", 0.001)
     for module in ("pipeline", "resume.checkpointer"):
-        monkeypatch.setattr(f"airflow_provider_moengage.delivery.{module}.STRETCH_ROWS", 10)
+        monkeypatch.setattr(f"airflow_provider_moengage.delivery.{module}.SEGMENT_ROWS", 10)
     moengage_sandbox_connection.settings(users_per_minute=1_000_000, events_per_minute=1_000_000)
     return moengage_sandbox_connection
 
@@ -103,7 +103,7 @@ def test_a_retry_sends_what_is_left_and_counts_all(sandbox: Sandbox, store: Task
     assert store.get(KEY) is None
 
 
-def test_what_is_kept_is_written_after_every_stretch_and_a_crash_costs_no_more(
+def test_what_is_kept_is_written_after_every_segment_and_a_crash_costs_no_more(
     sandbox: Sandbox, store: TaskStateStore, tmp_path: Path
 ):
     """Whatever state a killed process leaves behind, its retry ends with the right counts and files."""
@@ -294,7 +294,7 @@ def test_a_checkpoint_that_cannot_be_understood_begins_anew_and_stops_events(
         before = sandbox.state()["requests"]
         if rows == "users":
             assert task.attempt()["requests"] == 30
-            assert "cannot be gone on from" in caplog.text
+            assert "cannot be resumed" in caplog.text
         else:
             error = task.fails()
             assert isinstance(error, MoEngageTaskFailed)
@@ -358,7 +358,7 @@ def test_a_store_that_is_gone_while_users_are_sent_costs_one_warning(
 ):
     task = Task(MoEngageTrackUsersOperator, Unreachable(answers=3), users=users(100))
     assert task.attempt()["accepted"] == 100
-    assert caplog.text.count("the run goes on") == 1
+    assert caplog.text.count("the run continues") == 1
 
 
 def test_a_store_that_is_gone_while_events_are_sent_stops_before_the_next_of_them(sandbox: Sandbox):

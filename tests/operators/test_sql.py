@@ -188,7 +188,7 @@ def test_a_type_for_an_attribute_that_is_not_there_is_said_before_the_first_row(
     error = track.fails(
         MoEngageTaskFailed, sql="select * from customers", types={"pionts": "number"}, **SOURCE
     )
-    assert "types names 'pionts', which is no attribute" in str(error)
+    assert "types names 'pionts', which is not an attribute" in str(error)
     assert track.requests == 0
 
 

@@ -194,7 +194,7 @@ def test_the_values_of_a_database_as_texts(
     }  # fmt: skip
     report = track(sql=query, sql_conn_id="warehouse", attributes=["range"], max_rejected=1)
     assert outcome(report) == (0, 1, 0)
-    assert "Range; MoEngage takes" in next(iter(report["reasons"]))
+    assert "Range; MoEngage accepts" in next(iter(report["reasons"]))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ ANY_ADDRESS = Hosts.of(["0.0.0.0"], 8095)
     ],
 )
 def test_a_host_that_names_this_server_is_taken(host: str) -> None:
-    assert LOOPBACK.takes(host)
+    assert LOOPBACK.accepts(host)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_host_that_names_this_server_is_taken(host: str) -> None:
     ],
 )
 def test_another_host_is_not(host: str) -> None:
-    assert not LOOPBACK.takes(host)
+    assert not LOOPBACK.accepts(host)
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def test_another_host_is_not(host: str) -> None:
     ],
 )
 def test_a_server_on_every_address_is_called_by_any_address_and_by_no_name(host: str, taken: bool) -> None:
-    assert ANY_ADDRESS.takes(host) is taken
+    assert ANY_ADDRESS.accepts(host) is taken
 
 
 @given(st.text())
 def test_any_text_can_be_a_host(host: str) -> None:
-    assert Hosts.of(["127.0.0.1"], 8095).takes(host) in (True, False)
+    assert Hosts.of(["127.0.0.1"], 8095).accepts(host) in (True, False)
 
 
 CONTROL = [

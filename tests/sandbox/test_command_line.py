@@ -67,7 +67,7 @@ def test_the_lines_can_be_pasted_into_a_shell_whatever_they_hold(tmp_path: Path)
         assert child.stdout is not None
         lines = [child.stdout.readline().rstrip("\n") for _ in range(2)]
         port = int(first.split()[3].rpartition(":")[2])
-        assert second == f"Warehouse at {path} (made now)"
+        assert second == f"Warehouse at {path} (created)"
         assert exported(lines) == {
             "MOENGAGE_DEFAULT": {
                 "conn_type": "moengage",
@@ -81,7 +81,7 @@ def test_the_lines_can_be_pasted_into_a_shell_whatever_they_hold(tmp_path: Path)
 
 
 def test_a_warehouse_is_kept_by_the_next_sandbox(tmp_path: Path) -> None:
-    for outcome in ("made now", "kept as it was"):
+    for outcome in ("created", "kept unchanged"):
         with started("--port", "0", "--with-warehouse", str(tmp_path / "shop.db")) as (_, [_, second]):
             assert second == f"Warehouse at {tmp_path}/shop.db ({outcome})"
 

@@ -82,10 +82,10 @@ def other_edition(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (other_database, "database of something else"),
+        (other_database, "sandbox did not create"),
         (other_edition, "another version of the sandbox"),
         (lambda path: path.write_text("a text of somebody's, longer than a header" * 9), "not a database"),
-        (lambda path: path.write_bytes(b""), "database of something else"),
+        (lambda path: path.write_bytes(b""), "sandbox did not create"),
         (lambda path: path.mkdir(), "is not a file"),
         (lambda path: path.symlink_to(path.with_name("nowhere")), "is not a file"),
     ],
@@ -109,7 +109,7 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_an_error() -> None:
     # Also for root, whom permissions do not stop.
-    with pytest.raises(WarehouseError, match=r"/proc/shop\.db cannot be made"):
+    with pytest.raises(WarehouseError, match=r"/proc/shop\.db cannot be created"):
         warehouse.provide("/proc/shop.db")
 
 

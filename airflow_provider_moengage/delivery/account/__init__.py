@@ -1,1 +1,1 @@
-"""What is known of every row: accepted, rejected, unsent."""
+"""Accounts for every row: accepted, rejected or unsent."""

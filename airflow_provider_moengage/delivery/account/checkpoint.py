@@ -1,4 +1,4 @@
-"""How far a run has got, in a form that outlives its process."""
+"""The progress of a run in a form that outlives its process."""
 
 from __future__ import annotations
 
@@ -7,33 +7,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_provider_moengage.delivery.account.position_ranges import Ranges
+from airflow_provider_moengage.delivery.account.position_ranges import PositionRanges
 from airflow_provider_moengage.delivery.account.segments import Tally
+
+#: Field → its key in JSON, where the two differ.
+JSON_KEYS = {"low_water_mark": "mark", "unconfirmed": "doubt"}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """
-    How far a run has got.
+    The progress of a run, from which a later attempt resumes.
 
-    :param mark: every row before this position is settled.
+    :param low_water_mark: every row before this position is settled.
     :param read: rows taken from the source.
-    :param tally: what became of the settled rows, in all tries.
-    :param done: rows beyond the mark that are settled too.
-    :param doubt: rows that may have been sent, of which no answer is known; those that are settled as well count for
-        nothing.
-    :param parts: files of refused rows, and the lines in each.
-    :param source: what the rows are known by; None: they cannot be read again.
-    :param try_number: the try that wrote it; the numbers below are that try's.
-    :param fruitless: deferrals in a row without one row settled in between.
-    :param deferred_at: when it was deferred, as seconds since the epoch; None: it was not.
+    :param tally: outcomes of the settled rows, over all attempts.
+    :param done: rows beyond the low-water mark that are settled too.
+    :param unconfirmed: rows that may have been sent, without a known response; ignored where the row is settled.
+    :param parts: name of a file of rejected rows → the lines in it.
+    :param source: the source's fingerprint; None: it cannot be read again.
+    :param try_number: the attempt that wrote it; requests and times are that attempt's.
+    :param fruitless: consecutive deferrals without one row settled in between.
+    :param deferred_at: when the run was deferred, in seconds since the epoch; None: it was not.
     """
 
-    mark: int = 0
+    low_water_mark: int = 0
     read: int = 0
     tally: Tally = field(default_factory=Tally)
-    done: Ranges = field(default_factory=Ranges)
-    doubt: Ranges = field(default_factory=Ranges)
+    done: PositionRanges = field(default_factory=PositionRanges)
+    unconfirmed: PositionRanges = field(default_factory=PositionRanges)
     parts: Mapping[str, int] = field(default_factory=dict)
     source: str | None = None
     try_number: int = 0
@@ -48,10 +50,10 @@ class Checkpoint:
     @property
     def began(self) -> bool:
         """Whether anything may have been sent."""
-        return self.mark > 0 or self.done.end > 0 or self.doubt.end > 0
+        return self.low_water_mark > 0 or self.done.end > 0 or self.unconfirmed.end > 0
 
-    def of_another_try(self) -> Checkpoint:
-        """Give it as the try begins with that comes next: rows count over all tries, requests and times do not."""
+    def for_next_attempt(self) -> Checkpoint:
+        """Return it for the next attempt: rows count over all attempts, requests and times start at zero."""
         return replace(
             self,
             requests=0,
@@ -65,7 +67,7 @@ class Checkpoint:
 
     def after_deferral(self, now: float) -> Checkpoint:
         """
-        Give it with the time that passed while the run was deferred.
+        Return it with the time that the run was deferred added.
 
         :param now: seconds since the epoch.
         """
@@ -78,16 +80,16 @@ class Checkpoint:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as JSON; it holds counts and reasons, and no value of any row."""
+        """Return it as JSON: counts and reasons, never a value of a row."""
         return {
-            **self.__dict__,
+            **{JSON_KEYS.get(name, name): value for name, value in self.__dict__.items()},
             "tally": {
                 **self.tally.__dict__,
                 "reasons": dict(self.tally.reasons),
                 "dropped": [[*dropped, count] for dropped, count in self.tally.dropped.items()],
             },
             "done": [list(one) for one in self.done],
-            "doubt": [list(one) for one in self.doubt],
+            "doubt": [list(one) for one in self.unconfirmed],
             "parts": dict(self.parts),
         }
 
@@ -96,12 +98,17 @@ class Checkpoint:
         """
         Read it from JSON.
 
-        :raises TypeError: a field is missing or is of another kind.
-        :raises KeyError: the same.
-        :raises ValueError: the same.
+        :raises KeyError: a field is missing.
+        :raises TypeError: a field has the wrong type.
+        :raises ValueError: a field has the wrong shape.
         """
         tally = dict(fields["tally"])
         tally["reasons"] = Counter(dict(tally["reasons"]))
         tally["dropped"] = Counter({(name, reason): count for name, reason, count in tally["dropped"]})
-        more = {"tally": Tally(**tally), "done": Ranges(fields["done"]), "doubt": Ranges(fields["doubt"])}
-        return cls(**{**fields, **more})
+        more = {
+            "tally": Tally(**tally),
+            "done": PositionRanges(fields["done"]),
+            "unconfirmed": PositionRanges(fields["doubt"]),
+        }
+        names = {key: name for name, key in JSON_KEYS.items()}
+        return cls(**{**{names.get(key, key): value for key, value in fields.items()}, **more})

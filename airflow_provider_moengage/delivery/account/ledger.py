@@ -1,4 +1,4 @@
-"""What became of every row: counts, reasons, the refused rows themselves, the report."""
+"""Records the outcome of every row and sums them up in the report."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from airflow_provider_moengage.api.client import Exchange
 from airflow_provider_moengage.api.errors import MoEngageError, MoEngageRecordInvalid
 from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
-from airflow_provider_moengage.delivery.account.position_ranges import Ranges
+from airflow_provider_moengage.delivery.account.position_ranges import PositionRanges
 from airflow_provider_moengage.delivery.account.rejected_rows import line_of
-from airflow_provider_moengage.delivery.account.segments import Stretch, Tally
+from airflow_provider_moengage.delivery.account.segments import Segment, Tally
 from airflow_provider_moengage.delivery.batch import Batch, Entry
 from airflow_provider_moengage.delivery.report import Dropped, Report
 from airflow_provider_moengage.delivery.shape.row_codec import readable
@@ -24,31 +24,31 @@ log = logging.getLogger(__name__)
 
 Reason = TypeVar("Reason", str, Dropped)
 
-#: Reasons a report names; the rest is counted together.
+#: Maximum reasons named in a report; the rest is counted together.
 MAX_REASONS = 20
 MAX_REASONS_COUNTED = 1_000
 OTHER_REASONS = "other reasons"
 OTHER_DROPPED: Dropped = ("other attributes", OTHER_REASONS)
-#: Refused rows that are named in the log, one line each.
-LOGGED_REFUSALS = 10
-#: Refusals of one type, without one success, after which the fault is not the rows'.
-HOPELESS_REFUSALS = 50
+#: Maximum rejected rows that are logged one by one.
+LOGGED_REJECTIONS = 10
+#: Rejections of one type, without one success, after which the cause is not the rows.
+HOPELESS_REJECTIONS = 50
 
 
-#: Codes of rows whose id is of a type that can be none: as text it might be one.
+#: Codes of rows rejected for the type of their id: written as text, the id could look valid.
 ID_TYPE_CODES = frozenset({"customer_id_type", "identifier_type"})
 
 
-def _written(row: object, code: str) -> Any:
+def _readable_row(row: object, code: str) -> Any:
     return readable(row, exact=code in ID_TYPE_CODES)
 
 
 class Ledger:
     """
-    Settles rows, from any thread; at every moment read = accepted + valid + rejected + unsent.
+    Records the outcome of each row, from any thread; at all times read = accepted + valid + rejected + unsent.
 
-    :param resumed: where an earlier try got to; None: this one begins anew.
-    :param keep_rejected: whether refused rows are kept for :meth:`take_lines`.
+    :param resumed: the checkpoint of an earlier attempt; None: start over.
+    :param keep_rejected: whether rejected rows are kept for :meth:`take_lines`.
     """
 
     def __init__(self, resumed: Checkpoint | None = None, *, keep_rejected: bool = False) -> None:
@@ -60,20 +60,20 @@ class Ledger:
         self.deferrals = before.deferrals
         self.fruitless = before.fruitless
         self.source_exhausted = False
-        #: Rows before it are settled, and so are those of ``done``; of ``doubt``, a request may have got through.
-        self.mark = before.mark
+        #: Rows before it are settled, and so are those in ``done``; those in ``unconfirmed`` may have been sent.
+        self.low_water_mark = before.low_water_mark
         self.done = before.done
-        self.doubt = before.doubt
+        self.unconfirmed = before.unconfirmed
         self.earlier = before.tally
         self._finished = Tally()
         self._finished.add(before.tally)
-        self._stretches = [Stretch(before.mark)]
-        #: Stretches that are complete and wait for those before them.
-        self._ahead: dict[int, tuple[int, Tally, list[bytes]]] = {}
+        self._segments = [Segment(before.low_water_mark)]
+        #: Start → end, counts and lines of segments that completed before an earlier one did.
+        self._completed_ahead: dict[int, tuple[int, Tally, list[bytes]]] = {}
         self._lines: list[bytes] = []
-        self._on_the_way: dict[int, Batch] = {}
-        self._refused_types: Counter[str] = Counter()
-        self._refusals = before.tally.rejected
+        self._in_flight: dict[int, Batch] = {}
+        self._rejected_types: Counter[str] = Counter()
+        self._rejections = before.tally.rejected
         self._keep_rejected = keep_rejected
         self._lock = threading.Lock()
         self._seconds_before = before.duration_seconds
@@ -81,75 +81,75 @@ class Ledger:
 
     @property
     def hopeless(self) -> str | None:
-        """The type of error that MoEngage gave to fifty rows and more without taking one."""
+        """The error type with which MoEngage rejected fifty rows or more while it accepted none; None: no such type."""
         with self._lock:
-            if not self._refused_types or self._any_accepted():
+            if not self._rejected_types or self._any_accepted():
                 return None
-            kind, count = self._refused_types.most_common(1)[0]
-            return kind if count >= HOPELESS_REFUSALS else None
+            kind, count = self._rejected_types.most_common(1)[0]
+            return kind if count >= HOPELESS_REJECTIONS else None
 
     @property
     def duration_seconds(self) -> float:
-        """Seconds that this try has taken, deferrals included."""
+        """Seconds since this attempt started, deferrals included."""
         return self._seconds_before + time.monotonic() - self._began
 
     def total(self) -> Tally:
-        """Count what became of all rows."""
+        """Return the counts of all rows."""
         with self._lock:
             return self._total()
 
     def found_valid(self) -> None:
-        """Count a row that passed every check and was not to be sent."""
+        """Record a row that passed every check and is not to be sent."""
         self.valid += 1
 
-    def pass_over(self, position: int) -> None:
-        """Enter a row that needs nothing: settled by an earlier try, or the repetition of another row."""
+    def skip(self, position: int) -> None:
+        """Record a row with nothing to send: settled by an earlier attempt, or a duplicate of another row."""
         with self._lock:
-            self._stretch(position).passed_over.add(position)
+            self._segment(position).skipped.add(position)
 
-    def accept_repeated(self, rows: int) -> None:
-        """Enter rows that repeat others: where every other row is settled, they are."""
+    def accept_duplicates(self, rows: int) -> None:
+        """Record duplicates as accepted, if every other row is settled."""
         with self._lock:
             if self._unsent(self._total()) == rows:
                 self._finished.accepted += rows
 
-    def may_have_been_sent(self, position: int, events: int) -> None:
-        """Enter a row of which an earlier try may have sent ``events`` events."""
+    def mark_unconfirmed(self, position: int, events: int) -> None:
+        """Record a row of which an earlier attempt may have sent ``events`` events."""
         with self._lock:
-            self._stretch(position).doubtful[position] = events
+            self._segment(position).unconfirmed[position] = events
 
     def drop(self, position: int, dropped: Sequence[Dropped]) -> None:
-        """Enter the attributes that a row is sent without."""
+        """Record the attributes that a row is sent without."""
         with self._lock:
-            self._stretch(position).dropped[position] = dropped
+            self._segment(position).dropped[position] = dropped
 
     def begin(self, batch: Batch) -> None:
-        """Enter that a batch is on its way; :meth:`settle` says what came of it."""
-        self._on_the_way[id(batch)] = batch
+        """Record that a batch is in flight, until :meth:`settle`."""
+        self._in_flight[id(batch)] = batch
 
     def settle(self, batch: Batch, exchange: Exchange) -> None:
-        """Enter what came of a batch: accepted, refused, or, by entering neither, unsent."""
+        """Record a request; its rows are accepted, or stay unsent until they are rejected or sent again."""
         with self._lock:
             self.requests += exchange.requests
             self.retried += max(0, exchange.requests - 1)
             if exchange.unanswered:
-                self._doubt(batch)
+                self._mark_batch_unconfirmed(batch)
             if isinstance(exchange.outcome, Answer):
-                stretch = self._stretch(batch.positions[0])
-                stretch.accepted.update(batch.positions)
-                self._look_at(stretch)
-            self._on_the_way.pop(id(batch), None)
+                segment = self._segment(batch.positions[0])
+                segment.accepted.update(batch.positions)
+                self._retire_if_complete(segment)
+            self._in_flight.pop(id(batch), None)
 
     def forgive(self, batch: Batch) -> None:
-        """Enter rows that MoEngage had nothing to do for."""
+        """Record the rows of users that MoEngage does not know, which count as accepted."""
         with self._lock:
-            stretch = self._stretch(batch.positions[0])
-            stretch.missing.update(batch.positions)
-            stretch.accepted.update(batch.positions)
-            self._look_at(stretch)
+            segment = self._segment(batch.positions[0])
+            segment.missing.update(batch.positions)
+            segment.accepted.update(batch.positions)
+            self._retire_if_complete(segment)
 
-    def refuse(self, entry: Entry, error: MoEngageError) -> None:
-        """Enter a row that was refused, by us or by MoEngage."""
+    def reject(self, entry: Entry, error: MoEngageError) -> None:
+        """Record a row that was rejected, by MoEngage or by a check before it."""
         if isinstance(error, MoEngageRecordInvalid):
             code, detail = error.code, None
         else:
@@ -157,34 +157,34 @@ class Ledger:
         reason = str(error)
         line = self._line(entry, reason, code, detail, error) if self._keep_rejected else None
         with self._lock:
-            stretch = self._stretch(entry.position)
+            segment = self._segment(entry.position)
             if error.status is not None:
-                self._refused_types[code] += 1
-            stretch.rejected[entry.position] = (reason, line)
-            self._refusals += 1
-            logged = self._refusals <= LOGGED_REFUSALS
-            self._look_at(stretch)
+                self._rejected_types[code] += 1
+            segment.rejected[entry.position] = (reason, line)
+            self._rejections += 1
+            logged = self._rejections <= LOGGED_REJECTIONS
+            self._retire_if_complete(segment)
         if logged:
-            # MoEngage's own words stay out of the log: they may quote the row.
+            # Without MoEngage's message, which may quote the row.
             log.warning("Row %d rejected: %s", entry.position, reason)
 
     @property
-    def growing(self) -> int:
-        """The position at which the stretch begins that grows."""
-        return self._stretches[-1].start
+    def open_segment_start(self) -> int:
+        """The first position of the segment to which rows are still added."""
+        return self._segments[-1].start
 
-    def end_stretch(self, position: int) -> None:
-        """Begin a new stretch at a position; every row before it was taken, and none from it on."""
+    def end_segment(self, position: int) -> None:
+        """Start a new segment at a position: all rows before it have been read, and none from it on."""
         with self._lock:
-            stretch = self._stretches[-1]
-            if position > stretch.start:
-                stretch.end = position
-                self._stretches.append(Stretch(position))
-                self._look_at(stretch)
+            segment = self._segments[-1]
+            if position > segment.start:
+                segment.end = position
+                self._segments.append(Segment(position))
+                self._retire_if_complete(segment)
 
     @property
     def fruitless_deferrals(self) -> int:
-        """Deferrals in a row before which not one row was settled, one at this moment included."""
+        """Consecutive deferrals without one row settled, including one that would happen now."""
         return self.fruitless + 1 if self.total().settled == self.earlier.settled else 0
 
     def defer(self) -> None:
@@ -193,54 +193,56 @@ class Ledger:
         self.fruitless = self.fruitless_deferrals
 
     def take_lines(self) -> list[bytes]:
-        """Give the refused rows of the stretches that were completed since the last call."""
+        """Return, and clear, the rejected rows of the segments completed since the last call."""
         with self._lock:
             lines, self._lines = self._lines, []
             return lines
 
     def state(self) -> tuple[Checkpoint, list[bytes]]:
-        """Give what is known up to the mark, and the refused rows that have come up to it."""
+        """Return the checkpoint of the low-water mark, and the rejected rows that it newly counts."""
         with self._lock:
             lines, self._lines = self._lines, []
-            done = self.done.beyond(self.mark)
+            done = self.done.starting_at(self.low_water_mark)
             tally = Tally()
             tally.add(self._finished)
-            return self._checkpoint(
-                max(self.mark, done.end), tally, done, self.doubt.beyond(self.mark)
-            ), lines
+            unconfirmed = self.unconfirmed.starting_at(self.low_water_mark)
+            return self._checkpoint(max(self.low_water_mark, done.end), tally, done, unconfirmed), lines
 
-    def last_state(self) -> tuple[Checkpoint, list[bytes]]:
-        """Give what is known of every single row, once no more is on its way; and the refused rows that are left."""
+    def final_state(self) -> tuple[Checkpoint, list[bytes]]:
+        """Return the checkpoint of every single row, once no batch is in flight, and the remaining rejected rows."""
         with self._lock:
-            for batch in self._on_the_way.values():
-                self._doubt(batch)
-            self._on_the_way.clear()
+            for batch in self._in_flight.values():
+                self._mark_batch_unconfirmed(batch)
+            self._in_flight.clear()
             tally, lines = Tally(), self._lines
             tally.add(self._finished)
-            done, doubt = list(self.done.beyond(self.mark)), list(self.doubt.beyond(self.mark))
-            for start, (end, finished, held) in self._ahead.items():
+            done = list(self.done.starting_at(self.low_water_mark))
+            unconfirmed = list(self.unconfirmed.starting_at(self.low_water_mark))
+            for start, (end, finished, held) in self._completed_ahead.items():
                 tally.add(finished)
                 lines += held
                 done.append((start, end))
-            for stretch in self._stretches:
-                tally.add(stretch.tally(settled_only=True))
-                lines += stretch.lines
-                for settled in (stretch.accepted, stretch.rejected, stretch.passed_over):
+            for segment in self._segments:
+                tally.add(segment.tally(settled_only=True))
+                lines += segment.lines
+                for settled in (segment.accepted, segment.rejected, segment.skipped):
                     done += ((position, position + 1) for position in settled)
-                doubt += ((position, position + 1) for position in stretch.doubtful)
+                unconfirmed += ((position, position + 1) for position in segment.unconfirmed)
             self._lines = []
-            return self._checkpoint(self.read, tally, Ranges(done), Ranges(doubt)), lines
+            return self._checkpoint(
+                self.read, tally, PositionRanges(done), PositionRanges(unconfirmed)
+            ), lines
 
     def report(self, throttled_seconds: float, rejected_path: str | None = None) -> Report:
         """
-        Sum up as JSON: rows over all tries, requests and times of this one.
+        Return the report: rows over all attempts, requests and times of this one.
 
         :param throttled_seconds: spent waiting for rate windows.
-        :param rejected_path: the folder with refused rows, where there are any.
+        :param rejected_path: the folder with rejected rows, if there are any.
         """
         total = self.total()
         dropped: dict[str, dict[str, int]] = {}
-        for (name, reason), count in _commonest(total.dropped, OTHER_DROPPED).items():
+        for (name, reason), count in _most_common(total.dropped, OTHER_DROPPED).items():
             dropped.setdefault(name, {})[reason] = count
         return {
             "read": self.read,
@@ -256,17 +258,19 @@ class Ledger:
             "duration_seconds": round(self.duration_seconds, 3),
             "source_exhausted": self.source_exhausted,
             "rejected_path": rejected_path,
-            "reasons": _commonest(total.reasons, OTHER_REASONS),
+            "reasons": _most_common(total.reasons, OTHER_REASONS),
             "dropped": dropped,
         }
 
-    def _checkpoint(self, read: int, tally: Tally, done: Ranges, doubt: Ranges) -> Checkpoint:
+    def _checkpoint(
+        self, read: int, tally: Tally, done: PositionRanges, unconfirmed: PositionRanges
+    ) -> Checkpoint:
         return Checkpoint(
-            mark=self.mark,
+            low_water_mark=self.low_water_mark,
             read=read,
             tally=tally,
             done=done,
-            doubt=doubt,
+            unconfirmed=unconfirmed,
             requests=self.requests,
             retried=self.retried,
             deferrals=self.deferrals,
@@ -281,34 +285,34 @@ class Ledger:
                 "reason": f"{reason}: {detail}" if detail else reason,
                 "code": code,
                 "request_id": error.request_id,
-                "row": _written(entry.row, code),
+                "row": _readable_row(entry.row, code),
             }
         )
 
-    def _stretch(self, position: int) -> Stretch:
-        for stretch in reversed(self._stretches):
-            if stretch.holds(position):
-                return stretch
-        # A repeated row, refused at the end with the one that it repeats.
-        return self._stretches[-1]
+    def _segment(self, position: int) -> Segment:
+        for segment in reversed(self._segments):
+            if segment.holds(position):
+                return segment
+        # A duplicate, rejected at the end together with the row that it repeats.
+        return self._segments[-1]
 
-    def _look_at(self, stretch: Stretch) -> None:
-        """Let go of a stretch that is complete, and move the mark past all that stand together."""
-        if not stretch.complete or stretch.end is None:
+    def _retire_if_complete(self, segment: Segment) -> None:
+        """Retire a completed segment and advance the low-water mark over contiguous ones."""
+        if not segment.complete or segment.end is None:
             return
-        self._stretches.remove(stretch)
-        self._ahead[stretch.start] = (stretch.end, stretch.tally(), stretch.lines)
-        while self.mark in self._ahead:
-            self.mark, tally, lines = self._ahead.pop(self.mark)
+        self._segments.remove(segment)
+        self._completed_ahead[segment.start] = (segment.end, segment.tally(), segment.lines)
+        while self.low_water_mark in self._completed_ahead:
+            self.low_water_mark, tally, lines = self._completed_ahead.pop(self.low_water_mark)
             self._lines += lines
             self._finished.add(tally)
-            self._finished.reasons = _gathered(self._finished.reasons, OTHER_REASONS)
-            self._finished.dropped = _gathered(self._finished.dropped, OTHER_DROPPED)
+            self._finished.reasons = _with_rare_merged(self._finished.reasons, OTHER_REASONS)
+            self._finished.dropped = _with_rare_merged(self._finished.dropped, OTHER_DROPPED)
 
-    def _doubt(self, batch: Batch) -> None:
-        # Events count each, since a repeated event is a duplicate; several can stand in one row.
+    def _mark_batch_unconfirmed(self, batch: Batch) -> None:
+        # Events are counted one by one, as each would be duplicated; a row can hold several.
         events = (form.events or 1 for form in batch.forms)
-        self._stretch(batch.positions[0]).doubtful.update(zip(batch.positions, events, strict=True))
+        self._segment(batch.positions[0]).unconfirmed.update(zip(batch.positions, events, strict=True))
 
     def _total(self) -> Tally:
         total = Tally()
@@ -317,22 +321,22 @@ class Ledger:
         return total
 
     def _any_accepted(self) -> bool:
-        ahead = any(tally.accepted for _, tally, _ in self._ahead.values())
-        return bool(self._finished.accepted or ahead or any(stretch.accepted for stretch in self._stretches))
+        ahead = any(tally.accepted for _, tally, _ in self._completed_ahead.values())
+        return bool(self._finished.accepted or ahead or any(segment.accepted for segment in self._segments))
 
     def _tallies(self) -> Iterator[Tally]:
         yield self._finished
-        for _, tally, _ in self._ahead.values():
+        for _, tally, _ in self._completed_ahead.values():
             yield tally
-        for stretch in self._stretches:
-            yield stretch.tally()
+        for segment in self._segments:
+            yield segment.tally()
 
     def _unsent(self, total: Tally) -> int:
         return self.read - total.accepted - self.valid - total.rejected
 
 
-def _gathered(reasons: Counter[Reason], other: Reason) -> Counter[Reason]:
-    """Count all but the commonest together once there are too many: their number must not grow with the rows."""
+def _with_rare_merged(reasons: Counter[Reason], other: Reason) -> Counter[Reason]:
+    """Return the reasons with the rarest merged once there are too many: memory must not grow with the rows."""
     if len(reasons) <= MAX_REASONS_COUNTED:
         return reasons
     named = Counter(dict(reasons.most_common(MAX_REASONS_COUNTED // 2)))
@@ -340,8 +344,8 @@ def _gathered(reasons: Counter[Reason], other: Reason) -> Counter[Reason]:
     return named
 
 
-def _commonest(reasons: Counter[Reason], other: Reason) -> dict[Reason, int]:
-    """Return as many as a report names, the commonest first, and the rest together."""
+def _most_common(reasons: Counter[Reason], other: Reason) -> dict[Reason, int]:
+    """Return the reasons that a report names, the most common first, and the rest merged."""
     if len(reasons) <= MAX_REASONS:
         return dict(reasons.most_common())
     named = [(reason, count) for reason, count in reasons.most_common() if reason != other][: MAX_REASONS - 1]

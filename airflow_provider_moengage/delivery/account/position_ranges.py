@@ -1,4 +1,4 @@
-"""Sets of row positions as half-open ranges: few numbers, however many rows."""
+"""Sets of row positions stored as half-open ranges, so that their size does not grow with the rows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 
-class Ranges:
+class PositionRanges:
     """
-    Positions, as sorted ranges that neither touch nor overlap.
+    A set of positions, stored as sorted ranges that neither touch nor overlap.
 
-    :param ranges: ``(first, end)`` each, in any order; an empty one counts for nothing.
+    :param ranges: ``(first, end)`` each, in any order; empty ones are ignored.
     """
 
     def __init__(self, ranges: Iterable[Sequence[int]] = ()) -> None:
@@ -31,20 +31,20 @@ class Ranges:
         return iter(zip(self._firsts, self._ends, strict=True))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Ranges) and list(self) == list(other)
+        return isinstance(other, PositionRanges) and list(self) == list(other)
 
     def __repr__(self) -> str:
-        return f"Ranges({list(self)})"
+        return f"PositionRanges({list(self)})"
 
     @property
     def end(self) -> int:
-        """The position behind the last one; 0 where there is none."""
+        """The position after the last one; 0 if the set is empty."""
         return self._ends[-1] if self._ends else 0
 
-    def beyond(self, position: int) -> Ranges:
-        """Give the positions from this one on."""
-        return Ranges((max(first, position), end) for first, end in self)
+    def starting_at(self, position: int) -> PositionRanges:
+        """Return the positions from ``position`` on."""
+        return PositionRanges((max(first, position), end) for first, end in self)
 
-    def and_also(self, positions: Iterable[int] = (), ranges: Iterable[Sequence[int]] = ()) -> Ranges:
-        """Give these positions and others."""
-        return Ranges([*self, *ranges, *((position, position + 1) for position in positions)])
+    def union(self, positions: Iterable[int] = (), ranges: Iterable[Sequence[int]] = ()) -> PositionRanges:
+        """Return these positions together with others."""
+        return PositionRanges([*self, *ranges, *((position, position + 1) for position in positions)])

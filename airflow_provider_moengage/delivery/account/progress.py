@@ -1,4 +1,4 @@
-"""How far a run is while it lasts: a line in the log, and what a dashboard may show."""
+"""The progress of a run, for the log and for dashboards."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from airflow_provider_moengage.delivery.quantities import counted, span
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two lines; a shorter run has those of its beginning and its end alone.
+#: Seconds between two log lines; a shorter run logs only its start and its end.
 INTERVAL = 10.0
-#: Characters of a line: Airflow's page of a log cuts longer ones off in a window of ordinary width.
+#: Maximum characters of a line: Airflow's log view truncates longer ones in a window of ordinary width.
 LINE_LENGTH = 100
 
 
 @dataclass(frozen=True)
 class Progress:
     """
-    How far a run is; its text is the line for the log, of :data:`LINE_LENGTH` characters at most.
+    The progress of a run; its text is a log line of at most :data:`LINE_LENGTH` characters.
 
-    :param accepted: rows that MoEngage took.
-    :param valid: rows found good that were not to be sent.
-    :param rejected: rows rejected, by us or by MoEngage.
-    :param total: rows in all; None as long as nobody knows.
-    :param seconds: since the run began.
-    :param throttled_seconds: spent waiting for rate windows, the present wait included.
-    :param resets_in: seconds until the rate window resets that is waited for; None while none is.
-    :param earlier: what earlier tries of the task did of it.
-    :param windows_seconds: seconds that pass at least before the rate windows have granted the rest.
+    :param accepted: rows that MoEngage accepted.
+    :param valid: rows that passed every check and were not to be sent.
+    :param rejected: rows rejected, by MoEngage or by a check before it.
+    :param total: rows in all; None: not known yet.
+    :param seconds: since the run started.
+    :param throttled_seconds: spent waiting for rate windows, the current wait included.
+    :param resets_in: seconds until the awaited rate window resets; None: no wait is going on.
+    :param earlier: counts of earlier attempts of the task.
+    :param windows_seconds: minimum seconds until the rate windows have granted the remaining rows.
     """
 
     accepted: int
@@ -58,10 +58,10 @@ class Progress:
         resets_in: float | None = None,
     ) -> Progress:
         """
-        Read what the ledger has counted so far, from any thread.
+        Return the progress according to the ledger; may be called from any thread.
 
-        :param windows: the client's; None: there is no client yet.
-        :param resets_in: seconds until the reset for whose sake the run is deferred; None: it is not.
+        :param windows: the client's rate windows; None: there is no client yet.
+        :param resets_in: seconds until the reset that a deferral waits for; None: the run is not deferred.
         """
         tally = ledger.total()
         total = ledger.read if ledger.source_exhausted else None
@@ -70,7 +70,7 @@ class Progress:
             resets_in = windows.resets_in
         windows_seconds = 0.0
         if windows is not None and total is not None and not ledger.valid:
-            # As many of the rows to come cost a unit as of those before.
+            # Assume that the same share of the remaining rows costs a unit.
             share = tally.accepted / done if done else 1.0
             windows_seconds = windows.seconds_for(int((total - done) * share))
         return cls(
@@ -87,7 +87,7 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Rows of which the fate is known."""
+        """Rows with a known outcome."""
         return self.accepted + self.valid + self.rejected
 
     @property
@@ -95,24 +95,23 @@ class Progress:
         """
         The mean over the whole run.
 
-        A window's rows leave at once and pay for the wait after them: so a wait counts to its end as soon as it
-        has begun.
+        A window's rows are sent at once and followed by a wait, so a wait counts in full as soon as it starts.
         """
         return (self.done - self.earlier.settled) / max(self.seconds + (self.resets_in or 0.0), 0.001)
 
     @property
     def seconds_to_go(self) -> float | None:
         """
-        Seconds until all rows are done, at this pace and not before the rate windows allow it.
+        Seconds until all rows are done, at the current rate and within the rate windows.
 
-        None where that cannot be said.
+        None: not known.
         """
         if self.total is None or self.done >= self.total:
             return None
-        least = max(self.windows_seconds, self.resets_in or 0.0)
+        minimum = max(self.windows_seconds, self.resets_in or 0.0)
         if self.done > self.earlier.settled:
-            return max((self.total - self.done) / self.rows_per_second, least)
-        return least or None
+            return max((self.total - self.done) / self.rows_per_second, minimum)
+        return minimum or None
 
     @property
     def summary(self) -> str:
@@ -123,14 +122,14 @@ class Progress:
         always = [*self._first_parts(), f"{self.rejected:,} rejected"]
         pace = [_pace(self.rows_per_second)]
         wait = [] if self.resets_in is None else [f"window full, {span(self.resets_in)} more"]
-        # The pace can be worked out from the rest, so it is left out first.
+        # The rate can be derived from the rest, so it is left out first.
         lines = [", ".join(parts) for parts in ([*always, *pace, *wait], [*always, *wait], always)]
         return next((line for line in lines if len(line) <= LINE_LENGTH), lines[-1])
 
     def _first_parts(self) -> list[str]:
         if not self.total:
             return [f"{counted(self.done, 'row')} done"]
-        # Rounded down: 100 % stands for all rows and for nothing less.
+        # Rounded down, so that 100 % means all rows.
         parts = [f"{100 * self.done // self.total} % ({self.done:,} of {self.total:,})"]
         if self.seconds_to_go is not None:
             parts.append(f"about {span(self.seconds_to_go)} to go")
@@ -142,11 +141,11 @@ Observe = Callable[[Progress], None]
 
 class ProgressReporter:
     """
-    Logs how far a run is from a thread of its own, because all others may be waiting for a rate window.
+    Logs the progress from a thread of its own, since all others may be waiting for a rate window.
 
-    :param look: returns the progress, from the seconds since the run began; called from that thread.
-    :param observe: called with the progress at every interval and once at the end, never twice at a time; what
-        it raises is logged, and it is not called again.
+    :param look: returns the progress, given the seconds since the run started; called from that thread.
+    :param observe: called with the progress at every interval and once at the end, never concurrently; an exception is
+        logged, and it is not called again.
     """
 
     def __init__(self, look: Callable[[float], Progress], observe: Observe | None = None) -> None:
@@ -155,7 +154,7 @@ class ProgressReporter:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._report, name="moengage-progress", daemon=True)
         self._began = 0.0
-        #: The progress at the end; None before.
+        #: The progress at the end of the run; None before.
         self.last: Progress | None = None
 
     def begin(self) -> None:
@@ -164,24 +163,26 @@ class ProgressReporter:
         self._thread.start()
 
     def end(self) -> None:
-        """Stop the thread, and pass the progress on for the last time."""
+        """Stop the thread and report the progress for the last time."""
         self._ended.set()
         self._thread.join()
-        self.last = self._pass_on()
+        self.last = self._notify()
 
     def _report(self) -> None:
         while not self._ended.wait(INTERVAL):
-            log.info("%s", self._pass_on())
+            log.info("%s", self._notify())
 
-    def _pass_on(self) -> Progress:
+    def _notify(self) -> Progress:
         progress = self._look(time.monotonic() - self._began)
         if self._observe is not None:
             try:
                 self._observe(progress)
             except Exception as error:
-                # A dashboard must not cost a row.
+                # A failing dashboard must not fail the run.
                 self._observe = None
-                log.warning("The progress is not passed on any more: %s: %s", type(error).__name__, error)
+                log.warning(
+                    "Progress is no longer reported to the observer: %s: %s", type(error).__name__, error
+                )
         return progress
 
 

@@ -1,4 +1,4 @@
-"""Refused rows as files: NDJSON parts, each complete or absent."""
+"""Writes rejected rows as NDJSON files, each complete or absent."""
 
 from __future__ import annotations
 
@@ -20,59 +20,57 @@ from airflow_provider_moengage.delivery.storage import (
 
 log = logging.getLogger(__name__)
 
-#: Rows held in memory before they become a part.
+#: Rows buffered before they are written as one file.
 PART_ROWS = 1_000
-#: Bytes of them: a line of a file that is no row may be long.
+#: Bytes of them: a malformed line of a source file may be long.
 PART_BYTES = 16 * 1024 * 1024
 
 
-def line_of(refused: Mapping[str, Any]) -> bytes:
-    """Give a refused row as a line of a part."""
-    # backslashreplace writes what UTF-8 cannot carry as the JSON escape that it is.
-    return json.dumps(refused, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+def line_of(rejected: Mapping[str, Any]) -> bytes:
+    """Return a rejected row as an NDJSON line."""
+    # Lone surrogates cannot be encoded in UTF-8; backslashreplace writes them as JSON escapes.
+    return json.dumps(rejected, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 class RejectedParts:
     """
-    Writes refused rows below one folder.
+    Writes rejected rows into one folder.
 
-    A part that is not full is written again, as a whole, when more rows come: so what was flushed is in a file, and
-    there are not more files than it takes.
+    A part that is not full is rewritten as a whole when more rows are added.
 
-    :param folder: as ``ObjectStoragePath`` takes it; the connection may stand in it
-        (``s3://conn_id@bucket/key``).
-    :param replace: remove the parts an earlier try of the same task left there: they will be refused again.
+    :param folder: a URL for ``ObjectStoragePath``, with or without a connection (``s3://conn_id@bucket/key``).
+    :param replace: remove the parts of an earlier attempt of the same task, whose rows will be rejected again.
     """
 
     def __init__(self, folder: str, *, replace: bool) -> None:
         self.folder = folder.rstrip("/")
-        #: Name of a part → the lines in it.
+        #: Name of a part → the number of its lines.
         self.written: dict[str, int] = {}
         self._replace = replace
         self._lines: list[bytes] = []
         self._bytes = 0
         self._own = f"part-{own_token(folder)}-"
-        # Unique, so that two runs that share a folder cannot overwrite each other.
+        # Unique, so that two runs that share a folder cannot overwrite each other's files.
         self._prefix = f"{self._own}{uuid4().hex[:8]}-" if replace else f"part-{uuid4().hex[:8]}-"
         self._number = 0
         self._path: Any = None
 
     def open(self, kept: Mapping[str, int] | None = None) -> None:
         """
-        Make the folder ready before anything is sent.
+        Prepare the folder before anything is sent.
 
-        :param kept: parts of an earlier try that stay, with the lines that stay of each: what is beyond them belongs to
-            rows that will be refused again.
-        :raises MoEngageParameterError: its file system is not installed, or its connection does not exist.
-        :raises MoEngageStorageError: it cannot be made.
-        :raises OSError: it cannot be read or written.
+        :param kept: name of a part of an earlier attempt → the number of lines to keep; rows of later lines will be
+            rejected again.
+        :raises MoEngageParameterError: the file system is not installed, or the connection does not exist.
+        :raises MoEngageStorageError: the folder cannot be created.
+        :raises OSError: a file cannot be read or written.
         """
         self._path = storage_path(self.folder, "rejected_path")
         try:
             make_folder(self._path)
         except OSError as error:
             raise MoEngageStorageError(
-                f"rejected_path {self.folder!r} cannot be made ({type(error).__name__}: {error.strerror or error}); nothing was "
+                f"rejected_path {self.folder!r} cannot be created ({type(error).__name__}: {error.strerror or error}); nothing was "
                 "sent"
             ) from error
         self.written = dict(kept or {})
@@ -83,7 +81,7 @@ class RejectedParts:
 
     def add(self, lines: Iterable[bytes]) -> None:
         """
-        Take refused rows; a part is written when there are enough.
+        Add rejected rows; a part is written when it is full.
 
         :raises OSError: the folder cannot be written.
         """
@@ -95,7 +93,7 @@ class RejectedParts:
 
     def flush(self) -> None:
         """
-        Write what is held.
+        Write the buffered rows.
 
         :raises OSError: the folder cannot be written.
         """
@@ -113,13 +111,13 @@ class RejectedParts:
         return len(self._lines) >= PART_ROWS or self._bytes >= PART_BYTES
 
     def _cut(self, name: str, lines: int) -> None:
-        """Remove the lines of a part that its checkpoint does not know of."""
+        """Remove the lines of a part that the checkpoint does not count."""
         content = read_whole(self._path / name)
-        there = content.splitlines(keepends=True) if content is not None else []
-        if len(there) < lines:
-            missing = lines - len(there)
+        found = content.splitlines(keepends=True) if content is not None else []
+        if len(found) < lines:
+            missing = lines - len(found)
             log.warning(
                 "%d rejected rows are missing in %s/%s: somebody removed them", missing, self.folder, name
             )
-        elif len(there) > lines:
-            write_whole(self._path / name, b"".join(there[:lines]))
+        elif len(found) > lines:
+            write_whole(self._path / name, b"".join(found[:lines]))

@@ -1,4 +1,4 @@
-"""Rows that stand together in the source and are settled together: what a checkpoint advances by."""
+"""Contiguous segments of rows; the checkpoint advances one completed segment at a time."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 
 from airflow_provider_moengage.delivery.report import Dropped
 
-#: Rows from which a stretch ends with the next request: a crash costs about so many rows sent again.
-STRETCH_ROWS = 500
+#: Rows after which the next request ends a segment: after a crash about this many rows are sent again.
+SEGMENT_ROWS = 500
 
 
 @dataclass
 class Tally:
     """
-    What became of rows.
+    Counts of rows by outcome.
 
-    :param accepted: rows that MoEngage took.
-    :param rejected: rows refused, by us or by MoEngage.
-    :param missing: accepted rows that MoEngage had nothing to do for.
-    :param unknown: rows, of events: events, of which at least one request got no answer.
-    :param reasons: reason → rows refused for it.
-    :param dropped: attribute and reason → rows sent without that attribute.
+    :param accepted: rows that MoEngage accepted.
+    :param rejected: rows rejected, by MoEngage or by a check before it.
+    :param missing: accepted rows of users that MoEngage does not know.
+    :param unknown: rows (for events: events) in at least one request that got no response.
+    :param reasons: reason → rows rejected for it.
+    :param dropped: (attribute, reason) → rows sent without that attribute.
     """
 
     accepted: int = 0
@@ -34,11 +34,11 @@ class Tally:
 
     @property
     def settled(self) -> int:
-        """Rows of which the fate is known."""
+        """Rows with a known outcome."""
         return self.accepted + self.rejected
 
     def add(self, other: Tally) -> None:
-        """Count other rows too."""
+        """Add the counts of other rows."""
         self.accepted += other.accepted
         self.rejected += other.rejected
         self.missing += other.missing
@@ -47,72 +47,72 @@ class Tally:
         self.dropped.update(other.dropped)
 
 
-class Stretch:
+class Segment:
     """
-    The rows from one position of the source to another, and what became of each.
+    A contiguous segment of the source's rows, with the outcome of each.
 
-    Every row's fate is entered in one step, so that a time-out between two steps leaves no count behind another.
+    Each outcome is recorded in a single step, so that a time-out in between cannot leave the counts inconsistent.
 
     :param start: the position of its first row.
     """
 
     def __init__(self, start: int) -> None:
         self.start = start
-        #: The position behind its last row; None as long as it grows.
+        #: The position after its last row; None while rows are still added.
         self.end: int | None = None
         self.accepted: set[int] = set()
         self.missing: set[int] = set()
-        #: Position → why, and the row as it is written, where it is.
+        #: Position → the reason, and the row as a line for its file; None: rejected rows are not kept.
         self.rejected: dict[int, tuple[str, bytes | None]] = {}
-        #: Position → events in the row, or 1: rows of which a request got no answer.
-        self.doubtful: dict[int, int] = {}
+        #: Position → events in the row (1 if it is no event), for rows in a request that got no response.
+        self.unconfirmed: dict[int, int] = {}
         #: Position → the attributes that its row is sent without.
         self.dropped: dict[int, Sequence[Dropped]] = {}
-        #: Rows that need nothing: settled by an earlier try, or the repetition of another row.
-        self.passed_over: set[int] = set()
+        #: Rows with nothing to send: settled by an earlier attempt, or duplicates of another row.
+        self.skipped: set[int] = set()
 
     @property
     def lines(self) -> list[bytes]:
-        """Its refused rows as they are written, in the order they came."""
+        """Its rejected rows as lines for their file, in the order of rejection."""
         return [line for _, line in self.rejected.values() if line is not None]
 
     @property
     def settled(self) -> int:
-        """Rows of which the fate is known."""
-        return len(self.accepted) + len(self.rejected) + len(self.passed_over)
+        """Rows with a known outcome."""
+        return len(self.accepted) + len(self.rejected) + len(self.skipped)
 
     @property
     def complete(self) -> bool:
-        """Whether it grows no more and every row of it is settled."""
+        """Whether no row is added any more and all of them are settled."""
         return self.end is not None and self.settled >= self.end - self.start
 
     def holds(self, position: int) -> bool:
-        """Whether the row at this position is one of its own."""
+        """Whether the row at this position belongs to it."""
         return self.start <= position and (self.end is None or position < self.end)
 
     def is_settled(self, position: int) -> bool:
-        """Whether the fate of the row at this position is known."""
-        return position in self.accepted or position in self.rejected or position in self.passed_over
+        """Whether the outcome of the row at this position is known."""
+        return position in self.accepted or position in self.rejected or position in self.skipped
 
     def tally(self, *, settled_only: bool = False) -> Tally:
         """
-        Count what became of its rows.
+        Return the counts of its rows.
 
-        :param settled_only: leave out rows that got no answer and are not settled.
+        :param settled_only: leave out unconfirmed rows that are not settled.
         """
-        doubtful = self.doubtful.items()
+        unconfirmed = self.unconfirmed.items()
         return Tally(
             accepted=len(self.accepted),
             rejected=len(self.rejected),
             missing=len(self.missing),
             unknown=sum(
-                events for position, events in doubtful if not settled_only or self.is_settled(position)
+                events for position, events in unconfirmed if not settled_only or self.is_settled(position)
             ),
             reasons=Counter(reason for reason, _ in self.rejected.values()),
             dropped=Counter(
                 one
                 for position, dropped in self.dropped.items()
-                if position in self.accepted or position in self.passed_over
+                if position in self.accepted or position in self.skipped
                 for one in dropped
             ),
         )

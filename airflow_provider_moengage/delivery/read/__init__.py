@@ -1,1 +1,1 @@
-"""Where rows come from: lists, databases, files, and staged copies of them."""
+"""Sources of rows: lists, databases and files; and staged copies of query results."""

@@ -1,8 +1,8 @@
 """
-Rows of a CSV in which any line may be broken.
+A CSV reader in which a malformed line costs one row and not the rest of the file.
 
-A quote that is not closed makes one record of all that follows. So a record that spans lines counts only where it is
-whole and has as many cells as the header; where not, its first line is no row, and the others are read again, each as
+An unclosed quote makes one record of everything that follows. So a record that spans lines counts only if it is complete
+and has as many cells as the header; otherwise its first line is unreadable, and each of its other lines is read again as
 the beginning of a record.
 """
 
@@ -20,40 +20,42 @@ from airflow_provider_moengage.delivery.read.lines import LINE_ENDS, bytes_of, l
 from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
 QUOTE = '"'
-#: What most likely separates cells where a header has but one.
+#: Delimiters to suggest where a header has only one cell.
 DELIMITERS = ",;\t|"
-#: Lines of a record at most: those read on in search of a closing quote are held in memory.
+#: Maximum number of lines of a record: lines read in search of a closing quote are held in memory.
 MAX_RECORD_LINES = 100_000
 
-BROKEN = "the line cannot be read as CSV: a quoted cell is followed by something else than a delimiter"
-UNCLOSED = "the line cannot be read as CSV: it opens a quote that nothing closes as a cell is closed"
-TOO_FAR = "the line cannot be read as CSV: it opens a quote that is not closed within the bytes of a line"
+BROKEN = "the line cannot be read as CSV: a quoted cell is followed by something other than a delimiter"
+UNCLOSED = "the line cannot be read as CSV: it opens a quote that is never properly closed"
+TOO_FAR = (
+    "the line cannot be read as CSV: it opens a quote that is not closed within the maximum size of a line"
+)
 
 
 class Split(NamedTuple):
     """
-    What a text has between delimiters.
+    The cells of a text.
 
-    :param cells: the cells; the first continues another where a quote was open before the text.
-    :param open: whether the last is quoted and its quote not closed.
+    :param cells: the cells; the first one continues an earlier cell where a quote was open before the text.
+    :param open: whether the last cell's quote is not closed.
     """
 
     cells: list[str]
     open: bool
 
 
-class Inner(NamedTuple):
+class LookaheadLine(NamedTuple):
     """
-    A line that was read on in search of a closing quote, as it is while the quote is open.
+    A line that was read in search of a closing quote, split as the continuation of a quoted cell.
 
-    :param line: as it stands, or what stands for it.
-    :param more: the cells that begin in it.
-    :param open: whether a quote is open at its end; None: it is broken.
+    :param line: the line, or its :class:`Unreadable`.
+    :param new_cells: how many cells begin in it.
+    :param open: whether a quote is open at its end; None: it is malformed.
     :param size: its bytes in UTF-8.
     """
 
     line: str | Unreadable
-    more: int
+    new_cells: int
     open: bool | None
     size: int
 
@@ -62,9 +64,9 @@ def split(text: str, delimiter: str, *, quoted: bool = False) -> Split | None:
     """
     Split a text at its delimiters, as the csv module does when it is strict.
 
-    :param text: without the line's end.
+    :param text: without its line ending.
     :param quoted: whether a quote is open before the text.
-    :return: None: a quoted cell is followed by something else than a delimiter.
+    :return: None: a quoted cell is followed by something other than a delimiter.
     """
     cells: list[str] = []
     at, end = 0, len(text)
@@ -88,7 +90,7 @@ def split(text: str, delimiter: str, *, quoted: bool = False) -> Split | None:
 
 
 def _closing(text: str, at: int) -> int:
-    """Return where the quote is that closes a cell; two quotes are one of the cell's own."""
+    """Return the position of the quote that closes a cell; a doubled quote is part of the cell."""
     while (at := text.find(QUOTE, at)) >= 0:
         if not text.startswith(QUOTE, at + 1):
             return at
@@ -100,35 +102,35 @@ class CsvRows:
     """
     The rows of a CSV, each a dict or an :class:`Unreadable`.
 
-    :param text: with its line ends as they are.
-    :param delimiter: between cells.
+    :param text: opened with ``newline=""``, so that its line endings are unchanged.
+    :param delimiter: the character between cells.
     """
 
     def __init__(self, text: io.TextIOWrapper, delimiter: str, options: FileOptions) -> None:
         self._encoding = text.encoding
         self._delimiter = delimiter
-        # Reads one line at a time; where a line does not end a record there is no other, which is an IndexError.
-        self._given: list[str] = []
-        self._reader = csv.reader(iter(self._given.pop, None), delimiter=delimiter, strict=True)
+        # The reader gets one line at a time; if that line does not complete a record, the next pop is an IndexError.
+        self._pending: list[str] = []
+        self._reader = csv.reader(iter(self._pending.pop, None), delimiter=delimiter, strict=True)
         self._options = options
         self._lines = lines_of(text, options.max_line_bytes)
         self._lines_read = 0
-        # Every one is what it is while a quote is open before the first, so they stay what they are when the first
-        # is taken away: each is looked at once, however many quotes are left open.
-        self._ahead: deque[Inner] = deque()
-        self._more_ahead = self._size_ahead = 0
+        # Each is split once, as the continuation of a quoted cell, which it remains when the lines before it are taken
+        # away: so reading stays linear, however many quotes are left open.
+        self._ahead: deque[LookaheadLine] = deque()
+        self._cells_ahead = self._size_ahead = 0
 
     @property
     def line_num(self) -> int:
-        """Lines that are in a row, in something unreadable, blank, or in the header."""
+        """Return the number of lines read so far, without those that were only looked at ahead."""
         return self._lines_read - len(self._ahead)
 
     def header(self) -> list[str] | None:
         """
-        Read the names of the columns, which come first; an unnamed column has the name ``""``.
+        Read the column names from the first line; an unnamed column has the name ``""``.
 
         :return: None: the text is empty.
-        :raises MoEngageParameterError: they cannot be read, or the delimiter is another one.
+        :raises MoEngageParameterError: they cannot be read, or the delimiter is the wrong one.
         """
         for line in self._next_lines():
             cells = self._cells(line, None)
@@ -140,7 +142,7 @@ class CsvRows:
                 found = next((one for one in DELIMITERS if one in cells[0]), None)
                 if found:
                     raise MoEngageParameterError(
-                        f"the header has one column, which holds {found!r}; say with delimiter= what stands between the "
+                        f"the header has one column, which holds {found!r}; set delimiter= to the character between the "
                         f"columns, such as delimiter={found!r}"
                     )
             return self._options.names.header(cells) if self._options.names else cells
@@ -153,7 +155,7 @@ class CsvRows:
         count = len(header)
         named = [place for place, name in enumerate(header) if name]
         columns = [header[place] for place in named]
-        # CSV has no NULL of its own: an empty cell is one.
+        # CSV has no NULL: an empty cell stands for it.
         nulls = {"", *(self._options.null_values or ())}
         more_nulls = len(nulls) > 1
         for line in self._next_lines():
@@ -172,18 +174,18 @@ class CsvRows:
         """
         Read the record that begins with a line.
 
-        :param count: the cells that it must have; None: any number.
+        :param count: the number of cells it must have; None: any number.
         :return: None: the line is blank.
         """
         if isinstance(line, Unreadable):
             return line
         text, cells = line, None
         if QUOTE in line:
-            self._given.append(line)
+            self._pending.append(line)
             try:
                 cells = next(self._reader)
             except (csv.Error, IndexError):
-                # The csv module takes neither long cells nor, before Python 3.11, NULs.
+                # The csv module rejects long cells and, before Python 3.11, NUL characters.
                 record = self._record(line, count)
                 if isinstance(record, Unreadable):
                     return record
@@ -192,15 +194,15 @@ class CsvRows:
             cells = line.rstrip(LINE_ENDS).split(self._delimiter)
             if len(cells) == 1 and not cells[0].strip():
                 return None
-        spoilt = undecodable(text, self._encoding)
-        if spoilt is not None:
-            return spoilt
+        unreadable = undecodable(text, self._encoding)
+        if unreadable is not None:
+            return unreadable
         if count is not None and len(cells) != count:
-            return Unreadable(cells, "line_csv", _wrong_number("line", len(cells), count))
+            return Unreadable(cells, "line_csv", _wrong_cell_count("line", len(cells), count))
         return cells
 
     def _record(self, line: str, count: int | None) -> tuple[str, list[str]] | Unreadable:
-        """Read a record that may span lines; where it cannot be taken, its first line is no row."""
+        """Read a record that may span lines; where it is malformed, only its first line is unreadable."""
         text = line.rstrip(LINE_ENDS)
         first = split(text, self._delimiter)
         if first is None:
@@ -210,57 +212,57 @@ class CsvRows:
         fault = self._look_ahead(line, len(first.cells), count)
         if fault:
             return Unreadable(text, "line_csv", fault)
-        inner = [str(one.line) for one in self._ahead]
+        rest = [str(ahead.line) for ahead in self._ahead]
         self._ahead.clear()
-        self._more_ahead = self._size_ahead = 0
-        whole = line + "".join(inner)
+        self._cells_ahead = self._size_ahead = 0
+        whole = line + "".join(rest)
         record = split(whole.rstrip(LINE_ENDS), self._delimiter)
         if record is None or record.open:
-            # It cannot be: line by line it was found to be whole.
+            # Should not happen: the lines were found to be complete one by one.
             return Unreadable(whole, "line_csv", BROKEN)
         return whole, record.cells
 
-    def _look_ahead(self, line: str, begun: int, count: int | None) -> str | None:
+    def _look_ahead(self, line: str, first_cells: int, count: int | None) -> str | None:
         """
-        Read on to the line that ends a record.
+        Read ahead to the line that ends a record.
 
-        :param begun: the cells that its first line begins.
-        :return: why there is no such record; None: what is ahead is the rest of it.
+        :param first_cells: the number of cells that begin in its first line.
+        :return: why the record is malformed; None: the lines ahead are the rest of it.
         """
-        most, size = self._options.max_line_bytes, bytes_of(line)
+        max_bytes, size = self._options.max_line_bytes, bytes_of(line)
         while not self._ahead or self._ahead[-1].open:
-            if size + self._size_ahead > most or len(self._ahead) >= MAX_RECORD_LINES:
+            if size + self._size_ahead > max_bytes or len(self._ahead) >= MAX_RECORD_LINES:
                 return TOO_FAR
             following = next(self._lines, None)
             if following is None:
                 return UNCLOSED
-            self._keep(following)
+            self._append_ahead(following)
         if self._ahead[-1].open is None:
             return UNCLOSED
-        cells = begun + self._more_ahead
+        cells = first_cells + self._cells_ahead
         if count is not None and cells != count:
-            return _wrong_number("record that the line's open quote begins", cells, count)
-        return TOO_FAR if size + self._size_ahead > most else None
+            return _wrong_cell_count("record that the line's open quote begins", cells, count)
+        return TOO_FAR if size + self._size_ahead > max_bytes else None
 
-    def _keep(self, line: str | Unreadable) -> None:
+    def _append_ahead(self, line: str | Unreadable) -> None:
         self._lines_read += 1
-        inner = Inner(line, 0, None, 0)
+        ahead = LookaheadLine(line, 0, None, 0)
         if isinstance(line, str):
-            found = split(line.rstrip(LINE_ENDS), self._delimiter, quoted=True)
-            more, is_open = (0, None) if found is None else (len(found.cells) - 1, found.open)
-            inner = Inner(line, more, is_open, bytes_of(line))
-        self._ahead.append(inner)
-        self._more_ahead += inner.more
-        self._size_ahead += inner.size
+            parts = split(line.rstrip(LINE_ENDS), self._delimiter, quoted=True)
+            new_cells, is_open = (0, None) if parts is None else (len(parts.cells) - 1, parts.open)
+            ahead = LookaheadLine(line, new_cells, is_open, bytes_of(line))
+        self._ahead.append(ahead)
+        self._cells_ahead += ahead.new_cells
+        self._size_ahead += ahead.size
 
     def _next_lines(self) -> Iterator[str | Unreadable]:
         ahead, lines = self._ahead, self._lines
         while True:
             if ahead:
-                inner = ahead.popleft()
-                self._more_ahead -= inner.more
-                self._size_ahead -= inner.size
-                yield inner.line
+                first = ahead.popleft()
+                self._cells_ahead -= first.new_cells
+                self._size_ahead -= first.size
+                yield first.line
                 continue
             line = next(lines, None)
             if line is None:
@@ -269,5 +271,5 @@ class CsvRows:
             yield line
 
 
-def _wrong_number(what: str, cells: int, header: int) -> str:
+def _wrong_cell_count(what: str, cells: int, header: int) -> str:
     return f"the {what} has {cells} cells, the header {header}"

@@ -1,4 +1,4 @@
-"""Rows from the bytes of a file: NDJSON, JSON, CSV, any of them gzipped, and Parquet."""
+"""Reads the rows of a file: NDJSON, JSON and CSV, each of them also gzipped, and Parquet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
 __all__ = ["FORMATS", "Unreadable", "columns_of", "format_of", "rows_of"]
 
-#: Endings and the format they stand for; all but Parquet may carry ``.gz`` behind it.
+#: Format by file extension; all but Parquet may be followed by ``.gz``.
 FORMATS = {
     "ndjson": "ndjson",
     "jsonl": "ndjson",
@@ -29,16 +29,16 @@ FORMATS = {
     "tsv": "tsv",
     "txt": "csv",
 }
-#: What stands between the cells of a line, unless the delimiter is given.
+#: Default delimiter by format.
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 DEFAULTS = FileOptions()
 
 
 def format_of(name: str) -> str:
     """
-    Return a file's format, by its name.
+    Return a file's format by its name.
 
-    :raises MoEngageParameterError: the ending stands for no format that is read.
+    :raises MoEngageParameterError: the extension is unknown.
     """
     parts = name.lower().split(".")
     ending = parts[-2] if parts[-1] == "gz" and len(parts) > 2 else parts[-1]
@@ -54,10 +54,10 @@ def format_of(name: str) -> str:
 
 def columns_of(name: str, stream: BinaryIO, options: FileOptions = DEFAULTS) -> Sequence[str] | None:
     """
-    Read the columns that all rows of a file share; those without a name are left out.
+    Read the columns that all rows of a file share; unnamed ones are left out.
 
     :return: None for NDJSON and JSON, where each row has its own.
-    :raises MoEngageParameterError: the columns cannot be read, or what they are written in is something else.
+    :raises MoEngageParameterError: the columns cannot be read, or the content is not what the file's name says.
     """
     kind = format_of(name)
     if kind in DELIMITERS:

@@ -1,4 +1,4 @@
-"""How files are read: what of it can be said, and what may be said."""
+"""The options of reading files, and their checks."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.read.text import UNDECODABLE
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 
-#: Bytes of a line of a file; it can be set, because rows may be larger on purpose.
+#: Default maximum bytes of a line; configurable, because rows may legitimately be larger.
 MAX_LINE_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
 class FileOptions:
     """
-    How files are read.
+    Options of reading files.
 
-    :param encoding: of texts, a name that Python's ``codecs`` know; None: UTF-8. A byte order mark is followed in
-        either case.
+    :param encoding: of texts, a name known to Python's ``codecs``; None: UTF-8. A byte order mark takes precedence.
     :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
     :param null_values: the cells of a CSV that are NULL, besides empty ones.
-    :param max_line_bytes: bytes of a line, of a CSV record and of an element of a JSON array at most.
-    :param names: how the names of columns are read; None: as they stand.
-    :raises MoEngageParameterError: an option is wrong; the text names it and what is allowed.
+    :param max_line_bytes: maximum bytes of a line, of a CSV record and of an element of a JSON array.
+    :param names: how column names are normalized; None: not at all.
+    :raises MoEngageParameterError: an option is invalid; the text names it and what is allowed.
     """
 
     encoding: str | None = None
@@ -38,9 +37,11 @@ class FileOptions:
         _check_encoding(self.encoding)
         _check_delimiter(self.delimiter)
         _check_null_values(self.null_values)
-        most: object = self.max_line_bytes
-        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise MoEngageParameterError(f"max_line_bytes is {most!r}; use a whole number of bytes from 1")
+        max_bytes: object = self.max_line_bytes
+        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+            raise MoEngageParameterError(
+                f"max_line_bytes is {max_bytes!r}; use a whole number of bytes from 1"
+            )
 
 
 def _check_encoding(encoding: object) -> None:
@@ -49,7 +50,7 @@ def _check_encoding(encoding: object) -> None:
     try:
         if not isinstance(encoding, str):
             raise LookupError(type(encoding).__name__)
-        # Some codecs turn bytes into bytes, and some do not go on behind a byte they do not know.
+        # Some codecs decode to bytes, and some cannot continue after an invalid byte.
         io.TextIOWrapper(io.BytesIO(b"\xff\x00ab"), encoding, UNDECODABLE).read()
         known = True
     except (LookupError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Rows of files, wherever ``ObjectStoragePath`` reaches."""
+"""Rows from files, on any storage that ``ObjectStoragePath`` supports."""
 
 from __future__ import annotations
 
@@ -24,9 +24,18 @@ from airflow_provider_moengage.delivery.read.sources import CheckColumns
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 from airflow_provider_moengage.delivery.storage import is_local
 
-#: What file systems tell of a file that changes with what is in it, the best first.
-KNOWN_BY = ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModified", "last_modified", "updated")
-#: What may stand in a folder of a local disk besides files and folders.
+#: Fields of a file's info that change with its content, the most reliable first.
+VERSION_FIELDS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "generation",
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "updated",
+)
+#: What a local folder may contain besides files and folders.
 SPECIAL_FILES = (
     (stat.S_ISFIFO, "a pipe (FIFO)"),
     (stat.S_ISSOCK, "a socket"),
@@ -37,16 +46,15 @@ SPECIAL_FILES = (
 
 class FileSource:
     """
-    Rows of a file, of all files below a folder, or of those that a glob matches.
+    Rows of a file, of all files below a folder, or of the files that a glob matches.
 
-    :param url: as ``ObjectStoragePath`` takes it; the connection may stand in it
-        (``s3://conn_id@bucket/key``).
-    :param encoding: of texts; None: UTF-8. A byte order mark is followed in either case.
+    :param url: as ``ObjectStoragePath`` accepts it; may contain the connection (``s3://conn_id@bucket/key``).
+    :param encoding: of texts; None: UTF-8. A byte order mark takes precedence.
     :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
     :param null_values: the cells of a CSV that are NULL, besides empty ones.
-    :param max_line_bytes: bytes of a line, of a CSV record and of an element of a JSON array at most.
-    :param names: how the columns are called.
-    :raises MoEngageParameterError: an option is wrong.
+    :param max_line_bytes: maximum bytes of a line, of a CSV record and of an element of a JSON array.
+    :param names: how column names are normalized.
+    :raises MoEngageParameterError: an option is invalid.
     """
 
     def __init__(
@@ -64,49 +72,49 @@ class FileSource:
         self._options = FileOptions(encoding, delimiter, null_values, max_line_bytes, self._names)
 
     def __len__(self) -> int:
-        raise TypeError("files do not tell their number of rows before their end")
+        raise TypeError("the number of rows is not known before the last file was read")
 
     @property
     def description(self) -> str:
-        """What the rows are, for the log."""
+        """Return a description of the rows for the log."""
         return f"path {self._url}"
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """
-        Return what the rows are known by: the files' names, and their sizes and times or what their store knows them by.
+        Return the fingerprint of the files: of their names, their sizes, and their times or versions.
 
-        :raises MoEngageParameterError: there is no such file, or one that is not read.
-        :raises MoEngageFileUnreadable: a file cannot be looked at.
+        :raises MoEngageParameterError: there is no such file, or one of an unsupported kind.
+        :raises MoEngageFileUnreadable: a file's info cannot be read.
         """
         total = hashlib.sha256()
         for file in self._files():
-            with _named(file):
+            with _naming_errors(file):
                 info = file.fs.info(file.path)
-            known_by = next((info[name] for name in KNOWN_BY if info.get(name) is not None), None)
-            total.update(f"{file} {info.get('size')} {known_by}\n".encode("utf-8", "backslashreplace"))
+            version = next((info[name] for name in VERSION_FIELDS if info.get(name) is not None), None)
+            total.update(f"{file} {info.get('size')} {version}\n".encode("utf-8", "backslashreplace"))
         return f"files:{total.hexdigest()}"
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
-        Read the files one after another, by name.
+        Read the files one after another, in the order of their names.
 
-        :raises MoEngageParameterError: there is no such file, one that is not read, or one with wrong columns.
-        :raises MoEngageFileUnreadable: a file cannot be read on.
+        :raises MoEngageParameterError: there is no such file, or one of an unsupported kind or with wrong columns.
+        :raises MoEngageFileUnreadable: a file cannot be read.
         """
         with closing(self._rows(check_columns)) as rows:
             yield from islice(rows, start, None)
 
     def _rows(self, check_columns: CheckColumns) -> Generator[object, None, None]:
         files = self._files()
-        # All headers before the first row: a fault in the last file must not show after the first was sent.
+        # All headers before the first row: a wrong header in the last file must be found before anything is sent.
         for file in files:
-            with _named(file), file.open("rb") as stream:
+            with _naming_errors(file), file.open("rb") as stream:
                 columns = columns_of(file.name, stream, self._options)
                 if columns is not None:
                     check_columns(columns)
         try:
             for file in files:
-                with _named(file), file.open("rb") as stream:
+                with _naming_errors(file), file.open("rb") as stream:
                     yield from rows_of(file.name, stream, self._options)
         finally:
             self._names.warn()
@@ -114,7 +122,7 @@ class FileSource:
     def _files(self) -> list[Any]:
         folder, pattern = self._split()
         path = storage_path(folder, "path")
-        with _named(self._url):
+        with _naming_errors(self._url):
             _check_kind(path, top=True)
             if pattern:
                 found = [file for file in path.glob(pattern) if _is_file(file)]
@@ -124,22 +132,22 @@ class FileSource:
                 found = [path] if path.is_file() else []
         if not found and not pattern and not path.is_dir():
             raise MoEngageParameterError(self._not_found())
-        with _named(self._url):
+        with _naming_errors(self._url):
             for file in found:
                 format_of(file.name)
         return sorted(found, key=str)
 
     def _not_found(self) -> str:
-        said = f"path {self._url!r} does not exist"
+        missing = f"path {self._url!r} does not exist"
         if urlsplit(self._url).scheme or os.path.isabs(self._url):
-            return f"{said}, as this worker sees it"
+            return f"{missing}, as this worker sees it"
         return (
-            f"{said}: it is relative to the worker's working directory, so it was looked for at "
+            f"{missing}: it is relative to the worker's working directory, so it was looked for at "
             f"{os.path.abspath(self._url)!r}; use an absolute path or a URL"
         )
 
     def _split(self) -> tuple[str, str]:
-        """Cut a URL before the first segment that holds a wildcard."""
+        """Split the URL before the first segment that holds a wildcard."""
         segments = self._url.split("/")
         wild = next((place for place, segment in enumerate(segments) if set(segment) & set("*?[")), None)
         if wild is None:
@@ -148,8 +156,8 @@ class FileSource:
 
 
 @contextmanager
-def _named(file: object) -> Iterator[None]:
-    """Name the file in whatever goes wrong with it."""
+def _naming_errors(file: object) -> Iterator[None]:
+    """Add the file's name to any error about it."""
     try:
         yield
     except MoEngageParameterError as error:
@@ -157,17 +165,17 @@ def _named(file: object) -> Iterator[None]:
     except MoEngageError:
         raise
     except Exception as error:
-        # The errors of the file systems, of gzip and of Parquet have no class in common.
-        said = (isinstance(error, OSError) and error.strerror) or error
+        # The errors of file systems, gzip and Parquet have no base class in common.
+        text = (isinstance(error, OSError) and error.strerror) or error
         raise MoEngageFileUnreadable(
-            f"the file {file} cannot be read ({type(error).__name__}: {said}); repair it or move it away, and the next try "
+            f"the file {file} cannot be read ({type(error).__name__}: {text}); repair it or move it away, and the next try "
             "reads what is there then"
         ) from error
 
 
 def _files_below(folder: Any) -> Iterator[Any]:
     for path in folder.iterdir():
-        # Markers such as _SUCCESS and .crc, and whatever a writer has not finished.
+        # Marker files such as _SUCCESS and .crc, and files that are still being written.
         if path.name.startswith(("_", ".")):
             continue
         _check_kind(path)
@@ -184,11 +192,11 @@ def _is_file(path: Any) -> bool:
 
 def _check_kind(path: Any, *, top: bool = False) -> None:
     """
-    Check that a path of a local disk is a file or a folder, or leads to a file.
+    Check that a local path is a file, a folder, or a link to a file.
 
-    :param top: whether it was named itself; it may then lead to a folder.
-    :raises MoEngageParameterError: it is something else: to read a pipe waits for its writer, perhaps for ever, and a
-        linked folder may be one that the link is in.
+    :param top: whether the user named the path itself; it may then be a link to a folder.
+    :raises MoEngageParameterError: it is something else: reading a pipe may block for ever, and a link to a folder may
+        form a cycle.
     """
     if not is_local(path):
         return
@@ -197,17 +205,17 @@ def _check_kind(path: Any, *, top: bool = False) -> None:
         mode = os.stat(path.path).st_mode
     except OSError as error:
         if is_link:
-            raise _not_read(path, f"a link that leads nowhere ({error.strerror})") from None
-        # Whether there is something is asked by whoever needs it.
+            raise _unsupported(path, f"a broken link ({error.strerror})") from None
+        # A missing path is reported by the caller.
         return
     special = next((kind for is_kind, kind in SPECIAL_FILES if is_kind(mode)), None)
     if special:
-        raise _not_read(path, special)
+        raise _unsupported(path, special)
     if is_link and not top and stat.S_ISDIR(mode):
-        raise _not_read(path, "a link to a folder")
+        raise _unsupported(path, "a link to a folder")
 
 
-def _not_read(path: Any, kind: str) -> MoEngageParameterError:
+def _unsupported(path: Any, kind: str) -> MoEngageParameterError:
     return MoEngageParameterError(
-        f"{path} is {kind}; path= reads files, so move it away or name what is meant"
+        f"{path} is {kind}; path= reads files, so move it away or name the files you mean"
     )

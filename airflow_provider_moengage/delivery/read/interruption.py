@@ -1,4 +1,4 @@
-"""How a statement is ended from outside while the thread that runs it hangs in it."""
+"""Interrupts a statement while the thread that runs it is blocked in the driver."""
 
 from __future__ import annotations
 
@@ -15,61 +15,61 @@ from airflow_provider_moengage.delivery.read.sql_drivers import driver_of
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a server has to end a statement once it was asked to; then its connection is cut.
-ASKED_SECONDS = 1.0
+#: Seconds to wait for a server to cancel a statement before its connection is cut.
+CANCEL_SECONDS = 1.0
 
 
 class Interruption:
     """
-    A way to end a statement from outside while the thread that runs it hangs.
+    Interrupts the statement of a connection from another thread.
 
-    Made in the thread that has opened the connection: some drivers tell nothing to another one.
+    Create it in the thread that opened the connection, as some drivers require.
 
-    :param reconnect: opens one more connection to the same server.
+    :param reconnect: opens another connection to the same server.
     """
 
     def __init__(self, connection: Any, reconnect: Callable[[], Any]) -> None:
         self._connection = connection
         self._reconnect = reconnect
-        self._number = _mysql_number_of(connection)
+        self._connection_id = _mysql_connection_id(connection)
         self._socket = _socket_of(connection)
 
     def __call__(self, over: Event) -> None:
         """
-        End the statement, first gently and then not.
+        Cancel the statement and, if that does not help, cut the connection.
 
-        :param over: set once nothing hangs any more.
+        :param over: set once the thread is no longer blocked.
         """
-        for end in (self._ask, self._cut):
+        for interrupt in (self._cancel, self._cut):
             if over.is_set():
                 return
             try:
-                end()
+                interrupt()
             except Exception:
-                log.debug("The statement could not be ended by %s", end.__name__, exc_info=True)
-            over.wait(ASKED_SECONDS)
+                log.debug("The statement could not be interrupted by %s", interrupt.__name__, exc_info=True)
+            over.wait(CANCEL_SECONDS)
 
     def release(self) -> None:
-        """Let go of the connection's socket, which stays open until then."""
+        """Close the duplicate of the connection's socket."""
         if self._socket is not None:
             self._socket.close()
 
-    def _ask(self) -> None:
+    def _cancel(self) -> None:
         connection = self._connection
-        if self._number is not None:
-            self._kill(self._number)
+        if self._connection_id is not None:
+            self._kill(self._connection_id)
         elif hasattr(connection, "cancel_safe"):
-            connection.cancel_safe(timeout=ASKED_SECONDS)
+            connection.cancel_safe(timeout=CANCEL_SECONDS)
         elif hasattr(connection, "cancel"):
             connection.cancel()
         elif hasattr(connection, "interrupt"):
             connection.interrupt()
 
-    def _kill(self, number: int) -> None:
+    def _kill(self, connection_id: int) -> None:
         other = self._reconnect()
         try:
-            # The connection and not its statement: of that the client would read all rows to its end.
-            other.cursor().execute(f"kill {number:d}")
+            # Kill the connection and not just its statement, whose remaining rows the client would read to the end.
+            other.cursor().execute(f"kill {connection_id:d}")
         finally:
             with suppress(Exception):
                 other.close()
@@ -79,13 +79,13 @@ class Interruption:
             self._socket.shutdown(socket.SHUT_RDWR)
             return
         module = sys.modules.get(type(self._connection).__module__.partition(".")[0])
-        # PEP 249: from 2 on, threads may share connections. In other drivers closing one under a thread may crash.
+        # PEP 249: from 2 on, threads may share connections. In other drivers closing one that is in use may crash.
         if getattr(module, "threadsafety", 0) >= 2:
             self._connection.close()
 
 
-def _mysql_number_of(connection: Any) -> int | None:
-    """Return what MySQL and MariaDB know the connection by; None for any other database."""
+def _mysql_connection_id(connection: Any) -> int | None:
+    """Return the connection id of MySQL and MariaDB; None for any other database."""
     driver = driver_of(connection)
     if driver in ("MySQLdb", "pymysql"):
         return int(connection.thread_id())
@@ -93,7 +93,7 @@ def _mysql_number_of(connection: Any) -> int | None:
 
 
 def _socket_of(connection: Any) -> socket.socket | None:
-    """Return the connection's socket by a number of its own: the driver's may be another's once it has closed it."""
+    """Return the connection's socket under a duplicated descriptor: the driver's may be reused once it is closed."""
     try:
         return socket.socket(fileno=os.dup(connection.fileno()))
     except Exception:

@@ -1,4 +1,4 @@
-"""Rows of JSON: one a line, one array of them, or objects that span lines."""
+"""Reads rows from JSON: one object a line, one array of objects, or objects that span lines."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from airflow_provider_moengage.delivery.read.lines import (
 from airflow_provider_moengage.delivery.shape.row_codec import decoded
 from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
-#: What a line of a folder of refused rows holds, exactly; such a line is unwrapped.
+#: The exact keys of a line of a rejected file; such a line is unwrapped.
 REJECTED_KEYS = frozenset({"position", "reason", "code", "request_id", "row"})
-#: How the codes of lines that are no rows begin.
+#: Prefixes of the codes of lines that could not be read as rows.
 LINE_CODES = ("line_", "encoding")
-#: Characters that are read at a time of an array.
+#: Characters read at a time from an array.
 CHUNK = 64 * 1024
-#: Lines of an object at most: they are held in memory until it ends.
+#: Maximum number of lines of an object: they are held in memory until it ends.
 MAX_OBJECT_LINES = 100_000
 
 
 def unwrapped(row: object) -> object:
-    """Return the row of a line of a folder of rejected rows as it was read from its source; any other row as it is."""
+    """Return the original row of a line of a rejected file; any other row unchanged."""
     if not isinstance(row, dict) or row.keys() != REJECTED_KEYS:
         return row
     inner, code = decoded(row["row"]), str(row["code"])
     if code.startswith(LINE_CODES) and not isinstance(inner, dict):
-        # It was no row then, and nobody has made one of it.
+        # It could not be read as a row then, and was not repaired since.
         return Unreadable(inner, code, str(row["reason"]))
     return inner
 
 
 def begins_array_of_objects(text: io.TextIOWrapper) -> bool:
-    """Whether a text is an array of rows from its first line on, and not one row a line; that line is read."""
+    """Whether a text begins an array of objects, instead of one row a line; consumes the first line."""
     first = text.readline(CHUNK)
     while first and not first.strip():
         first = text.readline(CHUNK)
@@ -51,45 +51,44 @@ def begins_array_of_objects(text: io.TextIOWrapper) -> bool:
     return opened.startswith("[") and opened[1:].lstrip()[:1] in ("", "{")
 
 
-def line_rows(text: io.TextIOWrapper, most: int) -> Iterator[object]:
+def line_rows(text: io.TextIOWrapper, max_bytes: int) -> Iterator[object]:
     """
-    Read one row a line, each whatever JSON it is or an :class:`Unreadable`; blank lines are passed over.
+    Read one row a line, each any JSON value or an :class:`Unreadable`; blank lines are skipped.
 
-    :param most: bytes of a line.
+    :param max_bytes: maximum bytes of a line.
     """
-    return _rows_of_lines(lines_of(text, most), text.encoding)
+    return _rows_of_lines(lines_of(text, max_bytes), text.encoding)
 
 
-def document_rows(text: io.TextIOWrapper, most: int) -> Iterator[object]:
+def document_rows(text: io.TextIOWrapper, max_bytes: int) -> Iterator[object]:
     """
     Read a file that is one array of rows, one object, several objects, or one row a line.
 
-    :param most: bytes of a row.
-    :raises EOFError: the array does not end.
+    :param max_bytes: maximum bytes of a row.
+    :raises EOFError: the array is not closed.
     """
     first = text.readline(CHUNK)
     while first and not first.strip():
         first = text.readline(CHUNK)
-    # So that the lines are those of the whole file again.
-    lines = _lines_with(first, text, most)
+    lines = _lines_with(first, text, max_bytes)
     if first.lstrip().startswith("["):
-        array = ArrayRows(first[first.index("[") + 1 :], text, most)
+        array = ArrayRows(first[first.index("[") + 1 :], text, max_bytes)
         yield from array
-        lines = _lines_with(array.rest, text, most)
-    yield from _rows_of_documents(lines, text.encoding, most)
+        lines = _lines_with(array.rest, text, max_bytes)
+    yield from _rows_of_documents(lines, text.encoding, max_bytes)
 
 
-def _lines_with(beginning: str, text: io.TextIOWrapper, most: int) -> Iterator[str | Unreadable]:
-    """Return the lines of a text of which the beginning of the first was read already."""
+def _lines_with(beginning: str, text: io.TextIOWrapper, max_bytes: int) -> Iterator[str | Unreadable]:
+    """Return the lines of a text, of which the beginning of the first line was already read."""
     if beginning and not beginning.endswith(("\n", "\r")):
-        rest = text.readline(most + len(LINE_ENDS))
+        rest = text.readline(max_bytes + len(LINE_ENDS))
         beginning += rest
         while rest and not rest.endswith(("\n", "\r")):
             rest = text.readline(CHUNK)
     if beginning:
-        fits = not is_too_long(beginning.rstrip(LINE_ENDS), most)
-        yield beginning if fits else too_long(beginning, most)
-    yield from lines_of(text, most)
+        fits = not is_too_long(beginning.rstrip(LINE_ENDS), max_bytes)
+        yield beginning if fits else too_long(beginning, max_bytes)
+    yield from lines_of(text, max_bytes)
 
 
 def _rows_of_lines(lines: Iterator[str | Unreadable], encoding: str) -> Iterator[object]:
@@ -100,7 +99,7 @@ def _rows_of_lines(lines: Iterator[str | Unreadable], encoding: str) -> Iterator
             yield _row(line, encoding, "line")
 
 
-def _rows_of_documents(lines: Iterator[str | Unreadable], encoding: str, most: int) -> Iterator[object]:
+def _rows_of_documents(lines: Iterator[str | Unreadable], encoding: str, max_bytes: int) -> Iterator[object]:
     for line in lines:
         if isinstance(line, Unreadable):
             yield line
@@ -109,48 +108,50 @@ def _rows_of_documents(lines: Iterator[str | Unreadable], encoding: str, most: i
             continue
         row = _row(line, encoding, "line")
         if isinstance(row, Unreadable) and line.lstrip().startswith("{"):
-            held = _held(line, lines, most)
-            if len(held) > 1:
-                row = _row("".join(one for one in held if isinstance(one, str)), encoding, "object")
+            object_lines = _lines_of_object(line, lines, max_bytes)
+            if len(object_lines) > 1:
+                row = _row("".join(one for one in object_lines if isinstance(one, str)), encoding, "object")
                 if isinstance(row, Unreadable):
-                    # A broken line, and no object that spans lines: so each of the others is a row of its own.
-                    yield from _rows_of_lines(chain(held, lines), encoding)
+                    # A malformed line, and not an object that spans lines: each of the other lines is a row of its own.
+                    yield from _rows_of_lines(chain(object_lines, lines), encoding)
                     return
         yield row
 
 
-def _held(line: str, lines: Iterator[str | Unreadable], most: int) -> list[str | Unreadable]:
-    """Return a line and those behind it, up to where the object ends that it begins."""
-    held: list[str | Unreadable] = [line]
+def _lines_of_object(line: str, lines: Iterator[str | Unreadable], max_bytes: int) -> list[str | Unreadable]:
+    """Return a line and the lines after it, up to the end of the object that it begins."""
+    object_lines: list[str | Unreadable] = [line]
     nesting, size = Nesting(), bytes_of(line)
     nesting.find_end(line, 0)
-    while nesting.inside and size <= most and len(held) < MAX_OBJECT_LINES:
+    while nesting.inside and size <= max_bytes and len(object_lines) < MAX_OBJECT_LINES:
         following = next(lines, None)
         if following is None:
             break
-        held.append(following)
+        object_lines.append(following)
         if isinstance(following, Unreadable):
             break
         size += bytes_of(following)
         nesting.find_end(following, 0)
-    return held
+    return object_lines
 
 
 def _row(text: str, encoding: str, what: str) -> object:
     try:
         return unwrapped(from_json(text))
     except (ValueError, TypeError):
-        # A TypeError: the text holds a byte that is none of its encoding.
-        spoilt = undecodable(text, encoding, what)
-        return spoilt or Unreadable(text.rstrip(LINE_ENDS), "line_json", f"the {what} is not a JSON object")
+        # A TypeError: the text holds a byte that could not be decoded.
+        unreadable = undecodable(text, encoding, what)
+        return unreadable or Unreadable(
+            text.rstrip(LINE_ENDS), "line_json", f"the {what} is not a JSON object"
+        )
 
 
 class Nesting:
-    """Finds where an element of a JSON array ends in a text that comes in pieces, however broken it is inside."""
+    """Finds the end of an element of a JSON array in a text that comes in pieces, even if the element is malformed."""
 
-    #: Up to the next bracket, over whole strings.
+    #: Up to the next bracket, past complete strings.
     _INSIDE = re.compile(r'[^][{}"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^][{}"]*)*', re.DOTALL)
-    #: Up to what may begin or end an element.
+    #: Up to a character that may begin or end an element.
     _OUTSIDE = re.compile(r'[^][{},"]*')
     _STRING = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 
@@ -164,13 +165,13 @@ class Nesting:
         return bool(self._depth) or self._quoted
 
     def find_end(self, text: str, at: int) -> int:
-        """Return where the comma or the bracket stands that ends the element; the text's length: not in this piece."""
+        """Return the position of the comma or bracket that ends the element; the text's length if there is none."""
         while at < len(text):
             if self._escaped:
                 self._escaped = False
             elif self._quoted:
                 at = self._STRING.match(text, at).end()  # type: ignore[union-attr]
-                # A backslash here is the piece's last character.
+                # A backslash here is the last character of the piece.
                 self._escaped = text.startswith("\\", at)
                 self._quoted = not text.startswith('"', at)
             else:
@@ -179,7 +180,7 @@ class Nesting:
                 if not self._depth and found in (",", "]"):
                     return at
                 self._quoted = found == '"'
-                # Of brackets that do not match the element is broken, and nothing but it.
+                # With mismatched brackets only this element is malformed.
                 self._depth += (found in ("{", "[")) - (found in ("}", "]") and self._depth > 0)
             at += 1
         return len(text)
@@ -187,22 +188,22 @@ class Nesting:
 
 class ArrayRows:
     """
-    The elements of a JSON array, each a row or an :class:`Unreadable`, one at a time in memory.
+    The elements of a JSON array, each a row or an :class:`Unreadable`; one at a time is in memory.
 
-    :param beginning: what was read behind the opening bracket.
-    :param most: bytes of an element.
+    :param beginning: the text already read after the opening bracket.
+    :param max_bytes: maximum bytes of an element.
     """
 
-    def __init__(self, beginning: str, text: io.TextIOWrapper, most: int) -> None:
+    def __init__(self, beginning: str, text: io.TextIOWrapper, max_bytes: int) -> None:
         self._text = text
         self._beginning = beginning
-        self._most = most
-        #: What was read behind the closing bracket.
+        self._max_bytes = max_bytes
+        #: The text already read after the closing bracket.
         self.rest = ""
 
     def __iter__(self) -> Iterator[object]:
         piece, at, number = self._beginning or self._text.readline(CHUNK), 0, 0
-        element, nesting = _Element(self._most), Nesting()
+        element, nesting = _Element(self._max_bytes), Nesting()
         while piece:
             end = nesting.find_end(piece, at)
             element.add(piece[at:end])
@@ -216,45 +217,45 @@ class ArrayRows:
             if last:
                 self.rest = piece[end + 1 :]
                 return
-            at, element = end + 1, _Element(self._most)
+            at, element = end + 1, _Element(self._max_bytes)
         if not element.is_blank():
             yield element.cut_off()
         raise EOFError(
-            f"the JSON array does not end behind its {number} elements: the file is cut off, or a bracket or a quote is "
+            f"the JSON array does not end after its {number} elements: the file is cut off, or a bracket or a quote is "
             "not closed"
         )
 
 
 class _Element:
     """
-    The text of an element, of which not more is held than is needed to see that it is too long.
+    The text of an element; no more of it is kept than shows that it is too long.
 
-    :param most: its bytes.
+    :param max_bytes: maximum bytes of the element.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._text = io.StringIO()
         self._size = 0
 
     def add(self, piece: str) -> None:
-        """Take what follows of it."""
-        if self._size <= self._most:
+        """Append a piece of its text."""
+        if self._size <= self._max_bytes:
             self._text.write(piece)
         self._size += len(piece)
 
     def is_blank(self) -> bool:
-        """Whether there is nothing in it."""
+        """Whether it is empty or white space."""
         return not self._text.getvalue().strip()
 
     def row(self, encoding: str) -> object:
-        """Return the row that it is."""
+        """Return the row, or an :class:`Unreadable`."""
         text = self._text.getvalue().strip()
-        if is_too_long(text, self._most):
-            return too_long(text, self._most, "element")
+        if is_too_long(text, self._max_bytes):
+            return too_long(text, self._max_bytes, "element")
         return _row(text, encoding, "element")
 
     def cut_off(self) -> Unreadable:
-        """Return what stands for it where it does not end."""
+        """Return the :class:`Unreadable` of an element that does not end."""
         text = self._text.getvalue().strip()[:KEPT_OF_LONG]
         return Unreadable(text, "line_json", "the element is not a JSON object: it does not end")

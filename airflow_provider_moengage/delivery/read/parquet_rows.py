@@ -1,4 +1,4 @@
-"""Rows of a Parquet file, in which one value that Python cannot hold spoils its own row and not the file."""
+"""Reads rows from a Parquet file; a value that Python cannot represent affects only its own row."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any, BinaryIO
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.shape.convert import OutOfRange
 
+#: Rows read at a time.
 PARQUET_ROWS = 2_000
-#: What pyarrow raises for a value that Python cannot hold; its own errors are among these.
-NOT_HELD = (ValueError, OverflowError, TypeError, LookupError, NotImplementedError)
+#: What pyarrow raises for a value that Python cannot represent; its own errors derive from these.
+CONVERSION_ERRORS = (ValueError, OverflowError, TypeError, LookupError, NotImplementedError)
 
-Mend = Callable[[Any], Any]
+Fix = Callable[[Any], Any]
 
 
 def open_parquet(stream: BinaryIO) -> Any:
@@ -32,10 +33,10 @@ def open_parquet(stream: BinaryIO) -> Any:
 
 def parquet_rows(file: Any, names: list[str]) -> Iterator[dict[str, Any]]:
     """
-    Read rows.
+    Read the rows of a file.
 
-    :param file: as :func:`open_parquet` opens it.
-    :param names: of its columns; those that are ``""`` are left out.
+    :param file: as :func:`open_parquet` returns it.
+    :param names: of its columns; those named ``""`` are left out.
     """
     places = [place for place, name in enumerate(names) if name]
     named = [names[place] for place in places]
@@ -47,22 +48,22 @@ def parquet_rows(file: Any, names: list[str]) -> Iterator[dict[str, Any]]:
 
 def values_of(column: Any) -> list[Any]:
     """
-    Return the values of an Arrow array as Python's own; one that Python cannot hold is an :class:`OutOfRange`.
+    Return the values of an Arrow array as Python values; one that Python cannot represent is an :class:`OutOfRange`.
 
-    MAPs are dicts, and nanoseconds are cut off: they do not fit into a datetime, and MoEngage takes whole seconds.
+    MAPs become dicts. Nanoseconds are truncated: a datetime cannot hold them, and MoEngage accepts whole seconds.
     """
     kind = column.type
     try:
         plain = _without_nanoseconds(kind)
         values = (column if plain.equals(kind) else column.cast(plain, safe=False)).to_pylist()
-    except NOT_HELD:
+    except CONVERSION_ERRORS:
         return [_value(scalar) for scalar in column]
-    mend = _maps_as_dicts(kind)
-    return values if mend is None else [mend(value) for value in values]
+    fix = _maps_as_dicts(kind)
+    return values if fix is None else [fix(value) for value in values]
 
 
 def _value(scalar: Any) -> Any:
-    """Return one value, as far into it as it takes to find what Python cannot hold."""
+    """Return one value, converted element by element to find the ones that Python cannot represent."""
     from pyarrow import types
 
     if not scalar.is_valid:
@@ -70,30 +71,30 @@ def _value(scalar: Any) -> Any:
     kind = scalar.type
     if types.is_struct(kind):
         fields = [(kind.field(place).name, _value(scalar[place])) for place in range(kind.num_fields)]
-        # A name that two fields have: as an object one of them would be lost.
+        # With a duplicated field name, a dict would lose one of the values.
         return dict(fields) if len({name for name, _ in fields}) == len(fields) else fields
     if types.is_map(kind):
         return _as_dict([(_value(pair["key"]), _value(pair["value"])) for pair in _elements(scalar)])
     if _is_list(kind):
         return [_value(element) for element in _elements(scalar)]
-    for form in _forms(kind):
+    for target in _castable_types(kind):
         try:
-            return scalar.cast(form, safe=False).as_py()
-        except NOT_HELD:
+            return scalar.cast(target, safe=False).as_py()
+        except CONVERSION_ERRORS:
             continue
     if types.is_string(kind) or types.is_large_string(kind):
-        # Its bytes are no UTF-8; as bytes they are refused.
+        # Not valid UTF-8; as bytes the value is rejected.
         return scalar.as_buffer().to_pybytes()
     return OutOfRange(str(kind), _text(scalar))
 
 
-def _forms(kind: Any) -> Iterator[Any]:
-    """Return the types as which Python may hold a value of a type."""
+def _castable_types(kind: Any) -> Iterator[Any]:
+    """Return the types to cast a value of a type to, until Python can represent it."""
     import pyarrow
 
     yield _without_nanoseconds(kind)
     if pyarrow.types.is_timestamp(kind) and kind.tz:
-        # A zone that nobody here knows, or one in which the last or the first year is over.
+        # The zone is unknown here, or the local time is outside the years 1 to 9999.
         yield pyarrow.timestamp("us", "UTC")
 
 
@@ -106,7 +107,7 @@ def _text(scalar: Any) -> str:
 
     try:
         return str(scalar.cast(pyarrow.string()).as_py())
-    except NOT_HELD:
+    except CONVERSION_ERRORS:
         return str(getattr(scalar, "value", None))
 
 
@@ -117,7 +118,7 @@ def _is_list(kind: Any) -> bool:
 
 
 def _without_nanoseconds(kind: Any) -> Any:
-    """Return a type with microseconds in place of nanoseconds, however deep they are inside."""
+    """Return a type with microseconds in place of nanoseconds, at any depth."""
     import pyarrow
     from pyarrow import types
 
@@ -145,12 +146,12 @@ def _without_nanoseconds(kind: Any) -> Any:
     return kind
 
 
-def _maps_as_dicts(kind: Any) -> Mend | None:
-    """Return what makes dicts of the MAPs in a value of a type, which come as lists of pairs; None: it has none."""
+def _maps_as_dicts(kind: Any) -> Fix | None:
+    """Return a function that turns the MAPs in a value, which are lists of pairs, into dicts; None: there are no MAPs."""
     from pyarrow import types
 
     if types.is_map(kind):
-        of_key, of_item = (_maps_as_dicts(inner) or _as_it_is for inner in (kind.key_type, kind.item_type))
+        of_key, of_item = (_maps_as_dicts(inner) or _unchanged for inner in (kind.key_type, kind.item_type))
         return lambda pairs: (
             None if pairs is None else _as_dict([(of_key(key), of_item(item)) for key, item in pairs])
         )
@@ -160,22 +161,22 @@ def _maps_as_dicts(kind: Any) -> Mend | None:
             return lambda values: None if values is None else [of_element(value) for value in values]
     if types.is_struct(kind):
         fields = [kind.field(place) for place in range(kind.num_fields)]
-        mends = {field.name: mend for field in fields if (mend := _maps_as_dicts(field.type)) is not None}
-        if mends:
+        fixes = {field.name: fix for field in fields if (fix := _maps_as_dicts(field.type)) is not None}
+        if fixes:
             return lambda value: (
                 None
                 if value is None
-                else {name: mends.get(name, _as_it_is)(inner) for name, inner in value.items()}
+                else {name: fixes.get(name, _unchanged)(inner) for name, inner in value.items()}
             )
     return None
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
 def _as_dict(pairs: list[tuple[Any, Any]]) -> Any:
-    """Return a MAP as a dict; one whose keys cannot be keys, or are there twice, stays what no rule lets pass."""
+    """Return a MAP as a dict; if its keys are unhashable or duplicated, return the pairs, which are rejected later."""
     try:
         found = dict(pairs)
     except TypeError:

@@ -1,4 +1,4 @@
-"""Where rows come from: what every source does, and rows from a list."""
+"""The protocol of a source of rows, and rows from a list."""
 
 from __future__ import annotations
 
@@ -23,54 +23,53 @@ CheckColumns = Callable[[Sequence[str]], None]
 
 
 class Source(Protocol):
-    """Where rows come from."""
+    """A source of rows."""
 
     def __len__(self) -> int:
-        """Rows in all; TypeError where nobody knows before the end."""
+        """Return the number of rows; raise TypeError where it is not known before the end."""
         ...
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """
-        Get ready to be read, now and by a later try of the same task.
+        Prepare to be read, now and by a later attempt of the same task.
 
-        :param check_columns: as :meth:`rows` takes it.
-        :param halt: ends what takes long, once it is set.
-        :return: what the rows are known by: the same text means the same rows in the same order; None: they cannot be
+        :param check_columns: as for :meth:`rows`.
+        :param halt: cancels the preparation once it is set.
+        :return: the fingerprint of the rows: the same text means the same rows in the same order; None: they cannot be
             read again.
         """
         ...
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
-        Give the rows, in the source's order.
+        Return the rows, in the source's order.
 
-        :param check_columns: called with the columns that all rows share, where there are such, before the
-            first row is given.
-        :param start: the position of the first row to give, from 0.
+        :param check_columns: called with the columns that all rows share, if any, before the first row is returned.
+        :param start: the position of the first row to return, from 0.
         """
         ...
 
 
 def is_source(value: object) -> TypeGuard[Source]:
-    """Whether an object is a :class:`Source`: whatever can be prepared and read is one, of its own making too."""
+    """Whether an object is a :class:`Source`: of this package, or a user's own class with its two methods."""
     kind = type(value)
     return callable(getattr(kind, "prepare", None)) and callable(getattr(kind, "rows", None))
 
 
 def described(source: Source) -> str:
-    """Return what a source's rows are, for the log; of one of a user's own making, its type."""
-    said = getattr(source, "description", None)
-    return said if isinstance(said, str) else f"rows of {type(source).__name__}"
+    """Return a description of a source's rows for the log; its type where a user's own class has none."""
+    description = getattr(source, "description", None)
+    return description if isinstance(description, str) else f"rows of {type(source).__name__}"
 
 
 class Rows:
     """
     A list of rows that Airflow can neither render, template nor show.
 
-    :param rows: a list of rows, or its JSON text; an empty text means no rows. A single row is a list of one: a dict
-        is an error, as most are something else (``{"rows": [...]}``, ``frame.to_dict()``).
-    :param parameter: the parameter they came by, for the errors.
-    :param names: how their columns are called.
+    :param rows: a list of rows, or its JSON text; an empty text means no rows. A dict is an error and not a single row,
+        as most dicts are something else (``{"rows": [...]}``, ``frame.to_dict()``).
+    :param parameter: the parameter that the rows were passed as, for the errors.
+    :param names: how column names are normalized.
     """
 
     def __init__(self, rows: object, parameter: str = "rows", names: ColumnNames | None = None) -> None:
@@ -91,22 +90,22 @@ class Rows:
 
     @property
     def description(self) -> str:
-        """What the rows are, for the log."""
+        """Return a description of the rows for the log."""
         return f"{counted(len(self), 'row')} of {self._parameter}"
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
-        """Give what the rows are known by: a sum of all that is in them."""
+        """Return the fingerprint of the rows: a hash of their content."""
         total = hashlib.sha256()
         for row in self._listed():
             total.update(text_of_row(row).encode("utf-8", "backslashreplace") + b"\n")
         return f"rows:{total.hexdigest()}"
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
-        """Give the rows; each has its own columns, so there is nothing to check before the first."""
+        """Return the rows; each has its own columns, so there is nothing to check before the first."""
         return self._names.rows(islice(self._listed(), start, None))
 
     def named(self, names: ColumnNames) -> Rows:
-        """Call the columns so from now on; returns itself, as the rows may be an iterator, which is read once."""
+        """Normalize column names from now on; return self, as the rows may be an iterator, which can be read only once."""
         self._names = names
         return self
 
@@ -122,7 +121,7 @@ class Rows:
         ):
             raise MoEngageParameterError(not_rows.of_another_type(self._parameter, self._rows))
         if isinstance(self._rows, AbstractSet):
-            # The order of a set is another one in every process.
+            # The order of a set differs between processes.
             self._rows = sorted(self._rows, key=canonical)
         elif not isinstance(self._rows, Sequence):
             self._rows = list(self._rows)
@@ -131,7 +130,7 @@ class Rows:
     def _parse(self, text: str) -> object:
         if not text.strip():
             return []
-        # What a template without tojson makes of None.
+        # None, rendered by a template without tojson.
         if text.strip() == "None":
             return None
         try:
@@ -140,7 +139,7 @@ class Rows:
             raise MoEngageParameterError(
                 f"{self._parameter} is a text that is not JSON"
                 + (", but the Python form of a list" if _is_python_repr(text) else "")
-                + f"; hand over the upstream task's output as it is ({self._parameter}=upstream.output), or render "
+                + f"; pass the upstream task's output as it is ({self._parameter}=upstream.output), or render "
                 "JSON: {{ ti.xcom_pull(task_ids='upstream') | tojson }}"
             ) from None
         if isinstance(parsed, str):
@@ -160,44 +159,44 @@ def _is_python_repr(text: str) -> bool:
 
 class Guarded:
     """
-    Another source's rows, once it is known that they are not too many.
+    Another source's rows, with a maximum number.
 
-    :param most: rows allowed; so many are held in memory.
+    :param maximum: number of rows; up to as many are held in memory.
     """
 
-    def __init__(self, source: Source, most: int) -> None:
+    def __init__(self, source: Source, maximum: int) -> None:
         self._source = source
-        self._most = most
+        self._maximum = maximum
 
     def __len__(self) -> int:
         return len(self._source)
 
     @property
     def description(self) -> str:
-        """What the guarded source's rows are, for the log."""
+        """Return a description of the guarded source's rows for the log."""
         return described(self._source)
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
-        """Get the guarded source ready."""
+        """Prepare the guarded source."""
         return self._source.prepare(check_columns, halt)
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
-        Give the rows.
+        Return the rows.
 
-        :raises MoEngageParameterError: there are more than allowed; none was given.
+        :raises MoEngageParameterError: there are more than the maximum; none is returned.
         """
         with closing(self._source.rows(check_columns)) as rows:
-            held = list(islice(rows, self._most + 1))
-        if len(held) > self._most:
+            held = list(islice(rows, self._maximum + 1))
+        if len(held) > self._maximum:
             raise MoEngageParameterError(
-                f"the source has more than max_users={self._most} users; nothing was sent. Raise max_users if all of "
+                f"the source has more than max_users={self._maximum} users; nothing was sent. Raise max_users if all of "
                 "them are meant"
             )
         yield from islice(held, start, None)
 
     def cancel(self) -> None:
-        """End a query of the guarded source; may be called from any thread."""
+        """Cancel the guarded source's query; may be called from any thread."""
         cancel = getattr(self._source, "cancel", None)
         if cancel is not None:
             cancel()
@@ -205,9 +204,9 @@ class Guarded:
 
 class Named:
     """
-    Another source's rows, with their columns called by a rule.
+    Another source's rows, with normalized column names.
 
-    :param source: a source of a user's own making; those of this package take ``names`` themselves.
+    :param source: a user's own source; those of this package accept ``names`` themselves.
     """
 
     def __init__(self, source: Source, names: ColumnNames) -> None:
@@ -219,28 +218,28 @@ class Named:
 
     @property
     def description(self) -> str:
-        """What the source's rows are, for the log."""
+        """Return a description of the source's rows for the log."""
         return described(self._source)
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
-        """Get the source ready."""
-        return self._source.prepare(self._checking(check_columns), halt)
+        """Prepare the source."""
+        return self._source.prepare(self._checking_normalized(check_columns), halt)
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """Return the rows."""
-        rows: Any = self._source.rows(self._checking(check_columns), start)
+        rows: Any = self._source.rows(self._checking_normalized(check_columns), start)
         try:
             yield from self._names.rows(rows)
         finally:
-            # Any iterator is taken, and not each can be closed.
+            # A user's source may return any iterator, and not all of them can be closed.
             if hasattr(rows, "close"):
                 rows.close()
 
-    def _checking(self, check_columns: CheckColumns) -> CheckColumns:
+    def _checking_normalized(self, check_columns: CheckColumns) -> CheckColumns:
         return lambda columns: check_columns(self._names.header(columns))
 
     def cancel(self) -> None:
-        """End what the source waits for; may be called from any thread."""
+        """Cancel what the source waits for; may be called from any thread."""
         cancel = getattr(self._source, "cancel", None)
         if cancel is not None:
             cancel()

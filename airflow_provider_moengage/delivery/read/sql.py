@@ -1,4 +1,4 @@
-"""Rows of one query, streamed through Airflow's own database hooks."""
+"""Rows of one query, streamed through Airflow's database hooks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from airflow_provider_moengage.delivery.read.interruption import Interruption
 from airflow_provider_moengage.delivery.read.sources import CheckColumns
 from airflow_provider_moengage.delivery.read.sql_drivers import prepare, sqlite_fault, streaming_cursor
 from airflow_provider_moengage.delivery.safe_messages import (
+    describe_database_error,
     is_programming_error,
     is_sqlite_error,
     is_unreadable_value,
-    said_by_database,
     unreadable_value,
 )
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
@@ -35,15 +35,15 @@ Resource = TypeVar("Resource")
 
 class SqlSource:
     """
-    Rows of one query, read while they are sent: neither client nor worker ever holds the whole result.
+    Rows of one query, streamed: neither client nor worker ever holds the whole result.
 
     :param conn_id: an Airflow connection whose hook is a ``DbApiHook``.
-    :param sql: one statement that returns rows, sent as it is written: ``%``, ``:noon`` and ``::jsonb`` are
-        nothing special unless there are parameters.
+    :param sql: one statement that returns rows, sent as it is written: ``%``, ``:noon`` and ``::jsonb`` have no special
+        meaning unless there are parameters.
     :param parameters: bound by the driver, in its own style of placeholder.
     :param hook_params: passed to the hook's constructor.
-    :param names: how the columns are called.
-    :raises MoEngageParameterError: an argument is of another type.
+    :param names: how column names are normalized.
+    :raises MoEngageParameterError: an argument is of the wrong type.
     """
 
     def __init__(
@@ -64,30 +64,30 @@ class SqlSource:
         self._fetcher: Fetcher[Any] | None = None
 
     def __len__(self) -> int:
-        raise TypeError("a query does not tell its number of rows before its end")
+        raise TypeError("the number of rows of a query is not known before its end")
 
     @property
     def description(self) -> str:
-        """What the rows are, for the log; the statement may quote people and stays out of it."""
+        """Return a description of the rows for the log; without the statement, which may contain personal data."""
         return f"sql of connection {self._conn_id!r}"
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
-        """A query may give other rows the next time, or the same in another order."""
+        """Return None: a query may return other rows the next time, or the same rows in another order."""
         return None
 
     def cancel(self) -> None:
-        """End the query, though its server may not answer; may be called from any thread."""
+        """Cancel the query, even if its server does not respond; may be called from any thread."""
         self._cancelled = True
         if self._fetcher is not None:
             self._fetcher.cancel()
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
-        Run the query and give its rows as dicts.
+        Run the query and return its rows as dicts.
 
-        :raises MoEngageParameterError: there is no such connection, it is no database's, or the statement is wrong or
+        :raises MoEngageParameterError: there is no such connection, it is not a database's, or the statement is invalid or
             returns no rows.
-        :raises MoEngageUnreadableValue: the driver cannot hand over a value.
+        :raises MoEngageUnreadableValue: the driver cannot represent a value.
         :raises MoEngageStopped: :meth:`cancel` was called.
         """
         with self.chunks(check_columns) as (columns, chunks):
@@ -96,7 +96,7 @@ class SqlSource:
 
     @contextmanager
     def chunks(self, check_columns: CheckColumns) -> Iterator[tuple[list[str], Iterator[Chunk]]]:
-        """Run the query as :meth:`rows` does; its columns, and its rows, :data:`FETCH_ROWS` at a time."""
+        """Run the query as :meth:`rows` does; return its columns, and its rows in chunks of :data:`FETCH_ROWS`."""
         hook = database_hook("sql_conn_id", self._conn_id, self._hook_params)
         query = _Query(hook, self._conn_id, self._sql, self._parameters)
         self._fetcher = fetcher = Fetcher(query.columns_and_chunks(), query.interrupt)
@@ -119,17 +119,17 @@ def _check_arguments(sql: object, parameters: object, hook_params: object) -> No
         )
     if parameters is not None and not isinstance(parameters, (list, tuple, Mapping)):
         raise MoEngageParameterError(
-            f"parameters is of type {type(parameters).__name__}; use a list or a dict, as the database's driver takes it"
+            f"parameters is of type {type(parameters).__name__}; use a list or a dict, as the database's driver accepts it"
         )
     if hook_params is not None and not isinstance(hook_params, Mapping):
         raise MoEngageParameterError(
-            f"sql_hook_params is of type {type(hook_params).__name__}; use a dict of what the database's hook takes"
+            f"sql_hook_params is of type {type(hook_params).__name__}; use a dict of arguments of the database's hook"
         )
 
 
 class _Query:
     """
-    One run of a statement, all of it in the thread of a :class:`Fetcher`, but :meth:`interrupt`.
+    One execution of a statement; all of it runs in the thread of a :class:`Fetcher`, except :meth:`interrupt`.
 
     :param hook: a ``DbApiHook``.
     :param conn_id: its connection, for the errors.
@@ -146,22 +146,22 @@ class _Query:
         self._interruption: Interruption | None = None
 
     def columns_and_chunks(self) -> Generator[Any, None, None]:
-        """Give the columns first and then chunks of rows; nothing where the statement returns no rows."""
+        """Yield the columns and then chunks of rows; nothing if the statement returns no rows."""
         with _closing(self._hook.get_conn()) as connection:
             self._interruption = interruption = Interruption(connection, self._hook.get_conn)
             try:
                 prepare(connection)
-                yield from self._on(connection)
+                yield from self._fetched(connection)
             finally:
                 interruption.release()
 
     def interrupt(self, over: Event) -> None:
-        """End the statement from another thread; while it connects, it ends once it has."""
+        """Interrupt the statement from another thread; one that is still connecting is stopped before it is executed."""
         self._interrupted = True
         if self._interruption is not None:
             self._interruption(over)
 
-    def _on(self, connection: Any) -> Generator[Any, None, None]:
+    def _fetched(self, connection: Any) -> Generator[Any, None, None]:
         cursor = streaming_cursor(connection)
         engine = _engine_on(self._hook, connection) if cursor is None else None
         if engine is not None:
@@ -182,19 +182,19 @@ class _Query:
             yield columns
             with _naming_columns(cursor):
                 while rows := cursor.fetchmany(FETCH_ROWS):
-                    # Some hooks have cursors whose rows are dicts.
+                    # The cursors of some hooks return dicts.
                     yield [tuple(row.values()) for row in rows] if isinstance(rows[0], Mapping) else rows
 
     def _with_engine(self, engine: Any) -> Generator[Any, None, None]:
         with _closing(engine.connect()) as connection:
-            # no_parameters: the driver is not to look for placeholders where there is nothing to bind.
+            # no_parameters: the driver must not look for placeholders if there is nothing to bind.
             connection = connection.execution_options(
                 stream_results=True, max_row_buffer=FETCH_ROWS, no_parameters=self._parameters is None
             )
-            # One set of parameters in a list: of a tuple whose first value is a list SQLAlchemy 1.4 makes several sets.
-            given = None if self._parameters is None else [self._parameters]
+            # In a list: SQLAlchemy 1.4 takes a tuple whose first value is a list for several sets of parameters.
+            bound = None if self._parameters is None else [self._parameters]
             with self._executing(connection.connection):
-                result = connection.exec_driver_sql(self._sql, given)
+                result = connection.exec_driver_sql(self._sql, bound)
             if not result.returns_rows:
                 return
             with _closing(result):
@@ -205,7 +205,7 @@ class _Query:
     @contextmanager
     def _executing(self, compiler: Any) -> Iterator[None]:
         """
-        Name ``sql`` and its connection where the statement is wrong, which no retry mends.
+        Raise an error of an invalid statement, which no retry can fix, as a parameter error that names the connection.
 
         :param compiler: a cursor or a connection of the driver, for :func:`sqlite_fault`.
         """
@@ -214,16 +214,16 @@ class _Query:
         try:
             yield
         except Exception as error:
-            said = None
+            fault = None
             if is_sqlite_error(error):
-                said = sqlite_fault(compiler, self._sql, self._parameters or ())
+                fault = sqlite_fault(compiler, self._sql, self._parameters or ())
             elif is_programming_error(error):
-                said = said_by_database(error, as_written=self._parameters is None)
-            if said is None:
+                fault = describe_database_error(error, as_written=self._parameters is None)
+            if fault is None:
                 raise
-            log.debug("The statement was not run", exc_info=error)
+            log.debug("The statement could not be run", exc_info=error)
             raise MoEngageParameterError(
-                f"sql cannot be run with sql_conn_id={self._conn_id!r}: {said}"
+                f"sql cannot be run with sql_conn_id={self._conn_id!r}: {fault}"
             ) from None
 
 
@@ -240,7 +240,7 @@ def _naming_columns(cursor: Any) -> Iterator[None]:
 
 @contextmanager
 def _closing(resource: Resource) -> Iterator[Resource]:
-    """Close what was opened; by then all rows have been read or the run has failed, so an error of it changes nothing."""
+    """Close a resource; an error of that is only logged, as all rows were read or the run has failed already."""
     try:
         yield resource
     finally:
@@ -252,9 +252,9 @@ def _closing(resource: Resource) -> Iterator[Resource]:
 
 def _engine_on(hook: Any, connection: Any) -> Any:
     """
-    Return a SQLAlchemy engine that runs on the hook's own connection, or None where the hook has none.
+    Return a SQLAlchemy engine that uses the hook's own connection; None where the hook has no engine.
 
-    The hook's connection carries what its URL does not, such as sslmode, options and the hook's parameters.
+    The hook's connection has settings that its URL lacks, such as sslmode, options and the hook's parameters.
     """
     try:
         from sqlalchemy.exc import SQLAlchemyError
@@ -266,7 +266,7 @@ def _engine_on(hook: Any, connection: Any) -> Any:
             engine_kwargs={
                 "creator": lambda: connection,
                 "poolclass": NullPool,
-                # The connection is closed at once, and an error of that is none of the run.
+                # The connection is closed anyway, and a failed rollback must not fail the run.
                 "pool_reset_on_return": None,
                 "hide_parameters": True,
             }

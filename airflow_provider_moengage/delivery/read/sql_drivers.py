@@ -1,4 +1,4 @@
-"""What has to be known of single database drivers, and is the same for all others."""
+"""Adaptations to individual database drivers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow_provider_moengage.delivery.shape.convert import OutOfRange
 
 log = logging.getLogger(__name__)
 
-#: Seconds for which MariaDB waits for a client that takes no rows: a rate window may be waited for as long. A minute, its
-#: default, is less than that, and it would cut the connection.
+#: Seconds for which MariaDB waits for a client that reads no rows, as it does while it waits for a rate window. After its
+#: default of a minute it would close the connection.
 SLOW_READER_SECONDS = 30 * 24 * 60 * 60
-#: PostgreSQL's types of which some values have no place in Python: (oid, oid of its array).
+#: PostgreSQL's types with values that Python cannot represent: (oid, oid of its array).
 POSTGRES_TYPES = MappingProxyType(
     {
         "date": (1082, 1182),
@@ -32,9 +32,9 @@ POSTGRES_TYPES = MappingProxyType(
 
 def prepare(connection: Any) -> None:
     """
-    Let a connection hand over plain rows, and :class:`OutOfRange` for a value that Python cannot hold.
+    Set up a connection to return rows as tuples, and :class:`OutOfRange` for a value that Python cannot represent.
 
-    Only this connection is changed: what other code of the process has registered stays as it is.
+    Only this connection is changed, not what other code of the process has registered.
     """
     change = _PREPARE.get(driver_of(connection))
     if change is None:
@@ -42,11 +42,11 @@ def prepare(connection: Any) -> None:
     try:
         change(connection)
     except (ImportError, AttributeError, KeyError):
-        log.debug("The driver of %s is not the one that is known", type(connection).__name__, exc_info=True)
+        log.debug("The driver of %s is of an unknown version", type(connection).__name__, exc_info=True)
 
 
 def streaming_cursor(connection: Any) -> Any | None:
-    """Return a cursor that does not hold all rows; None where SQLAlchemy knows better how to get one."""
+    """Return a cursor that does not buffer all rows; None where SQLAlchemy's is better."""
     driver = driver_of(connection)
     if driver == "MySQLdb":
         from MySQLdb.cursors import SSCursor
@@ -56,28 +56,28 @@ def streaming_cursor(connection: Any) -> Any | None:
         from pymysql.cursors import SSCursor
 
         return connection.cursor(SSCursor)
-    # SQLAlchemy's cursor of this driver holds all rows.
+    # SQLAlchemy's cursor of this driver buffers all rows.
     return connection.cursor(buffered=False) if driver == "mysql" else None
 
 
 def driver_of(connection: Any) -> str:
-    """Return the top-level module of the driver, where it is one of those known here; "" otherwise."""
+    """Return the top-level module of the driver if it is one of those known here, otherwise ""."""
     modules = (kind.__module__.partition(".")[0] for kind in type(connection).__mro__)
     return next((module for module in modules if module in _PREPARE), "")
 
 
 def sqlite_fault(compiler: Any, sql: str, parameters: object) -> str | None:
     """
-    Return what SQLite finds wrong with the grammar, tables and columns of a statement that failed.
+    Return what SQLite finds wrong with the syntax, tables and columns of a statement that failed.
 
     :param compiler: a connection or a cursor of the ``sqlite3`` module.
-    :return: None where nothing is: then it is a value that was wrong. One error stands for both, and of a value its
-        words may quote a row.
+    :return: None where nothing is wrong: then a value was. SQLite has one error for both, and about a value its text may
+        quote a row.
     """
     from sqlite3 import OperationalError
 
     try:
-        # Which compiles it and does not run it.
+        # EXPLAIN compiles the statement without running it.
         compiler.execute(f"explain {sql}", parameters)
     except OperationalError as fault:
         if is_sqlite_error(fault):
@@ -100,13 +100,15 @@ def _prepare_psycopg2(connection: Any) -> None:
 def _careful_cast(kind: str, plain: Callable[[str | None, Any], Any]) -> Callable[[str | None, Any], Any]:
     from psycopg2 import DataError
 
-    is_bent = _BENT_BY_PSYCOPG2.get(kind)
+    is_changed = _CHANGED_BY_PSYCOPG2.get(kind)
 
     def cast(text: str | None, cursor: Any) -> Any:
         if text is None:
             return None
         try:
-            return OutOfRange(kind, text) if is_bent is not None and is_bent(text) else plain(text, cursor)
+            return (
+                OutOfRange(kind, text) if is_changed is not None and is_changed(text) else plain(text, cursor)
+            )
         except (DataError, ValueError, ArithmeticError):
             return OutOfRange(kind, text)
 
@@ -121,8 +123,8 @@ def _is_24_hours(text: str) -> bool:
     return text.startswith("24:")
 
 
-#: Of an infinity psycopg2 makes the year 9999 or 1, of 24 hours none.
-_BENT_BY_PSYCOPG2 = MappingProxyType(
+#: Values that psycopg2 silently changes: infinities to the years 9999 or 1, 24:00 to 00:00.
+_CHANGED_BY_PSYCOPG2 = MappingProxyType(
     {
         "date": _is_infinite,
         "timestamp": _is_infinite,
@@ -142,7 +144,7 @@ def _prepare_psycopg(connection: Any) -> None:
     for kind, (oid, _) in POSTGRES_TYPES.items():
         plain = adapters.get_loader(oid, Format.TEXT)
         if plain is not None:
-            # Arrays and ranges load their elements by it too.
+            # Arrays and ranges use it for their elements, too.
             adapters.register_loader(oid, _careful_loader(kind, plain))
 
 
@@ -151,7 +153,7 @@ def _careful_loader(kind: str, plain: Any) -> Any:
     from psycopg.adapt import Loader
 
     class CarefulLoader(Loader):  # type: ignore[misc]
-        # Not derived of the plain one: those written in C are called from C, past a method of Python's.
+        # Not a subclass of the plain loader: one written in C would bypass an overridden method.
         def __init__(self, oid: int, context: Any = None) -> None:
             super().__init__(oid, context)
             self._load = plain(oid, context).load
@@ -173,12 +175,12 @@ def _prepare_mysqlclient(connection: Any) -> None:
     for kind in ("DATE", "DATETIME", "TIMESTAMP"):
         number = getattr(FIELD_TYPE, kind)
         connection.converter[number] = _careful_conversion(kind.lower(), connection.converter[number])
-    _bear_slow_readers(connection)
+    _allow_slow_reader(connection)
 
 
 def _careful_conversion(kind: str, plain: Callable[[str], Any]) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
-        # Drivers make a NULL of 0000-00-00, of 2026-00-15 and of 2026-02-31; a NULL itself does not come here.
+        # Drivers convert 0000-00-00, 2026-00-15 and 2026-02-31 to NULL; an actual NULL is not converted.
         value = plain(text)
         return OutOfRange(kind, text) if value is None else value
 
@@ -189,12 +191,12 @@ def _prepare_pymysql(connection: Any) -> None:
     from pymysql.cursors import Cursor
 
     connection.cursorclass = Cursor
-    _bear_slow_readers(connection)
+    _allow_slow_reader(connection)
 
 
 def _prepare_mysql_connector(connection: Any) -> None:
-    _bear_slow_readers(connection)
-    # None: its C extension converts, and would have to be told to leave every value to Python.
+    _allow_slow_reader(connection)
+    # None: the C extension converts the values, and could only leave all of them to Python.
     if connection.converter is not None:
         connection.converter_class = _careful_converter(type(connection.converter))
 
@@ -213,7 +215,7 @@ def _careful_converter(plain: Any) -> Any:
     return type("CarefulConverter", (plain,), {f"_{kind}_to_python": conversion(kind) for kind in kinds})
 
 
-def _bear_slow_readers(connection: Any) -> None:
+def _allow_slow_reader(connection: Any) -> None:
     cursor = connection.cursor()
     try:
         cursor.execute(f"set session net_write_timeout = {SLOW_READER_SECONDS:d}")
@@ -227,7 +229,7 @@ def _prepare_sqlite(connection: Any) -> None:
 
 
 def _text_or_bytes(value: bytes) -> str | bytes:
-    # SQLite takes any bytes for a text.
+    # SQLite accepts any bytes as text.
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -1,8 +1,8 @@
 """
-Rows as lines of JSON that give back what a database handed over.
+Serializes the rows of a query as lines of JSON without loss.
 
-A line is ``{"row": [value, …]}``. Values that JSON has no place for are written as :mod:`~.row_codec` has them, and
-``"typed"`` names their columns by number.
+A line is ``{"row": [value, …]}``. Values without a JSON type are written as in :mod:`~.row_codec`, and ``"typed"`` lists
+the numbers of their columns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _PLAIN = (str, int, bool, type(None), float)
 
 
 def line_of_row(row: Sequence[object]) -> bytes:
-    """Write one row."""
+    """Serialize one row."""
     values = list(row)
     typed = [column for column, value in enumerate(values) if type(value) not in _PLAIN]
     for column in typed:
@@ -29,7 +29,7 @@ def _line(fields: dict[str, Any]) -> bytes:
     try:
         written = json.dumps(fields, separators=(",", ":"))
     except ValueError:
-        # Python writes no integers of thousands of digits.
+        # Python refuses to write integers with thousands of digits.
         row = [encoded(value) if type(value) is int else value for value in fields["row"]]
         typed = {
             *fields.get("typed", ()),
@@ -43,7 +43,7 @@ def row_of_line(line: bytes) -> list[Any]:
     """
     Read one row.
 
-    :raises ValueError: the line is none that :func:`line_of_row` wrote.
+    :raises ValueError: the line was not written by :func:`line_of_row`.
     """
     fields = json.loads(line)
     values: list[Any] = fields["row"]

@@ -1,4 +1,4 @@
-"""The rows of a query, copied where every try of a task reads the very same ones."""
+"""Copies the rows of a query, so that every attempt of a task reads the same rows."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ from airflow_provider_moengage.delivery.storage import (
 
 log = logging.getLogger(__name__)
 
-#: Rows in a chunk: so many are held in memory at a time.
+#: Rows in a chunk: as many are held in memory at a time.
 CHUNK_ROWS = 10_000
-#: The fastest: rows of a warehouse shrink to a fifth with it, and the slowest gains little.
+#: The fastest level: it reduces typical rows to a fifth, and the slowest level gains little more.
 COMPRESSION = 1
 MANIFEST = "manifest.json"
 
@@ -49,8 +49,8 @@ class Chunk:
     """
     A file of staged rows.
 
-    :param name: the file's.
-    :param rows: how many are in it.
+    :param name: the file's name.
+    :param rows: the number of its rows.
     :param sha256: of the file's bytes.
     """
 
@@ -62,11 +62,11 @@ class Chunk:
 @dataclass(frozen=True)
 class Manifest:
     """
-    What was staged; it is written last, so what it names is complete.
+    The contents of a copy. It is written last, so the chunks that it names are complete.
 
-    :param known_by: another text with every copy.
+    :param known_by: unique id of the copy.
     :param binding: what the copy belongs to.
-    :param columns: the query's.
+    :param columns: the query's columns.
     """
 
     known_by: str
@@ -76,17 +76,17 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """Rows in all chunks."""
+        """Return the number of rows in all chunks."""
         return sum(chunk.rows for chunk in self.chunks)
 
 
 class StagedRows:
     """
-    The rows of a query from a copy, which the first try of a task makes and the last one deletes.
+    The rows of a query from a copy, which the first attempt of a task makes and the last one deletes.
 
     :param source: the query.
-    :param folder: the task instance's own folder, as ``ObjectStoragePath`` takes it; all workers reach it.
-    :param binding: what the copy belongs to; that of another one is deleted.
+    :param folder: the task instance's own folder, as ``ObjectStoragePath`` accepts it; accessible to all workers.
+    :param binding: what the copy belongs to; a copy with another binding is deleted.
     """
 
     def __init__(self, source: SqlSource, folder: str, binding: Binding) -> None:
@@ -99,37 +99,37 @@ class StagedRows:
 
     def __len__(self) -> int:
         if self._manifest is None:
-            raise TypeError("a query does not tell its number of rows before it is staged")
+            raise TypeError("the number of rows of a query is not known before it is staged")
         return self._manifest.rows
 
     @property
     def description(self) -> str:
-        """What the rows are, for the log."""
+        """Return a description of the rows for the log."""
         return f"{self._source.description}, staged,"
 
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """
-        Copy the rows, or find the copy of an earlier try.
+        Copy the rows, or find the copy of an earlier attempt.
 
-        :raises MoEngageStorageError: the folder does not take them.
+        :raises MoEngageStorageError: the copy cannot be written.
         :raises MoEngageStopped: ``halt`` was set.
         """
-        with self._storing():
-            self._manifest = self._found()
+        with self._storage_errors():
+            self._manifest = self._existing_copy()
         if self._manifest is None:
             self._manifest = self._stage(check_columns, halt)
         return f"staged:{self._manifest.known_by}"
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
-        Give the rows as dicts.
+        Return the rows as dicts.
 
-        :raises MoEngageStagedRowsDamaged: a chunk is missing, or is not what was written.
+        :raises MoEngageStagedRowsDamaged: a chunk is missing or damaged.
         :raises MoEngageStorageError: a chunk cannot be read.
         """
         manifest = self._manifest
         if manifest is None:
-            raise TypeError("the rows are given once they are prepared")
+            raise TypeError("prepare() has to be called before rows()")
         check_columns(manifest.columns)
         for chunk in manifest.chunks:
             if start < chunk.rows:
@@ -138,7 +138,7 @@ class StagedRows:
             start = max(0, start - chunk.rows)
 
     def cancel(self) -> None:
-        """End the query while it is copied; may be called from any thread."""
+        """Cancel the query while it is copied; may be called from any thread."""
         self._source.cancel()
 
     def delete(self) -> None:
@@ -147,7 +147,7 @@ class StagedRows:
 
         :raises OSError: it cannot be deleted.
         """
-        # Without the manifest the rest is nothing.
+        # The manifest first: without it, leftover chunks are ignored.
         delete_file(self._folder() / MANIFEST)
         delete_own(self._folder(), self._is_own)
 
@@ -159,8 +159,8 @@ class StagedRows:
     def _is_own(self, name: str) -> bool:
         return name == MANIFEST or (name.startswith("chunk-") and name.endswith(f".{self._token}.ndjson.gz"))
 
-    def _found(self) -> Manifest | None:
-        """Give the copy that an earlier try made; None: there is none, or it is another one's."""
+    def _existing_copy(self) -> Manifest | None:
+        """Return the manifest of an earlier attempt's copy; None: there is none, or it has another binding."""
         try:
             fields = json.loads(read_whole(self._folder() / MANIFEST) or b"")
             chunks = [Chunk(**chunk) for chunk in fields.pop("chunks")]
@@ -173,31 +173,31 @@ class StagedRows:
         return manifest
 
     def _stage(self, check_columns: CheckColumns, halt: Event) -> Manifest:
-        with self._storing():
+        with self._storage_errors():
             self.delete()
             folder = self._folder()
             make_folder(folder)
-        began = time.monotonic()
+        started = time.monotonic()
         chunks = []
         with self._source.chunks(check_columns) as (columns, fetched):
             rows = chain.from_iterable(fetched)
-            for number, lines in enumerate(_of_chunks(rows, halt)):
+            for number, lines in enumerate(_chunked(rows, halt)):
                 content = gzip.compress(b"".join(lines), COMPRESSION, mtime=0)
                 name = f"chunk-{number:05d}.{self._token}.ndjson.gz"
                 chunk = Chunk(name, len(lines), hashlib.sha256(content).hexdigest())
-                with self._storing():
+                with self._storage_errors():
                     write_whole(folder / chunk.name, content)
                 chunks.append(chunk)
         manifest = Manifest(uuid4().hex, self._binding, columns, chunks)
-        with self._storing():
+        with self._storage_errors():
             write_whole(folder / MANIFEST, json.dumps(asdict(manifest)).encode())
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         log.info("Staged %s in %s, which took %s", counted(manifest.rows, "row"), self.folder, span(seconds))
         return manifest
 
     @contextmanager
-    def _storing(self) -> Iterator[None]:
-        """Say of an error that it is the folder's and not the database's, and leave no half copy on a full disk."""
+    def _storage_errors(self) -> Iterator[None]:
+        """Raise an error of the folder as a storage error, and delete a partial copy, as it may have filled the disk."""
         try:
             yield
         except OSError as error:
@@ -218,12 +218,12 @@ class StagedRows:
         if content is None or hashlib.sha256(content).hexdigest() != chunk.sha256:
             raise MoEngageStagedRowsDamaged(
                 f"The staged rows in {self.folder}/{chunk.name} are {'missing' if content is None else 'damaged'}; "
-                "what comes before them was sent. Clear the task to read and send all rows anew"
+                "the rows before them were sent. Clear the task to read and send all rows again"
             )
         return gzip.decompress(content).splitlines()
 
 
-def _of_chunks(rows: Iterable[Sequence[object]], halt: Event) -> Iterator[list[bytes]]:
+def _chunked(rows: Iterable[Sequence[object]], halt: Event) -> Iterator[list[bytes]]:
     lines = []
     for row in rows:
         lines.append(line_of_row(row))

@@ -1,1 +1,1 @@
-"""What is kept for a later attempt."""
+"""Keeps what a later attempt needs to resume."""

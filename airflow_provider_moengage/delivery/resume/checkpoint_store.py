@@ -1,4 +1,4 @@
-"""Where a checkpoint is kept between the tries of a task, and whether it may be gone on from."""
+"""Stores a task's checkpoint between attempts and decides whether an attempt may resume from it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from airflow_provider_moengage.delivery.storage import (
 
 log = logging.getLogger(__name__)
 
-#: Another number here is another form, or rows become something else: such a checkpoint is not gone on from.
+#: Increased when the format changes or rows become other records: other versions are not resumed from.
 CHECKPOINT_VERSION = 2
 #: Its key in Airflow's task state store.
 CHECKPOINT_KEY = "moengage_checkpoint"
 CHECKPOINT_FILE = "checkpoint.json"
-#: What a report says of the requests and times of a try, where the try had none.
-OF_ANOTHER_TRY = {
+#: Requests and times in the report of an attempt that sends nothing.
+NOTHING_SENT = {
     "requests": 0,
     "retried": 0,
     "deferrals": 0,
@@ -37,18 +37,18 @@ OF_ANOTHER_TRY = {
 
 
 class CheckpointPlace(Protocol):
-    """Where a checkpoint is kept between the tries of a task; any error it raises may pass."""
+    """Where a checkpoint is kept between attempts; every error it raises counts as temporary."""
 
     def load(self) -> Any:
-        """Give what was saved last; None where nothing was."""
+        """Return the last saved value; None: nothing was saved."""
         ...
 
     def save(self, value: dict[str, Any]) -> None:
-        """Put a value in the place of the last one."""
+        """Save a value in place of the last one."""
         ...
 
     def delete(self) -> None:
-        """Keep nothing; no error where nothing was."""
+        """Delete the saved value; no error if there is none."""
         ...
 
 
@@ -66,23 +66,23 @@ class StateStore:
         return "Airflow's task state store"
 
     def load(self) -> Any:
-        """Give what was saved last; None where nothing was."""
+        """Return the last saved value; None: nothing was saved."""
         return self._store.get(CHECKPOINT_KEY)
 
     def save(self, value: dict[str, Any]) -> None:
-        """Put a value in the place of the last one."""
+        """Save a value in place of the last one."""
         self._store.set(CHECKPOINT_KEY, value)
 
     def delete(self) -> None:
-        """Keep nothing."""
+        """Delete the saved value."""
         self._store.delete(CHECKPOINT_KEY)
 
 
 class CheckpointFile:
     """
-    A file beside the staged rows.
+    A checkpoint file in the folder of the staged rows.
 
-    :param folder: as ``ObjectStoragePath`` takes it.
+    :param folder: a URL for ``ObjectStoragePath``.
     """
 
     def __init__(self, folder: str) -> None:
@@ -92,26 +92,26 @@ class CheckpointFile:
         return f"{self._folder}/{CHECKPOINT_FILE}"
 
     def load(self) -> Any:
-        """Give what was saved last; None where nothing was."""
+        """Return the last saved value; None: nothing was saved."""
         folder = folder_path(self._folder)
         with suppress(OSError):
-            # What a process left that was killed while it saved.
+            # Left by a process that was killed while it saved.
             delete_own(folder, CHECKPOINT_FILE.__eq__, kept=(CHECKPOINT_FILE,))
         content = read_whole(folder / CHECKPOINT_FILE)
         try:
             return None if content is None else json.loads(content)
         except ValueError:
-            # It will never be JSON, so it is one that cannot be understood, and none that cannot be read.
+            # A corrupt file is an invalid checkpoint (start over), not a storage failure (retry).
             return ""
 
     def save(self, value: dict[str, Any]) -> None:
-        """Put a value in the place of the last one."""
+        """Save a value in place of the last one."""
         folder = folder_path(self._folder)
         make_folder(folder)
         write_whole(folder / CHECKPOINT_FILE, json.dumps(value).encode())
 
     def delete(self) -> None:
-        """Keep nothing."""
+        """Delete the saved value."""
         delete_own(folder_path(self._folder), CHECKPOINT_FILE.__eq__)
 
 
@@ -122,8 +122,8 @@ class Binding:
 
     :param fingerprint: of the arguments that shape rows and requests.
     :param max_tries: the task instance's; it changes when the task is cleared.
-    :param try_number: the task instance's; it stays the same over a deferral.
-    :param version: the form of the checkpoint.
+    :param try_number: the task instance's; a deferral does not change it.
+    :param version: of the checkpoint's format.
     """
 
     fingerprint: str
@@ -132,19 +132,18 @@ class Binding:
     version: int = CHECKPOINT_VERSION
 
 
-class Checkpoints:
+class CheckpointStore:
     """
-    The checkpoint of one task instance.
+    Loads and saves the checkpoint of one task instance.
 
     :param place: where it is kept; None: nowhere.
     :param binding: what it belongs to.
-    :param resumable: whether a retry may go on from it; else it says only whether something may have been sent.
-    :param sent_before: whether an earlier try may have sent something; where there is no checkpoint of it, nobody
-        knows what.
-    :param resend: whether events may be sent again of which nobody knows whether they were sent.
-    :param retry_effect: what a retry would do after this try, for the log; None: nothing is said of it.
-    :param announced: write a first checkpoint before anything is read or sent, so that one that is gone later can be
-        told from one that never was.
+    :param resumable: whether a retry may resume from it; else it records only that something may have been sent.
+    :param sent_before: whether an earlier attempt may have sent something; without its checkpoint it is unknown what.
+    :param resend: whether unconfirmed events may be sent again.
+    :param retry_effect: what a retry would do after this attempt, for the log; None: nothing is logged.
+    :param announced: save a first checkpoint before anything is read or sent, so that a deleted checkpoint can be told
+        from one that never existed.
     """
 
     def __init__(
@@ -167,14 +166,14 @@ class Checkpoints:
         self._announced = announced
         self.retry_effect = retry_effect
         self._saved: Any = None
-        #: Whether an earlier try may have sent events that this one cannot know of and must not send again.
+        #: Whether an earlier attempt may have sent events that are not known and must not be duplicated.
         self.unsafe = sent_before and place is None and not resend
 
     def open(self) -> None:
         """
-        Read what an earlier try has kept, before the rows are read.
+        Read the checkpoint of an earlier attempt, before the rows are read.
 
-        :raises MoEngageStorageError: its place does not answer; nothing was read or sent.
+        :raises MoEngageStorageError: it cannot be read; nothing was read or sent.
         """
         if self._place is None:
             return
@@ -183,7 +182,7 @@ class Checkpoints:
         except Exception as error:
             raise MoEngageStorageError(
                 f"The checkpoint in {self._place} cannot be read ({type(error).__name__}: {error}); nothing was sent. "
-                "A retry tries again; durable=False goes without"
+                "A retry may succeed; durable=False runs without a checkpoint"
             ) from error
         if self._saved is None and self._announced:
             if self._sent_before:
@@ -194,29 +193,29 @@ class Checkpoints:
 
     def load(self, source: str | None) -> Checkpoint | None:
         """
-        Return the checkpoint to go on from, of what :meth:`open` has read; None: begin anew.
+        Return the checkpoint to resume from, out of what :meth:`open` has read; None: start over.
 
-        :param source: what the rows are known by; None: they cannot be read again.
+        :param source: the source's fingerprint; None: it cannot be read again.
         """
         self._source = source
         if self._saved is None:
             return None
-        checkpoint = self._understood(self._saved)
+        checkpoint = self._usable(self._saved)
         if checkpoint is None or checkpoint.try_number != self._binding.try_number:
-            return checkpoint and checkpoint.of_another_try()
+            return checkpoint and checkpoint.for_next_attempt()
         return checkpoint
 
     def save(self, checkpoint: Checkpoint) -> None:
         """
-        Keep a checkpoint.
+        Save a checkpoint.
 
-        :raises MoEngageStorageError: its place does not take it.
+        :raises MoEngageStorageError: it cannot be written.
         """
         if self._place is None:
             return
         now = replace(checkpoint, source=self._source, try_number=self._binding.try_number)
         try:
-            self._place.save({**self._bound(), "checkpoint": now.to_json()})
+            self._place.save({**self._binding_fields(), "checkpoint": now.to_json()})
         except Exception as error:
             raise MoEngageStorageError(
                 f"The checkpoint cannot be written to {self._place} ({type(error).__name__}: {error})"
@@ -224,41 +223,43 @@ class Checkpoints:
 
     def finish(self, report: Report) -> None:
         """
-        Keep the report alone, in place of the checkpoint: a later try has nothing to send.
+        Replace the checkpoint by the report, so that a later attempt sends nothing.
 
-        Airflow records a success only after the task has ended. Where a process is killed in between, events would be
-        there twice.
+        Airflow records the success only after the task has ended; without the report, a process killed in between
+        would duplicate events.
         """
         if self._place is None:
             return
         try:
-            self._place.save({**self._bound(), "finished": dict(report)})
+            self._place.save({**self._binding_fields(), "finished": dict(report)})
         except Exception as error:
-            log.warning("The end cannot be written to %s: %s", self._place, type(error).__name__)
+            log.warning("The final report cannot be written to %s: %s", self._place, type(error).__name__)
 
     def finished(self) -> Report | None:
-        """Give the report of an earlier try that has sent everything; None: there is none, or it cannot be read."""
+        """Return the report of an earlier attempt that has sent everything; None: there is none, or it is unreadable."""
         try:
             saved = self._place.load() if self._place is not None else None
-            if saved is not None and all(saved[name] == value for name, value in self._bound().items()):
+            if saved is not None and all(
+                saved[name] == value for name, value in self._binding_fields().items()
+            ):
                 report: Report | None = saved.get("finished")
-                return cast(Report, {**report, **OF_ANOTHER_TRY}) if report else None
+                return cast(Report, {**report, **NOTHING_SENT}) if report else None
         except Exception:
-            # Whoever loads the checkpoint will meet it again, and say so.
-            log.debug("The end of an earlier try cannot be read", exc_info=True)
+            # Loading the checkpoint will raise and report the same error.
+            log.debug("The final report of an earlier try cannot be read", exc_info=True)
         return None
 
     def delete(self) -> None:
-        """Keep nothing: there is nothing to go on with."""
+        """Delete the checkpoint, since there is nothing to resume."""
         if self._place is None:
             return
         try:
             self._place.delete()
         except Exception as error:
-            # It belongs to this run alone: a task that is cleared begins anew all the same.
+            # Harmless: the checkpoint is bound to this run, and a cleared task starts over anyway.
             log.warning("The checkpoint in %s cannot be deleted: %s", self._place, type(error).__name__)
 
-    def _bound(self) -> dict[str, Any]:
+    def _binding_fields(self) -> dict[str, Any]:
         binding = self._binding
         return {
             "fingerprint": binding.fingerprint,
@@ -266,27 +267,27 @@ class Checkpoints:
             "version": binding.version,
         }
 
-    def _understood(self, saved: Any) -> Checkpoint | None:
-        """Give a checkpoint that this run can go on from; else say why it begins anew."""
+    def _usable(self, saved: Any) -> Checkpoint | None:
+        """Return the checkpoint if this run can resume from it; else log why the run starts over."""
         binding = self._binding
         checkpoint = None
         try:
             if saved["max_tries"] != binding.max_tries:
-                log.info("The task was cleared: it begins anew, whatever was sent before")
+                log.info("The task was cleared: it starts over, whatever was sent before")
                 return None
             if saved["version"] == binding.version:
                 checkpoint = Checkpoint.from_json(saved["checkpoint"])
             why = self._obstacle(saved["version"], saved["fingerprint"], checkpoint)
         except (KeyError, TypeError, ValueError, AttributeError):
-            checkpoint, why = None, "the checkpoint cannot be understood"
+            checkpoint, why = None, "the checkpoint is not valid"
         if why is None or (checkpoint is not None and not checkpoint.began):
             return checkpoint if why is None else None
         self.unsafe = not self._resend
-        log.warning("An earlier try has sent rows and cannot be gone on from, because %s", why)
+        log.warning("An earlier try has sent rows and cannot be resumed, because %s", why)
         return None
 
     def _obstacle(self, version: object, fingerprint: object, checkpoint: Checkpoint | None) -> str | None:
-        """Say why a checkpoint cannot be gone on from; None: it can."""
+        """Return why a checkpoint cannot be resumed from; None: it can."""
         if checkpoint is None:
             return f"the checkpoint is of version {version}, and this package writes {self._binding.version}"
         if fingerprint != self._binding.fingerprint:

@@ -1,4 +1,4 @@
-"""Keeps what a crash must not cost: the checkpoint, and the refused rows up to it."""
+"""Writes the checkpoint, and the rejected rows that it counts, while a run sends."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from airflow_provider_moengage.api.errors import MoEngageStorageError
 from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
-from airflow_provider_moengage.delivery.account.segments import STRETCH_ROWS
-from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoints
+from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
+from airflow_provider_moengage.delivery.resume.checkpoint_store import CheckpointStore
 
 log = logging.getLogger(__name__)
 
 
-class Journal:
+class Checkpointer:
     """
-    Writes refused rows and then the checkpoint that counts them, from whichever thread settles a stretch.
+    Writes rejected rows and then the checkpoint that counts them, from the thread that settles a segment.
 
-    :param ledger: knows what became of every row.
-    :param parts: where refused rows are written; None: nowhere.
+    :param ledger: holds the outcome of every row.
+    :param parts: where rejected rows are written; None: nowhere.
     :param checkpoints: where the checkpoint is kept; None: nowhere.
-    :param throttled_seconds: gives the seconds spent waiting for rate windows in this try.
+    :param throttled_seconds: returns the seconds this attempt has waited for rate windows.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         parts: RejectedParts | None,
-        checkpoints: Checkpoints | None,
+        checkpoints: CheckpointStore | None,
         throttled_seconds: Callable[[], float],
     ) -> None:
         self._ledger = ledger
         self._parts = parts
         self._checkpoints = checkpoints
         self._throttled_seconds = throttled_seconds
-        self._kept = ledger.mark
+        self._kept = ledger.low_water_mark
         self._reserved = 0
         self._failing = False
         self._writing = threading.Lock()
 
     def keep(self) -> None:
         """
-        Write what has been settled since the last time; whoever comes while another writes leaves it to that one.
+        Write what was settled since the last call; return at once if another thread is writing.
 
-        :raises OSError: the folder of refused rows cannot be written.
+        :raises OSError: the folder of rejected rows cannot be written.
         """
-        while self._ledger.mark != self._kept and self._writing.acquire(blocking=False):
+        while self._ledger.low_water_mark != self._kept and self._writing.acquire(blocking=False):
             try:
                 self._keep()
             finally:
@@ -58,26 +58,26 @@ class Journal:
 
     def reserve(self, first: int, end: int) -> None:
         """
-        Write down that rows may have been sent, before they are.
+        Write to the checkpoint that rows may have been sent, before they are.
 
-        :param first: the position of the first of them.
-        :param end: the position behind the last one.
-        :raises MoEngageStorageError: it cannot be written; they must not be sent.
+        :param first: the position of the first row.
+        :param end: the position after the last row.
+        :raises MoEngageStorageError: the checkpoint cannot be written; the rows must not be sent.
         """
         if self._checkpoints is None or end <= self._reserved:
             return
         with self._writing:
-            self._reserved = max(end, first + STRETCH_ROWS)
+            self._reserved = max(end, first + SEGMENT_ROWS)
             self._checkpoints.save(self._state())
 
     def close(self, *, deferring: bool = False) -> None:
         """
-        Write what is known of every single row, once none is on its way any more.
+        Write the outcome of every single row, once none is in flight.
 
-        :raises OSError: the folder of refused rows cannot be written.
+        :raises OSError: the folder of rejected rows cannot be written.
         """
         with self._writing:
-            checkpoint, lines = self._ledger.last_state()
+            checkpoint, lines = self._ledger.final_state()
             if self._parts is not None:
                 self._parts.add(lines)
                 self._parts.flush()
@@ -95,28 +95,28 @@ class Journal:
                 self._save(checkpoint)
 
     def _keep(self) -> None:
-        self._kept = self._ledger.mark
+        self._kept = self._ledger.low_water_mark
         if self._checkpoints is not None and self._checkpoints.resumable:
             self._save(self._state())
         elif self._parts is not None:
-            # Without a checkpoint nothing is gained by parts that are not full.
+            # Parts that are not full need to be written only together with a checkpoint.
             self._parts.add(self._ledger.take_lines())
 
     def _state(self) -> Checkpoint:
-        """Write the refused rows up to the mark, and give the checkpoint that counts them."""
+        """Write the rejected rows up to the low-water mark, and return the checkpoint that counts them."""
         checkpoint, lines = self._ledger.state()
         if self._parts is not None:
             self._parts.add(lines)
             self._parts.flush()
         return replace(
             checkpoint,
-            doubt=checkpoint.doubt.and_also(ranges=[(checkpoint.mark, self._reserved)]),
+            unconfirmed=checkpoint.unconfirmed.union(ranges=[(checkpoint.low_water_mark, self._reserved)]),
             parts=self._parts.written if self._parts is not None else {},
             throttled_seconds=self._throttled_seconds(),
         )
 
     def _save(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint that the run can do without: an older one costs rows sent again, and loses none."""
+        """Save a checkpoint, ignoring errors: resuming from an older one resends rows, and loses none."""
         if self._checkpoints is None:
             return
         try:
@@ -124,5 +124,5 @@ class Journal:
             self._failing = False
         except MoEngageStorageError as error:
             if not self._failing:
-                log.warning("%s; the run goes on, and a retry would send more rows again", error)
+                log.warning("%s; the run continues, and a retry would send more rows again", error)
             self._failing = True

@@ -1,1 +1,1 @@
-"""Batches become requests, from many threads."""
+"""Sends batches as requests, from many threads."""

@@ -1,34 +1,33 @@
-"""An order to end that a signal handler may give."""
+"""A cancellation flag that is safe to set from a signal handler."""
 
 from __future__ import annotations
 
 from queue import SimpleQueue
 
-#: Seconds that requests in flight have to settle once a task was told to end; Airflow 3 kills it after five.
+#: Seconds that requests in flight have to settle after a cancellation; Airflow 3 kills the task after five.
 GRACE = 3.0
 
 
-class Ending:
+class Cancellation:
     """
-    Carries the order to end from wherever it is given to the run.
+    Signals a run, from any thread or a signal handler, that it is to end.
 
-    A signal's handler may interrupt any line of the main thread, one that holds a lock too; a ``SimpleQueue`` is made
-    to be filled there.
+    A signal handler may interrupt the main thread while it holds a lock; ``SimpleQueue.put`` is reentrant.
     """
 
     def __init__(self) -> None:
-        self.ordered = False
-        self._orders: SimpleQueue[bool] = SimpleQueue()
+        self.cancelled = False
+        self._signals: SimpleQueue[bool] = SimpleQueue()
 
-    def order(self) -> None:
-        """Tell the run to end."""
-        self.ordered = True
-        self._orders.put(True)
+    def cancel(self) -> None:
+        """Cancel the run."""
+        self.cancelled = True
+        self._signals.put(True)
 
-    def over(self) -> None:
-        """Tell whoever waits for the order that the run has ended."""
-        self._orders.put(False)
+    def finish(self) -> None:
+        """Wake the waiting thread, since the run has ended."""
+        self._signals.put(False)
 
     def wait(self) -> bool:
-        """Wait for the order; False where the run has ended without one."""
-        return self._orders.get()
+        """Wait for the cancellation; return False if the run has ended without one."""
+        return self._signals.get()

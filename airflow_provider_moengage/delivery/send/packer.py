@@ -1,4 +1,4 @@
-"""Records are packed into request bodies, by count and by bytes."""
+"""Packs records into request bodies, by count and by bytes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from airflow_provider_moengage.delivery.batch import Batch, Item
 
 class Packer:
     """
-    Fills requests to the endpoint's number of records and bytes, in the order of the rows.
+    Packs records into batches up to the endpoint's maximum of records and bytes, in the order of the rows.
 
-    :param endpoint: says how much one call holds.
+    :param endpoint: defines how much one request holds.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -24,10 +24,10 @@ class Packer:
 
     def add(self, item: Item, position: int, row: object) -> Sequence[Batch]:
         """
-        Take one row.
+        Add one row.
 
-        :return: the batches that are ready now: none, one, or two.
-        :raises MoEngageRecordInvalid: the row alone is larger than a call may be; it was not taken.
+        :return: the batches that are full now: none, one or two.
+        :raises MoEngageRecordInvalid: the row alone is larger than a request may be; it was not added.
         """
         ready: Sequence[Batch] = ()
         content, user, form = item
@@ -38,8 +38,8 @@ class Packer:
             if grown > self._endpoint.max_bytes:
                 raise MoEngageRecordInvalid(
                     "record_size",
-                    f"the record is over the {self._endpoint.max_bytes} bytes that one call of "
-                    f"{self._endpoint.name} takes",
+                    f"the record is over the {self._endpoint.max_bytes} bytes that one request to "
+                    f"{self._endpoint.name} may have",
                 )
             ready = self.rest()
             self._opening = opening
@@ -54,7 +54,7 @@ class Packer:
         return len(self._batch)
 
     def rest(self) -> Sequence[Batch]:
-        """Give what is left once there are no more rows: no batch or one."""
+        """Return the batch that is not full yet: none or one."""
         if not self._batch:
             return ()
         batch, self._batch, self._bytes = self._batch, Batch(), 0

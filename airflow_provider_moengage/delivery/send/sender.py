@@ -1,4 +1,4 @@
-"""A batch becomes requests, and what comes of each is entered."""
+"""Sends batches and records the outcome of each request in the ledger."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from airflow_provider_moengage.api.errors import (
 )
 from airflow_provider_moengage.api.http.classify import Answer
 from airflow_provider_moengage.api.rate_limit.limiter import Permit
-from airflow_provider_moengage.delivery.account.ledger import HOPELESS_REFUSALS, Ledger
+from airflow_provider_moengage.delivery.account.ledger import HOPELESS_REJECTIONS, Ledger
 from airflow_provider_moengage.delivery.batch import Batch
 from airflow_provider_moengage.delivery.operation import Operation
-from airflow_provider_moengage.delivery.resume.checkpointer import Journal
+from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 
 
-def unknown() -> MoEngageRecordInvalid:
-    """Give the reason for refusing what may have been taken."""
+def unconfirmed_error() -> MoEngageRecordInvalid:
+    """Return the reason for rejecting a row that MoEngage may have accepted."""
     return MoEngageRecordInvalid(
-        "unknown", "no answer came: MoEngage may or may not have taken it, and on_unknown is 'reject'"
+        "unknown", "no response came: MoEngage may or may not have accepted it, and on_unknown is 'reject'"
     )
 
 
@@ -36,11 +36,11 @@ class Sender:
     """
     Sends batches, from many threads at once.
 
-    :param ledger: is told what became of every row.
-    :param journal: writes it down.
-    :param halt: once it is set, nothing more is sent.
-    :param stop: called with what ends the run.
-    :param patience: seconds to wait for a rate window at most; None: as long as it takes.
+    :param ledger: records the outcome of every row.
+    :param checkpointer: writes the outcomes down.
+    :param halt: nothing more is sent once it is set.
+    :param stop: called with the error that ends the run.
+    :param patience: maximum seconds to wait for a rate window; None: no maximum.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Sender:
         client: MoEngageClient,
         operation: Operation,
         ledger: Ledger,
-        journal: Journal,
+        checkpointer: Checkpointer,
         halt: threading.Event,
         stop: Callable[[BaseException], None],
         patience: float | None = None,
@@ -56,48 +56,48 @@ class Sender:
         self._client = client
         self._operation = operation
         self._ledger = ledger
-        self._journal = journal
+        self._checkpointer = checkpointer
         self._halt = halt
         self._stop = stop
         self._patience = patience
-        self._answers: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
-        self._silent = 0
-        #: User → why, where answers are received: rows that repeat others share their fate.
-        self.refused: dict[str, MoEngageError] = {}
+        self._responses: SimpleQueue[tuple[Batch, Answer]] = SimpleQueue()
+        self._unanswered = 0
+        #: User → error, where responses are received: duplicates of the user's row get its outcome.
+        self.rejected: dict[str, MoEngageError] = {}
 
     def send(self, batch: Batch) -> None:
         """
-        Send a batch, in as many requests as the rate window and MoEngage's refusals make of it.
+        Send a batch, split into as many requests as the rate window and rejections require.
 
-        :raises OSError: the folder of refused rows cannot be written.
+        :raises OSError: the folder of rejected rows cannot be written.
         """
-        parts = [batch]
-        while parts:
+        pieces = [batch]
+        while pieces:
             try:
                 permit = self._client.windows.acquire(
-                    parts[-1].units, self._halt, parts[-1].least, self._patience
+                    pieces[-1].units, self._halt, pieces[-1].minimum_units, self._patience
                 )
             except MoEngageWindowSpent as spent:
                 self._stop(spent)
                 return
             except MoEngageStopped:
                 return
-            part = parts.pop()
-            if permit.units != part.units:
-                # What the window has left is spent at once; the rest of the batch waits for the next one.
-                part, behind = part.cut(part.fitting(permit.units))
-                parts.append(behind)
-                permit.keep(part.units)
-            parts += reversed(self._send_once(part, permit))
-            self._journal.keep()
+            piece = pieces.pop()
+            if permit.units != piece.units:
+                # The units left in the window are spent at once; the rest of the batch waits for the next window.
+                piece, rest = piece.split(piece.rows_within(permit.units))
+                pieces.append(rest)
+                permit.keep(piece.units)
+            pieces += reversed(self._send_once(piece, permit))
+            self._checkpointer.keep()
 
     def receive(self) -> None:
-        """Hand over the answers that have come, in this thread: not every sink can be used from another."""
-        while self._operation.receive is not None and not self._answers.empty():
-            self._operation.receive(*self._answers.get())
+        """Process the responses so far in this thread, since not every sink can be used from another."""
+        while self._operation.receive is not None and not self._responses.empty():
+            self._operation.receive(*self._responses.get())
 
     def _send_once(self, batch: Batch, permit: Permit) -> Sequence[Batch]:
-        """Send one request and enter what came of it; gives what is to be sent in its place."""
+        """Send one request, record its outcome and return the batches to send in its place."""
         operation = self._operation
         self._ledger.begin(batch)
         exchange = self._client.send(
@@ -110,14 +110,14 @@ class Sender:
             patience=self._patience,
         )
         if isinstance(exchange.outcome, Answer):
-            doubt = operation.doubts(batch, exchange.outcome)
-            exchange = replace(exchange, outcome=doubt or exchange.outcome)
+            error = operation.verify(batch, exchange.outcome)
+            exchange = replace(exchange, outcome=error or exchange.outcome)
         self._ledger.settle(batch, exchange)
         outcome = exchange.outcome
         if isinstance(outcome, Answer):
-            self._silent = 0
+            self._unanswered = 0
             if operation.receive is not None:
-                self._answers.put((batch, outcome))
+                self._responses.put((batch, outcome))
         elif operation.forgives(outcome):
             self._ledger.forgive(batch)
         elif (
@@ -125,29 +125,29 @@ class Sender:
             and len(batch) > 1
             and self._client.windows.exceeds(batch.units)
         ):
-            return batch.cut(len(batch) // 2)
+            return batch.split(len(batch) // 2)
         elif isinstance(outcome, MoEngageRecordRefused):
-            return self._narrow_down(batch, outcome)
-        elif exchange.unanswered and not operation.repeatable and self._silent < MAX_RETRIES:
-            self._silent += 1
+            return self._bisect(batch, outcome)
+        elif exchange.unanswered and not operation.repeatable and self._unanswered < MAX_RETRIES:
+            self._unanswered += 1
             for entry in batch.entries:
-                self._ledger.refuse(entry, unknown())
+                self._ledger.reject(entry, unconfirmed_error())
         elif isinstance(outcome, MoEngageWindowSpent) or not isinstance(outcome, MoEngageStopped):
             self._stop(outcome)
         return ()
 
-    def _narrow_down(self, batch: Batch, refused: MoEngageRecordRefused) -> Sequence[Batch]:
-        """Halve a refused batch until the bad row stands alone, and refuse that one."""
+    def _bisect(self, batch: Batch, rejection: MoEngageRecordRefused) -> Sequence[Batch]:
+        """Halve a rejected batch until the bad row stands alone, and reject that one."""
         if len(batch) > 1:
-            return batch.cut(len(batch) // 2)
-        self._ledger.refuse(next(batch.entries), refused)
+            return batch.split(len(batch) // 2)
+        self._ledger.reject(next(batch.entries), rejection)
         if self._operation.receive is not None:
-            self.refused[batch.users[0]] = refused
+            self.rejected[batch.users[0]] = rejection
         hopeless = self._ledger.hopeless
         if hopeless:
             self._stop(
                 MoEngageRequestRefused(
-                    f"MoEngage rejected {HOPELESS_REFUSALS} rows with {hopeless} and accepted none: the fault is not "
+                    f"MoEngage rejected {HOPELESS_REJECTIONS} rows with {hopeless} and accepted none: the fault is not "
                     "the rows'; look at the rejected rows, the workspace's settings and the connection"
                 )
             )

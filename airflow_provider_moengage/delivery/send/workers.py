@@ -1,4 +1,4 @@
-"""Threads that carry batches to MoEngage while the order of each user's rows is kept."""
+"""Worker threads that send batches and keep the order of each user's rows."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airflow_provider_moengage.delivery.batch import Batch
 
 class Workers:
     """
-    Runs ``deliver`` on batches, ``concurrency`` at a time; with one, in the caller's own thread.
+    Calls ``deliver`` with batches, ``concurrency`` at a time; if it is 1, in the caller's own thread.
 
-    Two batches that share a user never run at once, and the later one never first.
+    Two batches that share a user never run concurrently or out of order.
 
-    :param deliver: called with each batch, from any thread; an exception it raises is raised to the caller.
+    :param deliver: called with each batch, from any thread; its exceptions are raised again in the caller's thread.
     """
 
     def __init__(self, deliver: Callable[[Batch], None], concurrency: int) -> None:
@@ -23,16 +23,16 @@ class Workers:
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._changed = threading.Condition()
         self._users: set[str] = set()
-        self._on_the_way = 0
-        # One more batch waits beside each that runs, so that no worker idles while the next row is read.
-        self._most = 2 * concurrency
+        self._in_flight = 0
+        # One more batch is queued per worker, so that none idles while the next rows are read.
+        self._max_in_flight = 2 * concurrency
         self._error: BaseException | None = None
         self._concurrency = concurrency
         self._threads: list[threading.Thread] = []
 
     def submit(self, batch: Batch) -> None:
         """
-        Hand over a batch; waits while all workers are busy or while one of its users is on the way.
+        Submit a batch; wait while all workers are busy or one of its users is in flight.
 
         :raises BaseException: whatever ``deliver`` raised for an earlier batch.
         """
@@ -41,15 +41,15 @@ class Workers:
             return
         with self._changed:
             while not self._error and (
-                self._on_the_way >= self._most or not self._users.isdisjoint(batch.ids)
+                self._in_flight >= self._max_in_flight or not self._users.isdisjoint(batch.ids)
             ):
                 self._changed.wait()
             if self._error:
                 raise self._error
             self._users |= batch.ids
-            self._on_the_way += 1
-            busy = self._on_the_way > len(self._threads)
-        # No more threads than it takes to keep up: where MoEngage answers fast, few do.
+            self._in_flight += 1
+            busy = self._in_flight > len(self._threads)
+        # Start a thread only when needed: if MoEngage responds fast, few suffice.
         if busy and len(self._threads) < self._concurrency:
             self._threads.append(
                 threading.Thread(target=self._work, name=f"moengage-{len(self._threads)}", daemon=True)
@@ -59,7 +59,7 @@ class Workers:
 
     def finish(self) -> None:
         """
-        Wait for every batch that was handed over, and end the threads.
+        Wait for every submitted batch, and end the threads.
 
         :raises BaseException: whatever ``deliver`` raised.
         """
@@ -82,5 +82,5 @@ class Workers:
             finally:
                 with self._changed:
                     self._users -= batch.ids
-                    self._on_the_way -= 1
+                    self._in_flight -= 1
                     self._changed.notify()

@@ -1,1 +1,1 @@
-"""A row becomes a record: its columns, its values, its id."""
+"""Shapes a row into a record: its columns, its values, its id."""

@@ -1,4 +1,4 @@
-"""One text for one value, whichever process writes it: what a later try of a task compares."""
+"""Text of a value that is the same in every process, so that attempts of a task can compare fingerprints."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ PLAIN = (
     type(None), bool, int, float, complex, str, bytes, bytearray, Decimal, Fraction, UUID, PurePath, range, slice,
     date, datetime, time, timedelta, tzinfo, re.Pattern,
 )  # fmt: skip
-#: Characters of a part, above which its sum stands in its place.
+#: Characters of a part's text above which it is replaced by its hash.
 MAX_PART = 500
-#: What in the ``repr`` of an object differs from process to process.
+#: The part of an object's ``repr`` that differs between processes.
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-#: What Airflow puts before the name of a DAG file's module: it depends on where the file is.
+#: The prefix that Airflow adds to the module name of a DAG file; it depends on the file's path.
 DAG_FILE_PREFIX = re.compile(r"^unusual_prefix_[0-9a-f]+_")
-#: In the ``repr`` of a row: a brace that does not begin a dict whose keys are texts, or an address.
-DOUBTFUL = re.compile(r"\{(?!\}|'[^'\\]*': )| at 0x")
+#: In the ``repr`` of a row: a brace that does not begin a dict with text keys, or an address.
+UNSTABLE = re.compile(r"\{(?!\}|'[^'\\]*': )| at 0x")
 
 
 def canonical(value: object) -> str:
     """
     Return a text of a value: sets sorted, dicts by their keys, objects by their types and attributes.
 
-    Two values with the same text are taken for the same one; it holds no address and no order of a hash.
+    Values with the same text count as equal. The text contains no address and does not depend on hash order.
     """
     return _Writer().text(value)
 
 
 def text_of_row(row: object) -> str:
-    """Return such a text of a row; for nearly every row that is its ``repr``, which costs a tenth."""
+    """Return such a text of a row; for nearly every row its ``repr``, which costs a tenth of :func:`canonical`."""
     try:
         text = repr(row)
     except (RecursionError, ValueError):
-        # A value nested without end, or an integer of thousands of digits: its row will be refused.
+        # A value nested too deeply, or an integer with thousands of digits: the row will be rejected.
         return type(row).__name__
-    return text if DOUBTFUL.search(text) is None else canonical(row)
+    return text if UNSTABLE.search(text) is None else canonical(row)
 
 
 class _Writer:
-    """Writes one value; an object that stands in it more than once is looked at once."""
+    """Writes one value; an object that occurs in it several times is written once."""
 
     def __init__(self) -> None:
-        # With the object itself: as long as it lives, no other one has its id.
+        # With the object itself: its id is unique only as long as it lives.
         self._known: dict[int, tuple[object, str]] = {}
 
     def text(self, value: object) -> str:
@@ -63,7 +63,7 @@ class _Writer:
             return _repr(value)
         known = self._known.get(id(value))
         if known is None:
-            # What contains itself stands in itself as this.
+            # The text of an object inside itself.
             self._known[id(value)] = (value, "…")
             known = self._known[id(value)] = (value, _short(self._written(value)))
         return known[1]
@@ -114,7 +114,7 @@ class _Writer:
 
 
 def _attributes(value: object) -> dict[str, Any]:
-    """Return what an object has, in its ``__dict__`` and its slots; None of either: nothing is known."""
+    """Return the attributes of an object, from its ``__dict__`` and its slots."""
     slots = (
         name
         for one in type(value).__mro__
@@ -126,7 +126,7 @@ def _attributes(value: object) -> dict[str, Any]:
 
 
 def _short(text: str) -> str:
-    # What stands in an object many times over, which holds such objects itself, is not written out each time.
+    # Nested objects that occur many times would otherwise grow the text exponentially.
     return (
         text
         if len(text) <= MAX_PART
@@ -149,5 +149,5 @@ def _repr(value: object) -> str:
     try:
         return ADDRESS.sub("", repr(value))
     except Exception as error:
-        # An integer of thousands of digits, or an object that cannot be shown.
+        # An integer with thousands of digits, or an object whose repr fails.
         return f"{type(value).__name__}: {type(error).__name__}"

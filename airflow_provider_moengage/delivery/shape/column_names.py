@@ -1,4 +1,4 @@
-"""Names of columns as a source has them, and as the parameters name them: white space, and upper and lower case."""
+"""Normalizes column names: strips blanks and, on request, folds case."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 log = logging.getLogger(__name__)
 
 FOLDS = ("lower", "upper")
-#: What a person cannot see at the end of a name or an id: all that Unicode calls a space, and characters of no width.
+#: Characters that are invisible at the end of a name or an id: Unicode's spaces, and characters without width.
 BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace()) + (
     "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 )
-#: Names that are remembered, which is so many times what a workspace has attributes.
+#: Maximum number of cached names; many times the attributes of a workspace.
 MAX_NAMES = 10_000
-#: Fields of the API, which are no columns: their case is MoEngage's.
+#: Fields of the API, which are not columns: their case is fixed by MoEngage.
 API_FIELDS = frozenset(
     {
         "type",
@@ -32,24 +32,24 @@ API_FIELDS = frozenset(
         "platforms",
     }
 )
-#: Fields of the API that stand among attributes.
+#: Fields of the API that appear among attributes.
 ARRAY_OPERATORS = frozenset({"addValueToArrayField", "removeValueFromArrayField"})
-#: Names behind which more names may stand, which have to be looked at in every row.
-OUTER = ARRAY_OPERATORS | {"attributes", "actions"}
+#: Names whose values contain more names, which have to be checked in every row.
+CONTAINERS = ARRAY_OPERATORS | {"attributes", "actions"}
 
 
 class ColumnNames:
     """
-    How a source's columns are called: without blanks at their ends and, where asked for, all in one case.
+    Normalizes the column names of a source: strips blanks at their ends and, on request, folds their case.
 
-    :param fold: ``lower`` or ``upper``: the case of all names; None: as they are.
+    :param fold: ``lower`` or ``upper``: the case of all names; None: unchanged.
     :raises MoEngageParameterError: it is another word.
     """
 
     def __init__(self, fold: str | None = None) -> None:
         check_fold_columns(fold)
         self._fold = fold
-        #: Names that are right as they are; and those that are so in a row of the API's own shape.
+        #: Names known to be unchanged in a flat row; and in a row of the API's own shape.
         self._clean: set[object] = set()
         self._clean_fields: set[object] = set(API_FIELDS)
         self._stripped: set[str] = set()
@@ -57,38 +57,38 @@ class ColumnNames:
 
     def header(self, names: Sequence[Any]) -> list[Any]:
         """
-        Return the names of the columns that all rows share.
+        Return the normalized names of the columns that all rows share.
 
-        :raises MoEngageParameterError: two of them become one.
+        :raises MoEngageParameterError: two names become the same.
         """
         renamed = [self._renamed(name) for name in names]
-        both = _collision(names, renamed)
-        if both:
-            raise MoEngageParameterError(self._said_of(both, "the source has"))
+        collision = _collision(names, renamed)
+        if collision:
+            raise MoEngageParameterError(self._describe_collision(collision, "the source has"))
         return renamed
 
     def row(self, row: object) -> object:
         """
-        Return a row that has its own columns, with their names; nearly always that is the row itself.
+        Return a row with normalized names; nearly always that is the row itself.
 
-        In a row of the API's own shape the names under ``attributes``, its actions' too, are those of columns.
+        In a row of the API's own shape the names under ``attributes``, also those of actions, are column names.
 
-        :return: an :class:`~airflow_provider_moengage.delivery.read.lines.Unreadable` where two columns become one.
+        :return: an :class:`~airflow_provider_moengage.delivery.shape.unreadable.Unreadable` where two names become the same.
         """
         if type(row) is dict and self._clean.issuperset(row):
             return row
-        return self._looked_at(row) if isinstance(row, Mapping) else row
+        return self._checked(row) if isinstance(row, Mapping) else row
 
     def rows(self, rows: Iterable[object]) -> Generator[object, None, None]:
-        """Return rows as :meth:`row` does each, and warn at their end."""
-        # A row costs no call here, unless there is something about it.
+        """Return rows as :meth:`row` does, and warn at their end."""
+        # The check is inlined: a row whose names are known costs no call.
         clean = self._clean
         try:
             for row in rows:
                 if type(row) is dict and clean.issuperset(row):
                     yield row
                 else:
-                    yield self._looked_at(row) if isinstance(row, Mapping) else row
+                    yield self._checked(row) if isinstance(row, Mapping) else row
         finally:
             self.warn()
 
@@ -102,13 +102,15 @@ class ColumnNames:
                 ascii(min(self._stripped)[:100]),
             )
 
-    def _looked_at(self, row: Mapping[Any, Any]) -> object:
+    def _checked(self, row: Mapping[Any, Any]) -> object:
         try:
             return row if self._is_clean_own_shape(row) else self._named(row)
         except _Collision as collision:
-            return Unreadable(dict(row), "column_twice", self._said_of(collision.names, "the row has"))
+            return Unreadable(
+                dict(row), "column_twice", self._describe_collision(collision.names, "the row has")
+            )
         except Exception:
-            # A mapping of a library's own may raise anything: what it is worth is seen where it is converted.
+            # A user-defined mapping may raise anything; that is reported where the row is converted.
             return row
 
     def _is_clean_own_shape(self, row: Mapping[Any, Any]) -> bool:
@@ -147,14 +149,14 @@ class ColumnNames:
         return renamed
 
     def _dict(self, values: Mapping[Any, Any], fields: frozenset[str] = frozenset()) -> dict[Any, Any]:
-        """Return a dict with the names of columns; ``fields`` are those of the API."""
+        """Return a dict with normalized keys; ``fields`` are those of the API."""
         names = list(values)
         renamed = [self._renamed(name, fields) for name in names]
         if renamed == names and type(values) is dict:
             return values
-        both = _collision(names, renamed, empty=True)
-        if both:
-            raise _Collision(both)
+        collision = _collision(names, renamed, empty=True)
+        if collision:
+            raise _Collision(collision)
         return dict(zip(renamed, values.values(), strict=True))
 
     def _renamed(self, name: Any, fields: frozenset[str] = frozenset()) -> Any:
@@ -168,19 +170,19 @@ class ColumnNames:
         if self._fold is not None:
             lower = stripped.lower()
             stripped = lower if self._fold == "lower" or lower in fields else stripped.upper()
-        if stripped == name and name not in OUTER and len(self._clean_fields) < MAX_NAMES:
+        if stripped == name and name not in CONTAINERS and len(self._clean_fields) < MAX_NAMES:
             self._clean_fields.add(name)
             if not fields:
                 self._clean.add(name)
         return stripped
 
-    def _said_of(self, names: tuple[Any, Any], whose: str) -> str:
+    def _describe_collision(self, names: tuple[Any, Any], whose: str) -> str:
         how = f"with fold_columns={self._fold!r}" if self._fold else "once blanks at their ends are stripped"
         return f"{whose} the columns {names[0]!a} and {names[1]!a}, which become one {how}; give each its own name"
 
 
 class _Collision(Exception):
-    """Two columns become one."""
+    """Two column names become the same."""
 
     def __init__(self, names: tuple[Any, Any]) -> None:
         super().__init__()
@@ -191,9 +193,9 @@ def _collision(
     names: Sequence[Any], renamed: Sequence[Any], *, empty: bool = False
 ) -> tuple[Any, Any] | None:
     """
-    Return two names that became one; a name that stands twice as it is is somebody else's business.
+    Return two different names that became the same; names that were duplicated before are checked elsewhere.
 
-    :param empty: whether those count that are nothing but blanks.
+    :param empty: whether names of blanks alone count.
     """
     first: dict[Any, Any] = {}
     for name, new in zip(names, renamed, strict=True):
@@ -205,7 +207,7 @@ def _collision(
 
 def check_fold_columns(fold: object) -> None:
     """
-    Check the case of column names.
+    Check the parameter ``fold_columns``.
 
     :raises MoEngageParameterError: it is neither ``lower`` nor ``upper`` nor None.
     """
@@ -241,7 +243,7 @@ def spelling_hint(wanted: object, columns: Iterable[object]) -> str:
 
 def check_spelling(wanted: str, row: Mapping[Any, Any]) -> None:
     """
-    Check that a row without a column has none that differs in case or blanks alone.
+    Check that a row that lacks a column has none that differs from it only in case or blanks.
 
     :raises MoEngageRecordInvalid: it has one.
     """

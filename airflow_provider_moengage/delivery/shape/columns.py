@@ -1,4 +1,4 @@
-"""Which column is which attribute, and how a row's values become JSON."""
+"""Maps columns to attributes and converts a row's values to JSON."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from airflow_provider_moengage.records.quick_values import are_good
 from airflow_provider_moengage.records.values import ARRAY_OPERATORS, are_plain
 
 NameFault = Callable[[object], "tuple[str, str] | None"]
-#: Sets of columns that are remembered: rows of NDJSON can have as many as there are rows.
+#: Maximum number of cached plans: every row of NDJSON may have different columns.
 MAX_PLANS = 1_000
 
 
 class Plan(NamedTuple):
     """
-    What becomes of rows of one set of columns.
+    How rows with the same columns are mapped.
 
-    :param pairs: attribute and column; None: every column but those that are kept out, under its own name.
-    :param plain: nothing but their values has to be looked at: no name has rules of its own, none has a type.
+    :param pairs: attribute and column; None: every column that is not kept out, under its own name.
+    :param plain: whether only the values have to be checked: no name has rules of its own, and none has a type.
     """
 
     pairs: Sequence[tuple[str, str]] | None
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
 
 class LeftOut:
     """
-    The attributes that one row is sent without, because they break a rule.
+    The attributes left out of one row because they break a rule.
 
     :param spared: attributes that are never left out.
     """
@@ -52,8 +52,8 @@ class LeftOut:
         self.dropped: list[Dropped] = []
         self._spared = spared
 
-    def takes(self, name: str, error: MoEngageRecordInvalid) -> bool:
-        """Whether an attribute that breaks a rule is left out; then it is counted."""
+    def leaves_out(self, name: str, error: MoEngageRecordInvalid) -> bool:
+        """Whether an attribute that breaks a rule is left out; if so, record it."""
         if name in self._spared:
             return False
         self.dropped.append((str(name), error.reason))
@@ -61,17 +61,17 @@ class LeftOut:
 
     def take_from(self, attributes: dict[str, Any], check: Callable[[str, Any], None]) -> None:
         """
-        Leave out what breaks a rule.
+        Remove the attributes that break a rule.
 
-        :param attributes: by name; changed.
-        :param check: raises what is wrong with an attribute.
-        :raises MoEngageRecordInvalid: an attribute breaks a rule that is never left out.
+        :param attributes: by name; modified in place.
+        :param check: raises if an attribute breaks a rule.
+        :raises MoEngageRecordInvalid: an attribute that is never left out breaks a rule.
         """
         for name, value in list(attributes.items()):
             try:
                 check(name, value)
             except MoEngageRecordInvalid as error:
-                if not self.takes(name, error):
+                if not self.leaves_out(name, error):
                     raise
                 del attributes[name]
 
@@ -84,11 +84,11 @@ class Columns:
     :param attributes: attribute → column, or the columns to send under their own names; None: every other column.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
         ``date:`` and a form of ``strptime``.
-    :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
-    :param parameter: the parameter that ``attributes`` came by, for the errors.
-    :param elsewhere: attributes that ``types`` may name though their columns are read elsewhere.
-    :param name_fault: tells why an attribute of a name must not be written.
-    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    :param timezone: IANA name of the zone of naive datetimes; without it they are rejected.
+    :param parameter: the parameter that ``attributes`` was passed as, for the errors.
+    :param elsewhere: attributes that ``types`` may name although their columns are read elsewhere.
+    :param name_fault: returns why an attribute must not have a name.
+    :raises MoEngageParameterError: a parameter is invalid; the text names it and what is allowed.
     """
 
     attributes: Mapping[str, str] | Sequence[str] | None = None
@@ -104,7 +104,7 @@ class Columns:
     _plans: dict[tuple[Any, ...], Plan] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # The dataclass is frozen so that one can serve many threads; these are derived from its fields.
+        # Derived from the fields; the dataclass is frozen so that threads can share it.
         kinds = _checked_types(self.types)
         types = {name: converter_of(f"types[{name!r}]", kind) for name, kind in kinds.items()}
         object.__setattr__(self, "zone", _checked_zone(self.timezone))
@@ -117,19 +117,21 @@ class Columns:
 
     def check(self, columns: Sequence[str], needed: Mapping[str, str]) -> None:
         """
-        Say once, before the first row is sent, what is wrong with a source's columns.
+        Check a source's columns, once, before the first row is sent.
 
-        :param needed: columns that have a place of their own, by the parameter that names them.
-        :raises MoEngageParameterError: a column is missing, stands twice or has a name that MoEngage does not take.
+        :param needed: columns that are not attributes, by the parameter that names them.
+        :raises MoEngageParameterError: a column is missing, duplicated, or has a name that MoEngage does not accept.
         """
-        twice = sorted({column for column in columns if columns.count(column) > 1})
-        if twice:
-            raise MoEngageParameterError(f"the source has column {twice[0]!r} twice; give each its own name")
+        duplicated = sorted({column for column in columns if columns.count(column) > 1})
+        if duplicated:
+            raise MoEngageParameterError(
+                f"the source has column {duplicated[0]!r} twice; give each its own name"
+            )
         for parameter, column in needed.items():
             if column not in columns:
                 raise MoEngageParameterError(
-                    f"the source has no column {column!r}; say with {parameter}= which of its columns "
-                    f"({', '.join(columns)}) it is"
+                    f"the source has no column {column!r}; set {parameter}= to the right one of "
+                    f"its columns ({', '.join(columns)})"
                     + (
                         spelling_hint(column, columns)
                         or (id_column_hint(columns) if parameter == "id_column" else "")
@@ -140,50 +142,50 @@ class Columns:
         for attribute, column in chosen.items():
             if column not in columns:
                 raise MoEngageParameterError(
-                    f"attributes takes {attribute!r} from column {column!r}, which the source does not have; it has "
+                    f"attributes reads {attribute!r} from column {column!r}, which the source does not have; it has "
                     + ", ".join(columns)
                     + spelling_hint(column, columns)
                 )
             fault = self.name_fault(attribute)
             if fault:
-                mend = {f"account_{attribute}": column}
+                fix = {f"account_{attribute}": column}
                 raise MoEngageParameterError(
-                    f"column {column!r}: {fault[1]}; send it under another name with attributes={mend} and every other "
+                    f"column {column!r}: {fault[1]}; send it under another name with attributes={fix} and every other "
                     "column you want, or leave it out"
                 )
 
     def good_values(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> dict[str, Any] | None:
         """
-        Give a row's attributes where they are good as they stand, which nearly all rows are; None elsewhere.
+        Return a row's attributes if they are valid without conversion, as for nearly all rows; None otherwise.
 
-        :param kept_out: columns that have a place of their own.
+        :param kept_out: columns that are not attributes.
         :raises MoEngageRecordInvalid: a column is missing.
         """
-        plan = self._plans.get((kept_out, *row)) or self._planned(row, kept_out)
+        plan = self._plans.get((kept_out, *row)) or self._new_plan(row, kept_out)
         if not plan.plain:
             return None
-        attributes = self._picked(plan, row, kept_out)
+        attributes = self._attributes_in(plan, row, kept_out)
         return attributes if are_good(attributes) else None
 
     def values(
         self, row: Mapping[Any, Any], kept_out: tuple[str, ...], left_out: LeftOut | None = None
     ) -> tuple[dict[str, Any], Sequence[str]]:
         """
-        Give a row's attributes and their JSON values, and the names of those that are NULL.
+        Return a row's attributes as JSON values, and the names of those that are NULL.
 
-        :param kept_out: columns that have a place of their own.
-        :param left_out: takes attributes whose values have no place in JSON; None: they reject the row.
-        :raises MoEngageRecordInvalid: a value has no place in JSON, or a column is missing.
+        :param kept_out: columns that are not attributes.
+        :param left_out: collects attributes whose values cannot be converted; None: such a value rejects the row.
+        :raises MoEngageRecordInvalid: a value cannot be converted, or a column is missing.
         """
-        plan = self._plans.get((kept_out, *row)) or self._planned(row, kept_out)
-        attributes = self._picked(plan, row, kept_out)
+        plan = self._plans.get((kept_out, *row)) or self._new_plan(row, kept_out)
+        attributes = self._attributes_in(plan, row, kept_out)
         nulls = []
         for attribute, value in list(attributes.items()):
             convert = self._types.get(attribute)
             if convert is None:
                 kind = type(value)
                 if kind is int or kind is bool or (kind is str and len(value) < SHORTEST_OTHER_INSTANT):
-                    # It is JSON as it stands, as nearly all values are.
+                    # It needs no conversion, like nearly all values.
                     continue
                 convert = attribute_value
             try:
@@ -192,7 +194,7 @@ class Columns:
                 if left_out is not None and attribute in ARRAY_OPERATORS and isinstance(value, Mapping):
                     attributes[attribute] = self._converted_changes(value, left_out)
                     continue
-                if left_out is None or not left_out.takes(attribute, error):
+                if left_out is None or not left_out.leaves_out(attribute, error):
                     raise
                 del attributes[attribute]
                 continue
@@ -204,7 +206,7 @@ class Columns:
         return attributes, nulls
 
     def _converted_changes(self, changes: Mapping[Any, Any], left_out: LeftOut) -> dict[Any, Any]:
-        """Convert what is added to arrays, or removed from them, attribute by attribute."""
+        """Convert additions to arrays, or removals from them, attribute by attribute."""
         converted = dict(changes)
 
         def convert(name: Any, value: object) -> None:
@@ -215,16 +217,16 @@ class Columns:
 
     def typed(self, name: str, value: object) -> Any:
         """
-        Return the value of a column that is no attribute as ``types`` says; as it is where it says nothing.
+        Return the value of a column that is not an attribute, converted to its type in ``types``, if it has one.
 
-        :raises MoEngageRecordInvalid: the value is not what ``types`` says.
+        :raises MoEngageRecordInvalid: the value is not of that type.
         """
         convert = self._types.get(name)
         return value if convert is None else convert(name, value, self.zone)
 
     @staticmethod
-    def _picked(plan: Plan, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> dict[str, Any]:
-        """Give a row's attributes and their values as they stand."""
+    def _attributes_in(plan: Plan, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> dict[str, Any]:
+        """Return a row's attributes with their unconverted values."""
         if plan.pairs is not None:
             return {attribute: row[column] for attribute, column in plan.pairs}
         attributes = dict(row)
@@ -232,14 +234,14 @@ class Columns:
             attributes.pop(column, None)
         return attributes
 
-    def _planned(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> Plan:
-        """Say which attribute comes from which column, once for all rows of the same columns."""
+    def _new_plan(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> Plan:
+        """Return the plan for a row's columns, and cache it for all rows with the same columns."""
         chosen = self._attributes_of(row, kept_out)
         for attribute, column in chosen.items():
             if column not in row:
                 raise MoEngageRecordInvalid(
                     "column_missing",
-                    f"the row has no column {column!r}, which {self.parameter} takes {attribute!r} from"
+                    f"the row has no column {column!r}, which {self.parameter} reads {attribute!r} from"
                     + spelling_hint(column, row),
                 )
         if len(self._plans) >= MAX_PLANS:
@@ -251,7 +253,7 @@ class Columns:
         return plan
 
     def _attributes_of(self, columns: Iterable[str], kept_out: Collection[str]) -> Mapping[str, str]:
-        """Attribute → column for rows of these columns."""
+        """Return attribute → column for rows with these columns."""
         if self._chosen is not None:
             return self._chosen
         return {column: column for column in columns if column not in kept_out}
@@ -260,7 +262,7 @@ class Columns:
         unknown = sorted(set(self._types) - set(attributes) - set(self.elsewhere))
         if unknown:
             raise MoEngageParameterError(
-                f"types names {unknown[0]!r}, which is no attribute; there are {', '.join(attributes)}"
+                f"types names {unknown[0]!r}, which is not an attribute; there are {', '.join(attributes)}"
             )
 
 
@@ -293,9 +295,9 @@ def _checked_attributes(columns: Columns) -> Mapping[str, str] | None:
     if isinstance(given, Mapping):
         chosen = dict(given)
     elif isinstance(given, Sequence) and not isinstance(given, str):
-        strange = [one for one in given if not isinstance(one, str)]
-        if strange:
-            raise MoEngageParameterError(f"{name} holds {strange[0]!r}; names are strings")
+        invalid = [one for one in given if not isinstance(one, str)]
+        if invalid:
+            raise MoEngageParameterError(f"{name} holds {invalid[0]!r}; names are strings")
         chosen = {one: one for one in given}
     else:
         raise MoEngageParameterError(

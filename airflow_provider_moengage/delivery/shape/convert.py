@@ -1,8 +1,8 @@
 """
-From what a database, a file or a task hands over to the JSON values MoEngage takes, by each value's own type.
+Converts the values of databases, files and tasks to the JSON values MoEngage accepts, by their own types.
 
-Types are kept: numbers stay numbers, datetimes become UTC in MoEngage's form; what JSON cannot hold is rejected and
-never turned into a text by accident. What ``types`` says of a value is in :mod:`~.typed_values`.
+Types are preserved: numbers stay numbers, datetimes become UTC in MoEngage's form. A value that JSON cannot represent is
+rejected and never silently turned into a text. Conversion by the parameter ``types`` is in :mod:`~.typed_text`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,21 @@ from airflow_provider_moengage.delivery.shape.foreign import InexactFloat, pytho
 from airflow_provider_moengage.delivery.shape.foreign import OutOfRange as OutOfRange
 from airflow_provider_moengage.records.dates import SHORTEST_OTHER_INSTANT, documented_form
 
-#: Integers from this on are not exact as binary floating point, so a float cannot stand for an id.
+#: From here on floats cannot represent every integer, so a float is rejected as an id.
 MAX_EXACT_FLOAT = 2**53
 
-#: What a conversion raises that is no fault of a value's own code.
+#: Exceptions of a conversion that do not come from a value's own code.
 OWN_ERRORS = (MoEngageRecordInvalid, RecursionError, MemoryError)
 
 
 def json_value(name: str, value: object, zone: tzinfo | None) -> Any:
     """
-    Convert a value by its own type; texts stay as they are.
+    Convert a value by its own type; texts are unchanged.
 
     :param name: the attribute, for the error.
-    :param zone: the zone of datetimes that carry none; None refuses them.
-    :return: a JSON value; None for NULL and for what counts as NULL (NaN, NaT, infinities). NULLs in objects are
-        left out.
-    :raises MoEngageRecordInvalid: JSON or MoEngage has no place for the value.
+    :param zone: the zone of naive datetimes; None rejects them.
+    :return: a JSON value; None for NULL and what counts as NULL (NaN, NaT, infinities). NULLs in objects are left out.
+    :raises MoEngageRecordInvalid: JSON or MoEngage cannot represent the value.
     """
     if value is None or type(value) in (str, int, bool):
         return value
@@ -51,7 +50,7 @@ def attribute_value(name: str, value: object, zone: tzinfo | None) -> Any:
     """
     Convert an attribute's value as :func:`json_value` does, and ISO 8601 instants to the form MoEngage documents.
 
-    :raises MoEngageRecordInvalid: JSON or MoEngage has no place for the value.
+    :raises MoEngageRecordInvalid: JSON or MoEngage cannot represent the value.
     """
     kind = type(value)
     if kind is str:
@@ -67,7 +66,7 @@ def attribute_value(name: str, value: object, zone: tzinfo | None) -> Any:
 
 
 def unconvertible(name: str, value: object, error: Exception) -> MoEngageRecordInvalid:
-    """Return the rejection of a value whose own code raised an error, whichever."""
+    """Return the rejection of a value whose own code raised an error."""
     return MoEngageRecordInvalid(
         "value_type",
         f"attribute {name!r} has a value of type {type(value).__name__} that cannot be converted: it raises "
@@ -80,7 +79,7 @@ def _same(text: str) -> str:
 
 
 def _instant(text: str) -> str:
-    # Shorter ones are written as documented, or are none.
+    # A shorter text is in the documented form already, or is not an instant.
     return text if len(text) < SHORTEST_OTHER_INSTANT else documented_form(text) or text
 
 
@@ -88,10 +87,10 @@ def _converted(name: str, value: object, zone: tzinfo | None, text: Callable[[st
     """
     Convert a value by its own type.
 
-    :param text: what becomes of texts.
+    :param text: converts texts.
     """
     kind = type(value)
-    # What nearly all values are goes first.
+    # The most frequent types first.
     if kind is Decimal:
         return decimal_number(name, value)  # type: ignore[arg-type]
     if kind is datetime:
@@ -128,29 +127,29 @@ def _converted(name: str, value: object, zone: tzinfo | None, text: Callable[[st
     if isinstance(value, OutOfRange):
         raise MoEngageRecordInvalid(
             "value_range",
-            f"attribute {name!r} has a {value.kind} that Python cannot hold, such as an infinity or a year that is not from 1 "
+            f"attribute {name!r} has a {value.kind} that Python cannot represent, such as an infinity or a year that is not from 1 "
             "to 9999",
         )
     raise MoEngageRecordInvalid(
         "value_type",
-        f"attribute {name!r} has a value of type {type(value).__name__}; MoEngage takes strings, numbers, booleans, "
+        f"attribute {name!r} has a value of type {type(value).__name__}; MoEngage accepts strings, numbers, booleans, "
         "datetimes, objects, and arrays of one of these",
     )
 
 
 def plain_text(value: str) -> str:
-    """Return a text of whatever class as a plain one."""
-    # Not str(value): an enum of texts would give its name.
+    """Return a text of any subclass of ``str`` as a plain ``str``."""
+    # Not str(value), which would return the name of an enum member.
     return value if type(value) is str else str.__str__(value)
 
 
 def is_null(value: object) -> bool:
-    """Whether a value that is no number counts as NULL: None, and pandas' NaT and NA."""
+    """Whether a value, numbers aside, counts as NULL: None, and pandas' NaT and NA."""
     return value is None or type(value).__name__ in ("NaTType", "NAType")
 
 
 def plain_datetime(value: datetime) -> datetime:
-    """Return a datetime of whatever class as Python's own."""
+    """Return a datetime of any subclass as a plain ``datetime``."""
     if type(value) is datetime:
         return value
     clock = (value.hour, value.minute, value.second, value.microsecond)
@@ -166,7 +165,7 @@ def utc_text(name: str, value: datetime, zone: tzinfo | None) -> str:
         if zone is None:
             raise MoEngageRecordInvalid(
                 "naive_datetime",
-                f"attribute {name!r} has a datetime without a time zone; say which with timezone='UTC' or another",
+                f"attribute {name!r} has a datetime without a time zone; set timezone='UTC' or another zone",
             )
         value = value.replace(tzinfo=zone)
     try:
@@ -182,18 +181,18 @@ def decimal_number(name: str, value: Decimal) -> int | float | None:
     """
     Write a Decimal as a JSON number.
 
-    :raises MoEngageRecordInvalid: there is none that is as large.
+    :raises MoEngageRecordInvalid: it is too large.
     """
     if not value.is_finite():
         return None
-    # The exponent is looked at first: int(Decimal("1e999999")) would take a million digits.
+    # The exponent is checked first: int(Decimal("1e999999")) would take a million digits.
     if value.adjusted() < 300 and value == value.to_integral_value():
         return int(value)
     return _finite(name, float(value), "Decimal")
 
 
 def _real(name: str, value: Any) -> int | float | None:
-    # A Fraction, and what else registers as a real number.
+    # A Fraction, or any other type registered as a real number.
     if getattr(value, "denominator", None) == 1:
         return int(value)
     try:
@@ -215,7 +214,7 @@ def _finite(name: str, number: float, kind: str) -> float:
 
 def customer_id_text(value: object) -> str | None:
     """
-    Write an id as the string MoEngage takes: ``12345`` and ``12345.0`` as ``"12345"``.
+    Write an id as the string MoEngage accepts: ``12345`` and ``12345.0`` as ``"12345"``.
 
     :return: None where there is no id.
     :raises MoEngageRecordInvalid: the value cannot be an id without being changed.
@@ -232,13 +231,13 @@ def customer_id_text(value: object) -> str | None:
         return text
     raise MoEngageRecordInvalid(
         "customer_id_type",
-        f"customer_id is of type {type(value).__name__} and no whole number that is exact; ids are strings or whole "
+        f"customer_id is of type {type(value).__name__} and not an exact whole number; ids are strings or whole "
         "numbers, floats below 2**53",
     )
 
 
 def _id_text(value: object) -> tuple[str | None, bool]:
-    """Return an id as text, None where there is none; and whether it can be one at all."""
+    """Return an id as text, None where there is none; and whether the value can be an id at all."""
     if isinstance(value, str):
         return plain_text(value), True
     if isinstance(value, UUID):
@@ -258,7 +257,7 @@ def _id_text(value: object) -> tuple[str | None, bool]:
         number = float(value)
         if math.isnan(number):
             return None, True
-        # From 2**53 on a float stands for its neighbours too, one of which may be another customer's.
+        # From 2**53 on a float also stands for neighbouring integers, which may be ids of other customers.
         if number == value and abs(number) < MAX_EXACT_FLOAT and number.is_integer():
             return str(int(number)), True
     return None, False
@@ -268,7 +267,7 @@ def _digits(number: int) -> str:
     try:
         return str(number)
     except ValueError:
-        # Python does not write integers of thousands of digits.
+        # Python refuses to write integers with thousands of digits.
         raise MoEngageRecordInvalid(
             "customer_id_length", "customer_id has thousands of digits, which MoEngage would cut"
         ) from None

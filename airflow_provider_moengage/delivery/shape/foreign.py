@@ -1,7 +1,7 @@
 """
-Values of numpy, pandas, pyarrow and polars as Python's own.
+Converts values of numpy, pandas, pyarrow and polars to Python values.
 
-None of the four is imported here: a value of theirs proves that its library is.
+None of the four is imported here: where one of their values exists, its library is imported already.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EPOCH = datetime(1970, 1, 1)
 @dataclass(frozen=True)
 class OutOfRange:
     """
-    A value that the source holds and Python cannot: an infinite timestamp, a year before 1 or after 9999.
+    A value of a source that Python cannot represent: an infinite timestamp, a year before 1 or after 9999.
 
     :param kind: the source's type, such as ``timestamp``.
     :param text: the value as the source writes it.
@@ -36,11 +36,11 @@ class OutOfRange:
 
 
 class InexactFloat(float):
-    """A float that stands for its neighbours too: its own type has too few digits to tell them apart."""
+    """A float of a type with too few digits to tell it from neighbouring integers."""
 
 
 class Unsupported:
-    """The base of stand-ins for values that have no form of Python's own; each has the name of its value's type."""
+    """Base class of placeholders for values without a Python type; each subclass is named after the value's type."""
 
 
 @lru_cache(maxsize=1_000)
@@ -49,18 +49,18 @@ def _unsupported(name: str) -> type[Unsupported]:
 
 
 def unsupported(name: str) -> Unsupported:
-    """Return a stand-in for a value of the named type; whoever meets it rejects it by that name."""
+    """Return a placeholder for a value of the named type; it is rejected under that name."""
     return _unsupported(name)()
 
 
 def python_value(value: object) -> object:
     """
-    Return a value of numpy's, pandas', pyarrow's or polars' as Python's own, any other as it is.
+    Return a value of numpy, pandas, pyarrow or polars as a Python value, any other value unchanged.
 
-    Fractions of a second below microseconds are dropped; a whole array becomes a list.
+    Fractions of a second below microseconds are dropped; an array becomes a list.
 
-    :return: :class:`OutOfRange` or an :class:`Unsupported` where Python has no such value; None for what counts as
-        NULL there.
+    :return: :class:`OutOfRange` or an :class:`Unsupported` where Python cannot represent the value; None for what counts
+        as NULL in the library.
     :raises Exception: whatever the value's own code raises.
     """
     kind: type = type(value)
@@ -71,9 +71,9 @@ def python_value(value: object) -> object:
 @lru_cache(maxsize=1_000)
 def _reader_of(kind: type) -> Callable[[Any], object] | None:
     if kind.__name__ == "MonthDayNano":
-        # Arrow's, though its module is another's: months have no length, and three numbers are no duration.
+        # Arrow's, although its module is not: months have no fixed length, so it is not a duration.
         return _of_pyarrow
-    # A class derived from one of theirs has its values too.
+    # The base classes too: a user's class may derive from one of theirs.
     libraries = [base.__module__.partition(".")[0] for base in kind.__mro__]
     return next((_READERS[name] for name in libraries if name in _READERS), None)
 
@@ -86,14 +86,14 @@ def _of_numpy(value: Any) -> object:
         return list(value) if value.ndim else python_value(value[()])
     if isinstance(value, numpy.datetime64):
         return _of_datetime64(value)
-    # A timedelta64 calls itself an integer.
+    # Before integers: timedelta64 is a subclass of one.
     if isinstance(value, numpy.timedelta64):
         return _of_timedelta64(value)
     if isinstance(value, (numpy.float16, numpy.float32)):
         return _narrow(float(value), 2 ** (numpy.finfo(type(value)).nmant + 1))
     if isinstance(value, numpy.floating):
         number = float(value)
-        # A longdouble that is no double keeps its digits.
+        # A longdouble that a double cannot represent keeps its digits.
         return number if number == value or math.isnan(number) else Decimal(str(value))
     if isinstance(value, (numpy.bool_, numpy.integer, numpy.str_, numpy.bytes_)):
         return value.item()
@@ -124,7 +124,7 @@ def _of_timedelta64(value: Any) -> object:
         return plain
     unit = _UNIT.search(value.dtype.str)
     if unit is None:
-        # Months and years have no length, and a number without a unit is none.
+        # Months and years have no fixed length, and a number without a unit is not a duration.
         return unsupported("timedelta64")
     return timedelta(microseconds=plain * int(unit[1] or 1) // _PER_MICROSECOND[unit[2]])
 
@@ -156,7 +156,7 @@ def _of_pyarrow(value: Any) -> object:
     kind = value.type
     if pyarrow.types.is_map(kind):
         return dict(value.as_py())
-    # Element by element: one that Python cannot hold is not to take the others with it.
+    # Element by element, so that one that Python cannot represent does not affect the others.
     if pyarrow.types.is_struct(kind):
         return dict(value.items())
     if isinstance(value, pyarrow.ListScalar):
@@ -172,7 +172,7 @@ def _of_arrow_time(value: Any) -> object:
     try:
         plain = value.as_py()
     except (ValueError, OverflowError):
-        # Nanoseconds need pandas, where Arrow does not drop them; the rest is out of range.
+        # Either nanoseconds, for which Arrow needs pandas, or out of range.
         try:
             return value.cast(_in_microseconds(value.type), safe=False).as_py()
         except (ValueError, OverflowError, TypeError):
@@ -194,7 +194,7 @@ def _of_polars(value: Any) -> object:
     return value.to_list() if isinstance(value, polars.Series) else unsupported(type(value).__name__)
 
 
-#: By the package that a value's class comes from.
+#: By the package of a value's class.
 _READERS: Mapping[str, Callable[[Any], object]] = MappingProxyType(
     {"numpy": _of_numpy, "pandas": _of_pandas, "pyarrow": _of_pyarrow, "polars": _of_polars}
 )

@@ -1,4 +1,4 @@
-"""The column that identifies a row's user: where it is missing, that is said first, with what mends it."""
+"""Reasons and hints for a missing id column."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.shape.column_names import BLANKS, spelling_hint
 from airflow_provider_moengage.delivery.shape.not_rows import list_of_rows_in
 
-#: What columns of ids are called, without what separates words, the likeliest first.
+#: Usual names of id columns, without separators, the most likely first.
 ID_NAMES = (
     "customerid", "custid", "userid", "uid", "clientid", "memberid", "contactid", "accountid", "personid", "profileid",
     "externalid", "uniqueid", "customer", "user", "customernumber", "customerno", "customerkey", "userkey", "id",
@@ -19,7 +19,7 @@ _SEPARATORS = re.compile(r"[\s_.-]+")
 
 
 def likely_id_column(columns: Iterable[object]) -> str | None:
-    """Return the column that most likely holds ids, by its name; None: there is none."""
+    """Return the column that, by its name, most likely holds ids; None: there is none."""
     plain = {
         _SEPARATORS.sub("", column.strip(BLANKS)).casefold(): column
         for column in columns
@@ -40,23 +40,23 @@ def missing_id(
     """
     Return the reason for which a row without an id is rejected.
 
-    :param column: the one that is to hold the id.
-    :param called: what reasons call the id.
+    :param column: the column of the id.
+    :param called: the id's name in reasons.
     :param parameter: whether ``id_column=`` can name another column.
     """
     if column in row:
         return MoEngageRecordInvalid("customer_id_missing", f"{called} is missing")
-    said = f"the row has no column {column!r}"
+    reason = f"the row has no column {column!r}"
     spelling = spelling_hint(column, row)
     if spelling:
-        return MoEngageRecordInvalid("column_missing", said + spelling)
+        return MoEngageRecordInvalid("column_missing", reason + spelling)
     inside = list_of_rows_in(row)
     if inside is not None:
-        said += f", but a list of {len(row[inside])} rows under {inside!r}: hand over that list"
+        reason += f", but a list of {len(row[inside])} rows under {inside!r}: pass that list"
     elif parameter:
-        said += f", which identifies the user; say with id_column= which column does{id_column_hint(row)}"
+        reason += f", which identifies the user; set id_column= to the column that does{id_column_hint(row)}"
     elif (likely := likely_id_column(row)) is not None:
-        said += f", which identifies the user; it has {likely!r}, which may be meant"
+        reason += f", which identifies the user; it has {likely!r}, which may be meant"
     else:
-        said += ", which identifies the user"
-    return MoEngageRecordInvalid("customer_id_missing", said)
+        reason += ", which identifies the user"
+    return MoEngageRecordInvalid("customer_id_missing", reason)

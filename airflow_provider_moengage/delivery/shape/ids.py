@@ -1,4 +1,4 @@
-"""Ids as rows have them: texts or whole numbers, often with blanks at their ends."""
+"""Reads the ids of rows: texts or whole numbers, without blanks at their ends."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import math
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.shape.column_names import BLANKS
 from airflow_provider_moengage.delivery.shape.convert import customer_id_text, is_null
-from airflow_provider_moengage.delivery.shape.row_warnings import Watch
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 
 
-def id_text(value: object, watch: Watch, called: str = "customer_id") -> str | None:
+def id_text(value: object, warnings: RowWarnings, called: str = "customer_id") -> str | None:
     """
-    Return an id as the string MoEngage takes, without blanks at its ends: ``12345`` and ``"12345 "`` as ``"12345"``.
+    Return an id as the string MoEngage accepts, without blanks at its ends: ``12345`` and ``"12345 "`` as ``"12345"``.
 
-    :param watch: counts the ids that had blanks.
-    :param called: what a reason calls the id.
-    :return: None where there is no id, or one of blanks alone.
+    :param warnings: counts the ids that had blanks.
+    :param called: the id's name in reasons.
+    :return: None where there is no id, or only blanks.
     :raises MoEngageRecordInvalid: the value cannot be an id without being changed.
     """
     try:
@@ -26,25 +26,25 @@ def id_text(value: object, watch: Watch, called: str = "customer_id") -> str | N
             raise
         raise MoEngageRecordInvalid(
             error.code,
-            f"{called} has a value of type {type(value).__name__} that is no id; ids are strings or whole numbers",
+            f"{called} has a value of type {type(value).__name__} that is not an id; ids are strings or whole numbers",
         ) from None
     if text is None:
         return None
     stripped = text.strip(BLANKS)
     if len(stripped) != len(text):
-        watch.strip_id()
+        warnings.strip_id()
     return stripped or None
 
 
-def identifier_text(name: str, value: object, watch: Watch) -> str | None:
+def identifier_text(name: str, value: object, warnings: RowWarnings) -> str | None:
     """
-    Return an identifier as the text it must be; a number is one too.
+    Return an identifier as a text; a whole number is converted.
 
     :return: None where there is none.
     :raises MoEngageRecordInvalid: the value cannot be an identifier without being changed.
     """
     try:
-        return id_text(value, watch)
+        return id_text(value, warnings)
     except MoEngageRecordInvalid:
         raise MoEngageRecordInvalid(
             "identifier_type", f"identifier {name!r} has a value of type {type(value).__name__}; use a text"
@@ -52,10 +52,10 @@ def identifier_text(name: str, value: object, watch: Watch) -> str | None:
 
 
 def is_no_id(value: object) -> bool:
-    """Whether a value stands for no id: it is absent, or a text of blanks alone."""
+    """Whether a value means that there is no id: it is absent, or a text of blanks."""
     return is_absent(value) or (isinstance(value, str) and not value.strip(BLANKS))
 
 
 def is_absent(value: object) -> bool:
-    """Whether a value is what a table has where there is nothing: None, NaN, and pandas' NaT and NA."""
+    """Whether a value is what tables hold for a missing one: None, NaN, and pandas' NaT and NA."""
     return is_null(value) or (isinstance(value, float) and math.isnan(value))

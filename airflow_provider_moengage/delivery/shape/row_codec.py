@@ -1,8 +1,8 @@
 """
-Rows as JSON that gives back what a database, a file or a task handed over: a Decimal stays one, a datetime keeps its offset.
+Serializes rows as JSON without loss of types: a Decimal stays a Decimal, a datetime keeps its offset.
 
-A value that JSON has no type for is written with its own, ``{"$type": "bytes", "$value": "AP8="}``. MoEngage allows no
-``$`` in keys, so no record has such an object; a row that has one all the same is written in a way that tells it apart.
+A value without a JSON type is written with its type, ``{"$type": "bytes", "$value": "AP8="}``. MoEngage does not allow
+``$`` in keys, so no valid record has such an object; a row that has one nevertheless is escaped.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from airflow_provider_moengage.delivery.shape.foreign import (
 )
 from airflow_provider_moengage.delivery.shape.typed_text import ADDRESSES
 
-#: Halves of characters, which UTF-8 cannot carry, and what marks them.
+#: Lone surrogates, which UTF-8 cannot encode, and the character that escapes them.
 _ESCAPED = re.compile(r"[\\\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\(\\|u[0-9a-f]{4})")
 TYPE, VALUE = "$type", "$value"
-#: More digits than a JSON number may have; other programs read no longer ones.
+#: Maximum size of a plain JSON number; other programs cannot read larger ones.
 MAX_PLAIN_BITS = 1_024
 MAX_PLAIN_DIGITS = 300
-#: Deeper values are rejected whatever they hold, and parsers of JSON give up not far below.
+#: Deeper values are rejected anyway, and JSON parsers give up at little more.
 MAX_LEVELS = 40
 
 
 class Codec(NamedTuple):
-    """How values of one type are written as JSON, and read."""
+    """How values of one type are written to JSON and read from it."""
 
     kind: type
     write: Callable[[Any], Any]
@@ -73,18 +73,18 @@ def _datetime(written: Any) -> datetime:
     return datetime.fromisoformat(text).replace(fold=fold)
 
 
-def _exact_timedelta(value: timedelta) -> int:
+def _microseconds(value: timedelta) -> int:
     return timedelta.__floordiv__(value, timedelta(microseconds=1))
 
 
-#: By the name that stands for the type, the more special type first: a datetime is a date too.
+#: By type name; subclasses first: a datetime is a date, too.
 CODECS: Mapping[str, Codec] = MappingProxyType(
     {
         "Decimal": Codec(Decimal, str, Decimal),
         "datetime": Codec(datetime, _written_datetime, _datetime),
         "date": Codec(date, date.isoformat, date.fromisoformat),
         "time": Codec(time, time.isoformat, time.fromisoformat),
-        "timedelta": Codec(timedelta, _exact_timedelta, lambda written: timedelta(microseconds=written)),
+        "timedelta": Codec(timedelta, _microseconds, lambda written: timedelta(microseconds=written)),
         "UUID": Codec(UUID, str, UUID),
         "bytes": Codec(bytes, _base64, _bytes),
         "bytearray": Codec(bytearray, _base64, lambda text: bytearray(_bytes(text))),
@@ -103,25 +103,25 @@ _NAMES: Mapping[type, str] = MappingProxyType({codec.kind: name for name, codec 
 
 
 def encoded(value: object) -> Any:
-    """Return any value as JSON that :func:`decoded` gives back, or as a stand-in where it has no such form."""
+    """Return a value as JSON that :func:`decoded` reads back; a placeholder if its type is not supported."""
     return _encoded(value, exact=True, level=0)
 
 
 def readable(row: object, *, exact: bool = False) -> Any:
     """
-    Return a row as JSON that :func:`decoded` gives back, and that people can read and repair.
+    Return a row as JSON that :func:`decoded` reads back, and that people can read and repair.
 
     Values are written as they are sent where that loses nothing but fractions of seconds: Decimals as numbers, UUIDs,
     dates and datetimes in UTC as texts, NaN and the infinities as null.
 
-    :param exact: write the type of every value that is none of JSON's: for a row whose id is of a wrong type, which as a
-        text would be a good one.
+    :param exact: write the type of every value without a JSON type: for a row whose id has the wrong type, and would be
+        valid as a text.
     """
     return _encoded(row, exact=exact, level=0)
 
 
 def decoded(written: Any) -> Any:
-    """Return what was written; a stand-in of class :class:`~.foreign.Unsupported` for what cannot be read back."""
+    """Return the value that was written; a :class:`~.foreign.Unsupported` if it cannot be read back."""
     if isinstance(written, list):
         return [decoded(element) for element in written]
     if not isinstance(written, dict):
@@ -131,7 +131,7 @@ def decoded(written: Any) -> Any:
     try:
         return _READERS[written[TYPE]](written[VALUE])
     except Exception:
-        # Somebody changed it, or another version wrote it.
+        # Edited by hand, or written by another version.
         return unsupported("unreadable")
 
 
@@ -144,8 +144,8 @@ def _encoded(value: object, *, exact: bool, level: int) -> Any:
             return _tagged(name, CODECS[name].write(value))
         return _of_python(python_value(value), exact, level)
     except Exception:
-        # Its own code raised: whoever reads it back can only name its type.
-        return _stand_in(value)
+        # The value's own code raised: keep only the name of its type.
+        return _placeholder(value)
 
 
 def _of_python(value: Any, exact: bool, level: int) -> Any:
@@ -167,12 +167,12 @@ def _of_python(value: Any, exact: bool, level: int) -> Any:
             return _tagged(name, codec.write(value))
     if isinstance(value, Integral):
         return _integer(int(value))
-    return _number(float(value), exact) if isinstance(value, Real) else _stand_in(value)
+    return _number(float(value), exact) if isinstance(value, Real) else _placeholder(value)
 
 
 def _nested(value: Any, exact: bool, level: int) -> Any:
     if level > MAX_LEVELS:
-        return _stand_in(value)
+        return _placeholder(value)
     if not isinstance(value, Mapping):
         return [_encoded(element, exact=exact, level=level) for element in value]
     pairs = [
@@ -186,13 +186,13 @@ def _nested(value: Any, exact: bool, level: int) -> Any:
 
 
 def _as_sent(value: Any) -> Any:
-    """Return a value as it is sent, where it would be the same again; None elsewhere."""
+    """Return a value as it is sent, if it can be read back as the same value; None otherwise."""
     if isinstance(value, Decimal):
         return _plain_decimal(value)
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime):
-        # Another offset makes another date, and without a zone it is not known what it is.
+        # With another offset the date may differ, and a naive datetime is ambiguous.
         return utc_text("", value, None) if value.utcoffset() == timedelta(0) else None
     return date.isoformat(value) if isinstance(value, date) else None
 
@@ -201,7 +201,7 @@ def _plain_decimal(value: Decimal) -> int | float | None:
     if not value.is_finite() or abs(value.adjusted()) > MAX_PLAIN_DIGITS:
         return None
     number = decimal_number("", value)
-    # 1.10 as a text is not 1.1.
+    # 1.10 and 1.1 differ as texts.
     same = number is not None and format(value, "f") == format(Decimal(repr(number)), "f")
     return number if same else None
 
@@ -210,7 +210,7 @@ def _text(value: str) -> Any:
     try:
         value.encode()
     except UnicodeEncodeError:
-        # Readable all the same: most of it is text, and people repair it.
+        # Escaped rather than encoded: people read and repair it.
         return _tagged("str", _ESCAPED.sub(_escape, value))
     return value
 
@@ -233,7 +233,7 @@ def _number(value: float, exact: bool) -> Any:
     return _tagged("float", repr(value)) if exact else None
 
 
-def _stand_in(value: object) -> Any:
+def _placeholder(value: object) -> Any:
     return _tagged("unsupported", type(value).__name__)
 
 

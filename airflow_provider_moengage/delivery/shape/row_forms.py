@@ -10,15 +10,15 @@ from pydantic_core import from_json
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.shape.ids import is_absent
 
-#: Fields of rows in the API's own shape that are objects or lists.
+#: Fields of the API's own shape that are objects or lists.
 STRUCTURES = frozenset({"attributes", "unset_attributes", "platforms", "actions", "user_identifiers"})
 
 
 def as_row(row: object) -> Mapping[Any, Any]:
     """
-    Give a row as what it must be.
+    Return a row, if it is a dict.
 
-    :raises MoEngageRecordInvalid: it is no dict.
+    :raises MoEngageRecordInvalid: it is not a dict.
     """
     if isinstance(row, Mapping):
         return row
@@ -28,12 +28,12 @@ def as_row(row: object) -> Mapping[Any, Any]:
 
 
 def is_type(value: object, kind: str) -> bool:
-    """Whether a row's ``type`` says what it is in the API's own shape; in another case MoEngage ignores the record."""
+    """Whether a row's ``type`` is ``kind``; case-sensitive, as MoEngage ignores records of another case."""
     return isinstance(value, str) and value == kind
 
 
 def own_id_column(row: Mapping[Any, Any], id_column: str) -> str:
-    """Return the column of the id of a row in the API's own shape, which may have it under the API's own name."""
+    """Return the id column of a row in the API's own shape, which may have the API's own name."""
     return "customer_id" if id_column not in row and "customer_id" in row else id_column
 
 
@@ -41,12 +41,12 @@ def own_fields(
     row: Mapping[Any, Any], known: frozenset[str], id_column: str, otherwise: str
 ) -> dict[str, Any]:
     """
-    Return what a row in the API's own shape holds beside its id.
+    Return the fields of a row in the API's own shape, without its id.
 
-    Tables have such rows too: a NULL counts as absent, and an object or a list may be JSON text.
+    Such rows may come from tables: a NULL counts as absent, and an object or a list may be JSON text.
 
-    :param otherwise: the reason where it holds anything else, with a place for its name.
-    :raises MoEngageRecordInvalid: it holds what the API does not know there, and would drop.
+    :param otherwise: the reason for an unknown field, with a placeholder for its name.
+    :raises MoEngageRecordInvalid: it has a field that the API does not know, and would drop.
     """
     fields = {}
     for key, value in row.items():

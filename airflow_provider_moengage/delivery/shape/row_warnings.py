@@ -1,4 +1,4 @@
-"""What a run should say once about its records, though nothing is wrong with any of them."""
+"""Warnings logged at most once a run about records that are valid but suspicious."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from airflow_provider_moengage.records.users import UnsetRule
 
 log = logging.getLogger(__name__)
 
-#: Rows of one user, among the latest ids, from which a run warns: MoEngage silently blocks a user who is
+#: Rows of one user, among the latest ids, that cause a warning: MoEngage silently blocks a user who is
 #: updated 5,000 times a minute or 10,000 times in five. Source: docs, fair use.
 MANY_ROWS_OF_A_USER = 1_000
-#: More attributes in one row than that are more than a workspace holds. Source: docs, limits.
+#: Attributes that a workspace holds. Source: docs, limits.
 MAX_USER_ATTRIBUTES = 256
-#: Ids remembered: the memory of a run must not grow with its rows.
+#: Maximum number of ids remembered: the memory of a run must not grow with its rows.
 LATEST_USERS = 10_000
 
 
-class Watch:
+class RowWarnings:
     """
-    Looks at the users of one run and warns, once a run and kind.
+    Inspects the users of one run and logs each kind of warning at most once.
 
-    :param learn_types: remember what the attributes are, for :meth:`close`.
+    :param learn_types: collect the types of the attributes, for :meth:`close`.
     """
 
     def __init__(self, *, learn_types: bool = False) -> None:
         self.learns_types = learn_types
-        #: Attributes that the row is sent without which is looked at now.
+        #: Attributes dropped from the current row.
         self.dropped: list[Dropped] = []
         self._latest: dict[str, int] = {}
         self._warned_of_many = False
@@ -64,7 +64,7 @@ class Watch:
         self._ids_stripped += 1
 
     def warn_of_attributes(self) -> None:
-        """Warn, once, of a row with more attributes than a workspace holds."""
+        """Log a warning, once, about a row with more attributes than a workspace holds."""
         if not self._warned_of_attributes:
             self._warned_of_attributes = True
             log.warning(
@@ -75,7 +75,7 @@ class Watch:
             )
 
     def look_at(self, user: str, attributes: Mapping[str, Any], unset: Sequence[UnsetRule] = ()) -> None:
-        """Look at what is about to be sent of a user."""
+        """Inspect the attributes about to be sent of a user."""
         if self.learns_types:
             for name, value in attributes.items():
                 self._types[name].add(_type_of(value))
@@ -84,7 +84,7 @@ class Watch:
         if not self._warned_of_create_only and not CREATE_ONLY_NAMES.isdisjoint(attributes):
             self._warned_of_create_only = True
             log.warning(
-                "Attributes %s are taken when MoEngage creates a user; updates will not change them",
+                "Attributes %s are only set when MoEngage creates a user; updates do not change them",
                 ", ".join(sorted(CREATE_ONLY_NAMES & attributes.keys())),
             )
         if len(attributes) > MAX_USER_ATTRIBUTES:
@@ -92,7 +92,7 @@ class Watch:
         self.count(user)
 
     def close(self) -> None:
-        """Log how many ids had blanks at their ends, and the attributes and types that were learned."""
+        """Log how many ids had blanks at their ends, and the collected types."""
         if self._ids_stripped:
             log.warning(
                 "Ids with blanks at their ends, such as the spaces of a char(n) column: %d; they are sent without them",

@@ -1,4 +1,4 @@
-"""What ``types`` says of a column: how its values become text, number, boolean, datetime, date or JSON."""
+"""Converts values to the type that the parameter ``types`` declares: text, number, boolean, datetime, date or JSON."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from airflow_provider_moengage.delivery.shape.foreign import python_value
 from airflow_provider_moengage.records.dates import is_documented_date
 from airflow_provider_moengage.records.epoch import MAX_DIGITS, is_calendar_number, number_of, whole_seconds
 
-#: What ``types`` says of an attribute.
+#: The type of an attribute in ``types``.
 AttributeType = Literal["string", "number", "boolean", "datetime", "date", "json"]
-#: The same with a format of ``strptime``, such as ``DateFormat("datetime:%d/%m/%Y %H:%M")``. A plain text does the same;
-#: a type checker cannot tell it from a misspelled type.
+#: A type with a ``strptime`` format, such as ``DateFormat("datetime:%d/%m/%Y %H:%M")``. A plain text works as well, but a
+#: type checker cannot tell it from a misspelled type.
 DateFormat = NewType("DateFormat", str)
 TRUE_WORDS = frozenset({"true", "t", "yes", "y", "1"})
 FALSE_WORDS = frozenset({"false", "f", "no", "n", "0"})
-#: Python does not write integers of thousands of digits, and MoEngage takes no text of as many.
+#: Python refuses to write integers with thousands of digits, and MoEngage accepts no text of that length.
 MAX_DIGIT_BITS = 4_096
-#: An interface is an address too.
+#: Interfaces first: they are addresses, too.
 ADDRESSES = (IPv4Interface, IPv6Interface, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
 
 Converter = Callable[[str, object, "tzinfo | None"], Any]
@@ -56,14 +56,14 @@ _DATETIME = re.compile(
     re.ASCII,
 )
 _DATE_FORMS = "YYYY-MM-DD, with or without HH:MM:SS and a UTC offset, or seconds or milliseconds since 1970"
-#: Which part of a date is which does not matter, as long as a format can tell it.
+#: A date in which every part is different, so that a format that confuses two parts is found.
 _SAMPLE = datetime(2024, 11, 23, 20, 41, 57, tzinfo=timezone.utc)
 
 
 def _not_a(kind: str, name: str, value: object, allowed: str) -> MoEngageRecordInvalid:
     return MoEngageRecordInvalid(
         f"not_a_{kind}",
-        f"attribute {name!r} has a value of type {type(value).__name__} that is no {kind}; "
+        f"attribute {name!r} has a value of type {type(value).__name__} that is not a {kind}; "
         f"types says {kind}: {allowed}",
     )
 
@@ -74,7 +74,7 @@ def _as_string(name: str, value: object, zone: tzinfo | None) -> Any:
     if isinstance(value, time):
         return time.isoformat(value)
     if isinstance(value, timedelta):
-        return _hours(value)
+        return _clock_text(value)
     if isinstance(value, ADDRESSES):
         return str(value)
     plain = json_value(name, value, zone)
@@ -83,11 +83,11 @@ def _as_string(name: str, value: object, zone: tzinfo | None) -> Any:
     if isinstance(plain, bool):
         return "true" if plain else "false"
     # A Decimal keeps its own digits: 1.10 stays "1.10".
-    return _digits(name, value if isinstance(value, Decimal) else plain)
+    return _digits_of(name, value if isinstance(value, Decimal) else plain)
 
 
-def _hours(value: timedelta) -> str:
-    """Write a duration as ``HH:MM:SS``, with as many hours as it has."""
+def _clock_text(value: timedelta) -> str:
+    """Write a duration as ``HH:MM:SS``, with more than 24 hours where needed."""
     microseconds = timedelta.__floordiv__(value, timedelta(microseconds=1))
     seconds, fraction = divmod(abs(microseconds), 1_000_000)
     sign = "-" if microseconds < 0 else ""
@@ -95,10 +95,10 @@ def _hours(value: timedelta) -> str:
     return f"{clock}.{fraction:06}" if fraction else clock
 
 
-def _digits(name: str, number: float | Decimal) -> str:
+def _digits_of(name: str, number: float | Decimal) -> str:
     """Write a number's digits, never with an exponent."""
     if isinstance(number, float):
-        # repr gives the fewest digits that are this number and no other.
+        # repr returns the shortest digits that identify this float.
         number = int(number) if number.is_integer() else Decimal(repr(number))
     if isinstance(number, Decimal):
         digits = format(number, "f")
@@ -151,17 +151,17 @@ def _as_boolean(name: str, value: object, zone: tzinfo | None) -> Any:
 
 
 def _as_datetime(name: str, value: object, zone: tzinfo | None) -> Any:
-    moment = _moment("datetime", name, value, zone)
+    moment = _datetime_of("datetime", name, value, zone)
     return utc_text(name, moment, zone) if isinstance(moment, datetime) else moment
 
 
 def _as_date(name: str, value: object, zone: tzinfo | None) -> Any:
-    moment = _moment("date", name, value, zone)
+    moment = _datetime_of("date", name, value, zone)
     return moment.date().isoformat() if isinstance(moment, datetime) else moment
 
 
-def _moment(kind: str, name: str, value: object, zone: tzinfo | None) -> datetime | None:
-    """Return the moment that a value stands for, midnight for a date; None for NULL."""
+def _datetime_of(kind: str, name: str, value: object, zone: tzinfo | None) -> datetime | None:
+    """Return a value as a datetime, midnight for a date; None for NULL."""
     if isinstance(value, str) and (match := _DATETIME.fullmatch(value.strip())):
         return _parsed(name, value, match)
     if is_null(value):
@@ -172,7 +172,7 @@ def _moment(kind: str, name: str, value: object, zone: tzinfo | None) -> datetim
         return datetime(value.year, value.month, value.day)
     number = number_of(value)
     if number is not None:
-        return _of_epoch(kind, name, value, number, zone)
+        return _datetime_of_epoch(kind, name, value, number, zone)
     if isinstance(value, str) and value.strip():
         raise _not_a(
             "datetime", name, value, f"{_DATE_FORMS}; 'datetime:%d/%m/%Y %H:%M' converts other forms"
@@ -182,7 +182,9 @@ def _moment(kind: str, name: str, value: object, zone: tzinfo | None) -> datetim
     raise _not_a(kind, name, value, _DATE_FORMS)
 
 
-def _of_epoch(kind: str, name: str, value: object, number: float | Decimal, zone: tzinfo | None) -> datetime:
+def _datetime_of_epoch(
+    kind: str, name: str, value: object, number: float | Decimal, zone: tzinfo | None
+) -> datetime:
     if is_calendar_number(number):
         raise _not_a(kind, name, value, f"{_DATE_FORMS}; 'date:%Y%m%d' converts YYYYMMDD")
     seconds = whole_seconds(number)
@@ -219,11 +221,11 @@ def _as_json(name: str, value: object, zone: tzinfo | None) -> Any:
 
 
 def _by_format(kind: str, form: str) -> Converter:
-    """Build a converter of texts that a format describes, as ``strptime`` reads it."""
+    """Return a converter of texts in a ``strptime`` format."""
     convert = CONVERTERS[kind]
 
     def parsed(name: str, value: object, zone: tzinfo | None) -> Any:
-        text = _text_of(value)
+        text = _text_to_parse(value)
         if text is None:
             if isinstance(value, date) or json_value(name, value, zone) is None:
                 return convert(name, value, zone)
@@ -234,16 +236,16 @@ def _by_format(kind: str, form: str) -> Converter:
             moment = datetime.strptime(text, form)
         except ValueError:
             if is_documented_date(text):
-                # A date that was one already, and was written as it is sent since.
+                # A datetime of the source that was written to a rejected file as it is sent.
                 return convert(name, text, zone)
             raise _not_a(kind, name, value, f"a text in the form {form!r}") from None
         return convert(name, moment, zone)
 
-    return _of_each(parsed)
+    return _elementwise(parsed)
 
 
-def _text_of(value: object) -> str | None:
-    """Return the text that a format is to read; a whole number, such as 20251231, is one too."""
+def _text_to_parse(value: object) -> str | None:
+    """Return the text to parse; a whole number, such as 20251231, becomes a text."""
     if isinstance(value, str):
         return value.strip()
     number = number_of(value)
@@ -252,8 +254,8 @@ def _text_of(value: object) -> str | None:
     return str(int(number))
 
 
-def _of_each(convert: Converter) -> Converter:
-    """Convert each element of an array."""
+def _elementwise(convert: Converter) -> Converter:
+    """Return a converter that also converts each element of an array."""
 
     def converted(name: str, value: object, zone: tzinfo | None) -> Any:
         if type(value) is not str:
@@ -265,7 +267,7 @@ def _of_each(convert: Converter) -> Converter:
     return _guarded(converted)
 
 
-def _of_one(convert: Converter) -> Converter:
+def _scalar(convert: Converter) -> Converter:
     return _guarded(lambda name, value, zone: convert(name, python_value(value), zone))
 
 
@@ -281,25 +283,25 @@ def _guarded(convert: Converter) -> Converter:
     return converted
 
 
-#: How a value becomes what ``types`` says, by the words that ``types`` takes.
+#: Converters by the words that ``types`` accepts.
 CONVERTERS: Mapping[str, Converter] = MappingProxyType(
     {
-        "string": _of_each(_as_string),
-        "number": _of_one(_as_number),
-        "boolean": _of_one(_as_boolean),
-        "datetime": _of_each(_as_datetime),
-        "date": _of_each(_as_date),
-        "json": _of_one(_as_json),
+        "string": _elementwise(_as_string),
+        "number": _scalar(_as_number),
+        "boolean": _scalar(_as_boolean),
+        "datetime": _elementwise(_as_datetime),
+        "date": _elementwise(_as_date),
+        "json": _scalar(_as_json),
     }
 )
 
 
 def converter_of(parameter: str, kind: object) -> Converter:
     """
-    Return how values become what ``types`` says of one attribute.
+    Return the converter for the type of one attribute.
 
-    :param parameter: which attribute's, for the error.
-    :param kind: a word of :data:`CONVERTERS`, or ``datetime:`` or ``date:`` and a format of ``strptime``.
+    :param parameter: the attribute's entry in ``types``, for the error.
+    :param kind: a word of :data:`CONVERTERS`, or ``datetime:`` or ``date:`` and a ``strptime`` format.
     :raises MoEngageParameterError: it is neither, or the format has no day, month and year that can be read back.
     """
     if isinstance(kind, str) and kind in CONVERTERS:
@@ -313,7 +315,7 @@ def converter_of(parameter: str, kind: object) -> Converter:
     if "%Z" in form.replace("%%", ""):
         raise MoEngageParameterError(
             f"{parameter} is {kind!r}: %Z would be read and then ignored; use %z for an offset, or write the letters "
-            "as they are and say the zone with timezone="
+            "as they are and set the zone with timezone="
         )
     try:
         read = datetime.strptime(_SAMPLE.strftime(form), form)
@@ -321,7 +323,7 @@ def converter_of(parameter: str, kind: object) -> Converter:
         read = None
     if read is None or read.date() != _SAMPLE.date():
         raise MoEngageParameterError(
-            f"{parameter} is {kind!r}, which is no form of a day, a month and a year as Python's strptime reads it, such "
+            f"{parameter} is {kind!r}, which is not a strptime format with a day, a month and a year, such "
             "as 'datetime:%d/%m/%Y %H:%M'"
         )
     return _by_format(word, form)

@@ -1,4 +1,4 @@
-"""What stands for a row that cannot be read."""
+"""A placeholder for a row that cannot be read."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 @dataclass(frozen=True)
 class Unreadable:
     """
-    A line that is no row, in the place where the row would be.
+    A line that cannot be read as a row, in the row's place.
 
-    :param text: the line as it stands in the file; of one that is too long its beginning.
-    :param code: the rule, in one stable word.
-    :param reason: what is wrong with the line; not what it holds.
+    :param text: the line as it is in the file; only the beginning of one that is too long.
+    :param code: the rule, as one stable word.
+    :param reason: what is wrong with the line, without its content.
     """
 
     text: Any

@@ -1,4 +1,4 @@
-"""Bulk Import: takes customers, events and devices, mixed freely, in one call."""
+"""Bulk Import: stores customers, events and devices, freely mixed, from one request."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_provider_moengage.sandbox import gate
-from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, expected
-from airflow_provider_moengage.sandbox.calls import Call, Endpoint, listed
 from airflow_provider_moengage.sandbox.endpoints import create_event, track_device, track_user
+from airflow_provider_moengage.sandbox.request import Endpoint, Request, listed
+from airflow_provider_moengage.sandbox.response import Refused, Response, accepted, expected
 from airflow_provider_moengage.sandbox.settings import Settings
 
-#: By the type of an element: what checks it, and what stores it.
+#: By the type of an element: the functions that check and store it.
 KINDS: dict[
-    str, tuple[Callable[[dict[str, Any], Settings], Any], Callable[[Call, dict[str, Any], Any], None]]
+    str, tuple[Callable[[dict[str, Any], Settings], Any], Callable[[Request, dict[str, Any], Any], None]]
 ]
 KINDS = {
     "customer": (track_user.checked, track_user.store),
@@ -23,33 +23,33 @@ KINDS = {
 }
 
 
-def bulk_size(call: Call) -> None:
-    """413: the body is too long for Bulk Import, which takes less than the other endpoints."""
-    if call.body_bytes > call.state.settings.max_bulk_bytes:
+def bulk_size(request: Request) -> None:
+    """413: the body is too long for Bulk Import, which accepts less than the other endpoints."""
+    if request.body_bytes > request.state.settings.max_bulk_bytes:
         raise Refused(413, None, "The payload can not exceed 100KB")
 
 
-def strict_json_object(call: Call) -> None:
-    """400: the body is no JSON object; the lenient reading answers 200 to it all the same."""
+def strict_json_object(request: Request) -> None:
+    """400: the body is not a JSON object; in lenient mode even that gets a 200."""
     try:
-        gate.json_object(call)
+        gate.json_object(request)
     except Refused:
-        if call.state.settings.bulk_strict:
+        if request.state.settings.bulk_strict:
             raise
 
 
-def bulk_import(call: Call) -> Answer:
+def bulk_import(request: Request) -> Response:
     """
-    Accept the elements, in their order.
+    Store the elements in order.
 
-    MoEngage documents errors for bad elements and says that every call answers 200 too. In the strict reading
-    one bad element is a 400 that does not say which it is, and nothing is stored. In the lenient one the
-    answer is 200, and what is bad is dropped and recorded as bent.
+    MoEngage's documentation lists errors for bad elements, but also says that every request gets a 200. In strict
+    mode one bad element causes a 400 that does not identify it, and nothing is stored. In lenient mode the response
+    is 200, and bad elements are dropped and recorded as bent.
     """
-    state = call.state
+    state = request.state
     good = []
     try:
-        for element in _elements(call.document):
+        for element in _elements(request.document):
             try:
                 good.append((element, _checked(element, state.settings)))
             except Refused as refused:
@@ -62,8 +62,8 @@ def bulk_import(call: Call) -> Answer:
             raise
         state.bent.record(None, refused.attribute, f"call dropped: {refused.message}")
     for element, outcome in good:
-        KINDS[element["type"]][1](call, element, outcome)
-    return accepted(call.request_id)
+        KINDS[element["type"]][1](request, element, outcome)
+    return accepted(request.request_id)
 
 
 def _elements(document: dict[str, Any]) -> list[Any]:
@@ -113,7 +113,7 @@ BULK_IMPORT = Endpoint(
     customers=_customers,
 )
 
-#: Official samples of bulk calls have the app_id in the query.
+#: Official samples of bulk requests have the app_id in the query.
 BULK_IMPORT_BY_QUERY = replace(
     BULK_IMPORT,
     path="/v1/transition",

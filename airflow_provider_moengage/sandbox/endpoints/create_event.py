@@ -1,4 +1,4 @@
-"""Create Event: stores what one customer did."""
+"""Create Event: stores events of one customer."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_moengage.sandbox import gate, names
-from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, expected, missing, text_in
-from airflow_provider_moengage.sandbox.calls import Call, Endpoint, listed
 from airflow_provider_moengage.sandbox.customers import Customer, customer_of
 from airflow_provider_moengage.sandbox.events import Event
 from airflow_provider_moengage.sandbox.platforms import as_listed
+from airflow_provider_moengage.sandbox.request import Endpoint, Request, listed
+from airflow_provider_moengage.sandbox.response import Refused, Response, accepted, expected, missing, text_in
 from airflow_provider_moengage.sandbox.settings import Settings
 from airflow_provider_moengage.sandbox.store import NAME_CHARACTERS, Note
 from airflow_provider_moengage.sandbox.times import epoch_seconds, in_milliseconds
@@ -19,9 +19,9 @@ from airflow_provider_moengage.sandbox.values import DROPPED, plain
 
 PLATFORMS = ("ANDROID", "iOS", "web", "TV", "unknown")
 TV_SYSTEMS = ("ROKU", "WebOS", "AndroidTV", "tvOS", "Tizen", "FireOS", "VizioTV", "Xbox")
-MOST_ATTRIBUTES = 100
-MOST_OFFSET_SECONDS = 54_000
-#: Clocks differ: only what lies further ahead is a future event.
+MAX_ATTRIBUTES = 100
+MAX_OFFSET_SECONDS = 54_000
+#: Tolerance for clock skew: an event further ahead is in the future.
 GRACE_SECONDS = 60
 
 FIELDS = frozenset(
@@ -33,14 +33,14 @@ ACTION_FIELDS = frozenset(
 )
 
 
-def create_event(call: Call) -> Answer:
-    """Accept events; what MoEngage would drop or alter without a word is recorded as bent."""
-    store(call, call.document, checked(call.document, call.state.settings))
-    return accepted(call.request_id)
+def create_event(request: Request) -> Response:
+    """Store events; what MoEngage would silently drop or alter is recorded as bent."""
+    store(request, request.document, checked(request.document, request.state.settings))
+    return accepted(request.request_id)
 
 
 def checked(document: dict[str, Any], settings: Settings) -> Customer:
-    """Check an event object, and say whose it is; the errors are those that MoEngage documents."""
+    """Check an event object and return its customer; raise the documented errors."""
     text_in(document, "type")
     if not isinstance(document.get("user_identifiers", {}), dict):
         raise expected("user_identifiers", "object")
@@ -75,9 +75,9 @@ def _check_action(action: Any) -> None:
             raise expected(name, "string")
 
 
-def store(call: Call, document: dict[str, Any], customer: Customer) -> None:
-    """Store the events of a checked object, as far as MoEngage would; this may create the user."""
-    state, received = call.state, time.time()
+def store(request: Request, document: dict[str, Any], customer: Customer) -> None:
+    """Store the events of a checked object as MoEngage would; this may create the user."""
+    state, received = request.state, time.time()
 
     def note(attribute: str | None, what: str) -> None:
         state.bent.record(customer.customer_id, attribute, what)
@@ -116,7 +116,7 @@ def store(call: Call, document: dict[str, Any], customer: Customer) -> None:
             moe_os_type=moe_os_type,
             app_version=action.get("app_version"),
             device_id=document.get("device_id"),
-            request_id=call.request_id,
+            request_id=request.request_id,
         )
         state.events.add(event)
 
@@ -131,19 +131,19 @@ def _timezone_offset(action: dict[str, Any], note: Note) -> float | None:
     offset = action.get("user_timezone_offset")
     if offset is None:
         return None
-    if isinstance(offset, bool) or not isinstance(offset, int | float) or abs(offset) > MOST_OFFSET_SECONDS:
+    if isinstance(offset, bool) or not isinstance(offset, int | float) or abs(offset) > MAX_OFFSET_SECONDS:
         note(
             "user_timezone_offset",
-            f"ignored: expected to be seconds from -{MOST_OFFSET_SECONDS} to {MOST_OFFSET_SECONDS}",
+            f"ignored: expected to be seconds from -{MAX_OFFSET_SECONDS} to {MAX_OFFSET_SECONDS}",
         )
         return None
     return offset
 
 
 def _happened(action: dict[str, Any], offset: float, received: float, note: Note) -> float:
-    # Where both are there, the UTC time needs no offset. Where none is, it happened just now.
+    # The UTC time takes precedence, since it needs no offset. Without a time, the event happened now.
     happened = None
-    for name, behind in (("current_time", 0.0), ("user_time", offset)):
+    for name, ahead in (("current_time", 0.0), ("user_time", offset)):
         if name not in action:
             continue
         seconds = epoch_seconds(action[name])
@@ -153,7 +153,7 @@ def _happened(action: dict[str, Any], offset: float, received: float, note: Note
         if in_milliseconds(action[name]):
             note(name, "taken as milliseconds: a time is documented in seconds")
         if happened is None:
-            happened = seconds - behind
+            happened = seconds - ahead
     return received if happened is None else happened
 
 
@@ -176,8 +176,8 @@ def _attributes(sent: dict[str, Any], settings: Settings, note: Note) -> dict[st
         if name.startswith(names.SYSTEM_PREFIX):
             note(name, "dropped: the name has the system prefix moe_")
             continue
-        if len(attributes) == MOST_ATTRIBUTES:
-            note(name, f"dropped: the event has {MOST_ATTRIBUTES} attributes already")
+        if len(attributes) == MAX_ATTRIBUTES:
+            note(name, f"dropped: the event has {MAX_ATTRIBUTES} attributes already")
             continue
         stored = plain(value, objects=settings.object_attributes, note=partial(note, name))
         if stored is not DROPPED:

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from airflow_provider_moengage.sandbox import gate
-from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, text_in
-from airflow_provider_moengage.sandbox.calls import Call, Endpoint, one
+from airflow_provider_moengage.sandbox.request import Endpoint, Request, one
+from airflow_provider_moengage.sandbox.response import Refused, Response, accepted, text_in
 
-#: One edition lists ``id`` in its schema and ``moengage_id`` in its text.
+#: One edition of the documentation has ``id`` in its schema and ``moengage_id`` in its text.
 IDENTITY_TYPES = ("customer_id", "moengage_id", "id")
 
 
-def delete_user(call: Call) -> Answer:
-    """Mark a user for deletion, which MoEngage carries out a day later: here it is never gone."""
-    kind = text_in(call.document, "identity_type")
+def delete_user(request: Request) -> Response:
+    """Mark a user for deletion, which MoEngage carries out a day later; the sandbox keeps the user."""
+    kind = text_in(request.document, "identity_type")
     if kind not in IDENTITY_TYPES:
         raise Refused(
             400, "ValueError", f"identity_type can only be in {', '.join(IDENTITY_TYPES)}", "identity_type"
         )
-    value, users = text_in(call.document, "identity_value"), call.state.users
+    value, users = text_in(request.document, "identity_value"), request.state.users
     user = users.find(value) if kind == "customer_id" else users.find_id(value)
     if user is None:
         raise Refused(400, "Not Found", f"User doesn't exists with {kind} {value}")
     user.deletion_requested = True
-    return accepted(call.request_id)
+    return accepted(request.request_id)
 
 
-def app_id_in_query(call: Call) -> None:
-    """403 where the app_id can be none, which is a 400 elsewhere; 409 and 400 as everywhere."""
+def app_id_in_query(request: Request) -> None:
+    """403: the app_id is malformed, which is a 400 elsewhere; 409 and 400 as for other endpoints."""
     try:
-        gate.app_id_in_query(call)
+        gate.app_id_in_query(request)
     except Refused as refused:
         if refused.type == gate.INVALID_APP_ID:
             raise Refused(403, refused.type, "given app_id is invalid/blocked") from None

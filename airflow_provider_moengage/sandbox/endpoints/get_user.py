@@ -5,28 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_moengage.sandbox import gate, names
-from airflow_provider_moengage.sandbox.answers import Answer, Refused, expected, missing, succeeded, text_in
-from airflow_provider_moengage.sandbox.calls import Call, Endpoint, listed
+from airflow_provider_moengage.sandbox.request import Endpoint, Request, listed
+from airflow_provider_moengage.sandbox.response import (
+    Refused,
+    Response,
+    expected,
+    missing,
+    succeeded,
+    text_in,
+)
 from airflow_provider_moengage.sandbox.store import User
 
-MOST_USERS = 20
-#: Two editions name the second kind differently.
+MAX_USERS = 20
+#: Two editions of the documentation name the second type differently.
 IDENTIFIER_TYPES = ("customer_id", "id", "moengage_id")
 
 
-def enabled(call: Call) -> None:
+def enabled(request: Request) -> None:
     """403: the workspace does not have Get User."""
-    if not call.state.settings.get_user:
+    if not request.state.settings.get_user:
         raise Refused(403, "Forbidden", "Get User is not enabled for the workspace")
 
 
-def get_user(call: Call) -> Answer:
-    """Give the users that are asked for; unknown ones are listed, not refused."""
-    asked, exported = _checked(call.document)
+def get_user(request: Request) -> Response:
+    """Return the requested users; unknown ones are listed, not an error."""
+    asked, exported = _checked(request.document)
     users, not_found = [], []
     for identifier in asked:
         by_customer_id = identifier["identifier_type"] == "customer_id"
-        find = call.state.users.find if by_customer_id else call.state.users.find_id
+        find = request.state.users.find if by_customer_id else request.state.users.find_id
         user = find(identifier["identifier"])
         if user is None:
             not_found.append(identifier)
@@ -47,8 +54,8 @@ def _checked(document: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str] 
     identifiers = asked["identifiers"]
     if not isinstance(identifiers, list) or not identifiers:
         raise expected("identifiers", "array")
-    if len(identifiers) > MOST_USERS:
-        raise Refused(400, "LimitBreached", f"max limit allowed is {MOST_USERS}", "users")
+    if len(identifiers) > MAX_USERS:
+        raise Refused(400, "LimitBreached", f"max limit allowed is {MAX_USERS}", "users")
     for identifier in identifiers:
         if not isinstance(identifier, dict):
             raise expected("identifiers", "array of objects")
@@ -64,7 +71,7 @@ def _checked(document: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str] 
 
 
 def _attributes(user: User, exported: list[str] | None) -> dict[str, Any]:
-    # Names come back as they were written. The id comes along always, as in the documented sample.
+    # Names are returned as they were written. The id is always included, as in the documented sample.
     attributes = dict(user.attributes)
     if user.customer_id is not None:
         attributes[names.CUSTOMER_ID] = user.customer_id

@@ -1,31 +1,38 @@
-"""Merge Users: moves what is known of one user to another."""
+"""Merge Users: moves the data of one user to another."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from airflow_provider_moengage.sandbox import gate
-from airflow_provider_moengage.sandbox.answers import Answer, Refused, expected, missing, succeeded, text_in
-from airflow_provider_moengage.sandbox.calls import Call, Endpoint, listed
+from airflow_provider_moengage.sandbox.request import Endpoint, Request, listed
+from airflow_provider_moengage.sandbox.response import (
+    Refused,
+    Response,
+    expected,
+    missing,
+    succeeded,
+    text_in,
+)
 
-MOST_PAIRS = 50
+MAX_PAIRS = 50
 MERGED, RETAINED = "merged_user", "retained_user"
 
 
-def no_identity_resolution(call: Call) -> None:
-    """403: a workspace with Identity Resolution merges by itself; the documentation names no error."""
-    if call.state.settings.identifiers:
+def no_identity_resolution(request: Request) -> None:
+    """403: a workspace with Identity Resolution merges automatically; the documentation names no error."""
+    if request.state.settings.identifiers:
         raise Refused(403, "Forbidden", "Merge Users is off in workspaces with Identity Resolution")
 
 
-def merge_users(call: Call) -> Answer:
+def merge_users(request: Request) -> Response:
     """
-    Merge pair by pair; one that cannot be merged is skipped without a word, and recorded as bent.
+    Merge each pair; one that cannot be merged is silently skipped, and recorded as bent.
 
-    The merged user is gone at once here, where MoEngage keeps it for another 30 days.
+    The sandbox removes the merged user immediately; MoEngage keeps it for another 30 days.
     """
-    state = call.state
-    for pair in _checked(call.document):
+    state = request.state
+    for pair in _checked(request.document):
         merged, retained = state.users.find(pair[MERGED]), state.users.find(pair[RETAINED])
         if merged is None or retained is None:
             unknown = MERGED if merged is None else RETAINED
@@ -45,8 +52,8 @@ def _checked(document: dict[str, Any]) -> list[dict[str, str]]:
     pairs = document["merge_data"]
     if not isinstance(pairs, list) or not pairs:
         raise expected("merge_data", "array")
-    if len(pairs) > MOST_PAIRS:
-        raise Refused(400, "LimitBreached", f"max limit allowed is {MOST_PAIRS}", "merge_data")
+    if len(pairs) > MAX_PAIRS:
+        raise Refused(400, "LimitBreached", f"max limit allowed is {MAX_PAIRS}", "merge_data")
     for pair in pairs:
         if not isinstance(pair, dict):
             raise expected("merge_data", "array of objects")

@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_moengage.sandbox import gate
-from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, expected, text_in
-from airflow_provider_moengage.sandbox.calls import Call, Endpoint, one
 from airflow_provider_moengage.sandbox.devices import Device
+from airflow_provider_moengage.sandbox.request import Endpoint, Request, one
+from airflow_provider_moengage.sandbox.response import Refused, Response, accepted, expected, text_in
 from airflow_provider_moengage.sandbox.store import User, Users
 
 ACTIONS = ("block", "unblock")
-#: Names of the MoEngage id. Which types there are is not documented: any other is an attribute's name.
+#: Names of the MoEngage id. The types are not documented: any other is treated as an attribute's name.
 MOENGAGE_IDS = ("moengage_id", "id")
 DEVICE_IDENTIFIERS = ("unique_id", "device_unique_id", "push_id", "moe_gaid")
-#: Those that the device_id answers to; the others are attributes of the device.
+#: Those that stand for the device_id; the others are attributes of the device.
 DEVICE_IDS = ("unique_id", "device_unique_id")
 
 
-def opt_out_devices(call: Call) -> Answer:
-    """Block or unblock the devices that are named, or all of the user's."""
-    document, state = call.document, call.state
+def opt_out_devices(request: Request) -> Response:
+    """Block or unblock the named devices, or all devices of the user."""
+    document, state = request.document, request.state
     kind, value, identifiers = _checked(document)
 
     def note(attribute: str | None, what: str) -> None:
@@ -29,7 +29,7 @@ def opt_out_devices(call: Call) -> Answer:
     users = _users(state.users, kind, value)
     if not users:
         note(None, f"nothing to {document['action_type']}: there is no such user")
-        return accepted(call.request_id)
+        return accepted(request.request_id)
     devices = [device for user in users for device in state.devices.of(user)]
     if identifiers is not None:
         devices = [device for device in devices if any(_is(device, named) for named in identifiers)]
@@ -37,11 +37,11 @@ def opt_out_devices(call: Call) -> Answer:
         note("device_identifiers", f"nothing to {document['action_type']}: there is no such device")
     for device in devices:
         device.blocked = document["action_type"] == "block"
-    return accepted(call.request_id)
+    return accepted(request.request_id)
 
 
 def _users(users: Users, kind: str, value: str) -> list[User]:
-    """Return the users that an identifier names; an attribute may have one value with several of them."""
+    """Return the users that an identifier matches; several users may share an attribute's value."""
     if kind == "customer_id" or kind in MOENGAGE_IDS:
         user = (users.find if kind == "customer_id" else users.find_id)(value)
         return [] if user is None else [user]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_moengage.sandbox import gate
-from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, expected, missing, text_in
-from airflow_provider_moengage.sandbox.calls import Call, Endpoint, one
 from airflow_provider_moengage.sandbox.customers import Customer, customer_of
-from airflow_provider_moengage.sandbox.devices import MOST_DEVICES
+from airflow_provider_moengage.sandbox.devices import MAX_DEVICES
 from airflow_provider_moengage.sandbox.platforms import OF_SAMPLES, as_listed
+from airflow_provider_moengage.sandbox.request import Endpoint, Request, one
+from airflow_provider_moengage.sandbox.response import Refused, Response, accepted, expected, missing, text_in
 from airflow_provider_moengage.sandbox.settings import Settings
 
 PLATFORMS = ("ANDROID", "iOS", "web", "TV")
@@ -23,16 +23,16 @@ ATTRIBUTES = frozenset(
 )
 
 
-def track_device(call: Call) -> Answer:
-    """Accept a device; what MoEngage would drop or alter without a word is recorded as bent."""
-    store(call, call.document, checked(call.document, call.state.settings))
-    return accepted(call.request_id)
+def track_device(request: Request) -> Response:
+    """Store a device; what MoEngage would silently drop or alter is recorded as bent."""
+    store(request, request.document, checked(request.document, request.state.settings))
+    return accepted(request.request_id)
 
 
 def checked(document: dict[str, Any], settings: Settings) -> Customer:
-    """Check a device object, and say whose it is; the errors are those that MoEngage documents."""
+    """Check a device object and return its customer; raise the documented errors."""
     text_in(document, "type")
-    # A device has no place for identifiers.
+    # A device object has no field for identifiers.
     customer = customer_of(document, None, settings)
     text_in(document, "device_id")
     if "attributes" not in document:
@@ -46,9 +46,9 @@ def checked(document: dict[str, Any], settings: Settings) -> Customer:
     return customer
 
 
-def store(call: Call, document: dict[str, Any], customer: Customer) -> None:
-    """Store a checked device, as far as MoEngage would."""
-    state = call.state
+def store(request: Request, document: dict[str, Any], customer: Customer) -> None:
+    """Store a checked device as MoEngage would."""
+    state = request.state
 
     def note(attribute: str | None, what: str) -> None:
         state.bent.record(customer.customer_id, attribute, what)
@@ -73,7 +73,7 @@ def store(call: Call, document: dict[str, Any], customer: Customer) -> None:
     for name in document.keys() - FIELDS:
         note(name, "ignored: no field of a device object")
     if not state.devices.apply(user, document["device_id"], attributes):
-        note(None, f"device not stored: the customer has {MOST_DEVICES} devices already")
+        note(None, f"device not stored: the customer has {MAX_DEVICES} devices already")
 
 
 TRACK_DEVICE = Endpoint(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_moengage.sandbox import gate
-from airflow_provider_moengage.sandbox.answers import Answer, Refused, accepted, expected
-from airflow_provider_moengage.sandbox.calls import Call, Endpoint, one
 from airflow_provider_moengage.sandbox.customers import customer_of
+from airflow_provider_moengage.sandbox.request import Endpoint, Request, one
+from airflow_provider_moengage.sandbox.response import Refused, Response, accepted, expected
 from airflow_provider_moengage.sandbox.settings import Settings
 from airflow_provider_moengage.sandbox.store import UnsetRule, Update
 
@@ -18,19 +18,19 @@ FIELDS = frozenset(
 )
 
 
-def track_user(call: Call) -> Answer:
-    """Accept an update; what MoEngage would drop or alter without a word is recorded as bent."""
-    store(call, call.document, checked(call.document, call.state.settings))
-    return accepted(call.request_id)
+def track_user(request: Request) -> Response:
+    """Store an update; what MoEngage would silently drop or alter is recorded as bent."""
+    store(request, request.document, checked(request.document, request.state.settings))
+    return accepted(request.request_id)
 
 
 def checked(document: dict[str, Any], settings: Settings) -> Update:
-    """Check a customer object; the errors are those that MoEngage documents."""
+    """Check a customer object and return its update; raise the documented errors."""
     if not isinstance(document.get("type"), str):
         raise expected("type", "string")
     customer = customer_of(document, document.get("attributes"), settings)
     unset = _unset_rules(document.get("unset_attributes", []))
-    # Without attributes it creates a bare user, or clears what it names.
+    # Without attributes, the request creates a bare user or only unsets attributes.
     sent = document.get("attributes", {})
     if not isinstance(sent, dict):
         raise expected("attributes", "object")
@@ -39,7 +39,7 @@ def checked(document: dict[str, Any], settings: Settings) -> Update:
         raise expected("update_existing_only", "boolean")
     attributes = {name: value for name, value in sent.items() if name not in (ADD, REMOVE)}
     if "platforms" in document:
-        # One edition has it here, the others inside the attributes.
+        # One edition of the documentation has it here, the others inside the attributes.
         attributes.setdefault("platforms", document["platforms"])
     add, remove = _array_values(sent, ADD), _array_values(sent, REMOVE)
     if add or remove:
@@ -47,9 +47,9 @@ def checked(document: dict[str, Any], settings: Settings) -> Update:
     return Update(customer, attributes, add, remove, unset, update_existing_only, sent)
 
 
-def store(call: Call, document: dict[str, Any], update: Update) -> None:
-    """Store a checked update, as far as MoEngage would."""
-    state = call.state
+def store(request: Request, document: dict[str, Any], update: Update) -> None:
+    """Store a checked update as MoEngage would."""
+    state = request.state
 
     def note(attribute: str | None, what: str) -> None:
         state.bent.record(update.customer.customer_id, attribute, what)
@@ -98,7 +98,7 @@ def _array_values(attributes: dict[str, Any], operator: str) -> dict[str, list[A
 
 
 def _check_operators(attributes: dict[str, Any], named: dict[str, dict[str, list[Any]]]) -> None:
-    """Check that one call does one thing to an attribute; the error names the operator."""
+    """Check that a request changes each attribute in only one way; the error names the operator."""
     for name in named[ADD]:
         if name in named[REMOVE]:
             raise _array_error(ADD, f"Cannot add and remove '{name}' at the same time")

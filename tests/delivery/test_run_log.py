@@ -6,8 +6,8 @@ import pytest
 
 from airflow_provider_moengage.api.endpoints import BULK_IMPORT, CREATE_EVENT, QUOTAS, TRACK_USER, Endpoint
 from airflow_provider_moengage.api.workspace import Workspace
-from airflow_provider_moengage.delivery.opening import without_credentials
 from airflow_provider_moengage.delivery.read.sources import Guarded, Named, Rows, described
+from airflow_provider_moengage.delivery.run_log import without_credentials
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 from airflow_provider_moengage.hooks.options import single_or_bulk
 
@@ -40,9 +40,9 @@ def test_a_source_of_ones_own_is_called_by_its_type():
     assert described(Named(Lines(), ColumnNames())) == "rows of Lines"  # type: ignore[arg-type]
 
 
-def test_a_workspace_is_named_with_its_place_and_without_its_key():
-    assert str(Workspace("W1", "SECRET", "03")) == "workspace W1 in data centre 03 (India)"
-    assert str(Workspace("W1", "SECRET", host="https://proxy:8443")) == "workspace W1 at proxy:8443"
+def test_where_requests_go_is_named_without_workspace_and_key():
+    assert Workspace("W1", "SECRET", "03").location == "in data centre 03 (India)"
+    assert Workspace("W1", "SECRET", host="https://proxy:8443").location == "at proxy:8443"
 
 
 def test_bulk_import_draws_from_the_quota_of_what_is_in_it():

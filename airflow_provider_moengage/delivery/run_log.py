@@ -1,4 +1,4 @@
-"""What the log says when a run begins: from where, to where, how fast, and what a retry would do."""
+"""Log lines at the start of a run: its source, its target, the rate limit and where it resumes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 def log_target(
     source: Source, client: MoEngageClient, endpoint: Endpoint, concurrency: int, *, validate_only: bool
 ) -> None:
-    """Log which rows go where; not to which workspace, as the key may stand in the field of its id by mistake."""
+    """Log the source and the target, without the Workspace ID: its field may hold the key by mistake."""
     description, where = without_credentials(described(source)), client.workspace.location
     if validate_only:
         log.info("%s, validate_only: %s, nothing is sent to MoEngage %s", endpoint.name, description, where)
@@ -30,16 +30,16 @@ def log_target(
 
 
 def log_workspace(client: MoEngageClient, endpoint: Endpoint) -> None:
-    """Log the workspace and its rate window, once a response has shown that the credentials are right."""
+    """Log the workspace and its rate window, once a response has proven the credentials."""
     log.info("Workspace %s, rate window: %s", client.workspace.app_id, _rate(client, endpoint))
 
 
 def log_resumption(checkpoint: Checkpoint, ledger: Ledger) -> None:
     """
-    Log where a run goes on.
+    Log where a run resumes.
 
-    :param checkpoint: as it was kept.
-    :param ledger: of the run that goes on, with the number of rows where it is known.
+    :param checkpoint: the checkpoint it resumes from, as loaded.
+    :param ledger: of the resuming run, with the number of rows if it is known.
     """
     earlier = ledger.earlier
     log.info(
@@ -55,7 +55,7 @@ def log_resumption(checkpoint: Checkpoint, ledger: Ledger) -> None:
 
 
 def without_credentials(text: str) -> str:
-    """Return a text in which the passwords in URLs are masked, and what stands behind the ``?`` of one of the web."""
+    """Return a text with the passwords in URLs and the query strings of http(s) URLs masked."""
     masked = re.sub(r"(\b[\w+.-]+://[^/@:\s]*):[^/@\s]*@", r"\1:***@", text)
     return re.sub(r"(\bhttps?://[^?\s]*)\?\S*", r"\1?***", masked)
 

@@ -1,4 +1,4 @@
-"""The answers of the API: the documented bodies and error types."""
+"""The responses of the API, with the documented bodies and error types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 JSON = b"application/json"
 
-#: The documented error type and message of a status code; other codes use their HTTP phrase.
+#: The documented error type and message of each status code; other codes use their HTTP phrase.
 DOCUMENTED = {
     400: ("MissingAttributeError", "customer_id is expected to be string"),
     401: ("Authentication required", "APP_KEY and APP_SECRET do not match"),
@@ -20,12 +20,12 @@ DOCUMENTED = {
     429: ("Rate Limit Exceeded", "Rate Limits for User / Event exceeded"),
 }
 
-#: An error that has a body of another shape.
+#: The error type whose body has a different shape.
 IP_VALIDATION = "IP Validation Required"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """An HTTP response."""
 
     status: int
@@ -34,7 +34,7 @@ class Answer:
 
 
 class Refused(Exception):
-    """A call is answered with an error."""
+    """The request gets an error response."""
 
     def __init__(
         self, status: int, type_: str | None = None, message: str | None = None, attribute: str | None = None
@@ -46,15 +46,15 @@ class Refused(Exception):
         self.attribute = attribute
         super().__init__(self.message)
 
-    def answer(
+    def response(
         self, request_id: str, status: int | None = None, *, titled: bool = False, word: str = "fail"
-    ) -> Answer:
+    ) -> Response:
         """
         Return the documented error body.
 
-        :param status: puts another status line above it.
-        :param titled: of an endpoint whose 429 and 5xx have a title and a description.
-        :param word: what the body calls its own status.
+        :param status: overrides the status code; the body stays the same.
+        :param titled: whether the endpoint's 429 and 5xx have a title and a description.
+        :param word: the ``status`` in the body.
         """
         titled = titled and (self.status == 429 or self.status >= 500)
         status = self.status if status is None else status
@@ -69,7 +69,7 @@ class Refused(Exception):
 
 
 def documented(status: int) -> tuple[str, str]:
-    """Give the error type and message that a status code has by default."""
+    """Return the default error type and message of a status code."""
     if status in DOCUMENTED:
         return DOCUMENTED[status]
     phrase = phrase_of(status)
@@ -77,20 +77,20 @@ def documented(status: int) -> tuple[str, str]:
 
 
 def phrase_of(status: int) -> str:
-    """Give the HTTP phrase of a status code."""
+    """Return the HTTP phrase of a status code."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
         return f"Status {status}"
 
 
-def succeeded(document: dict[str, Any], status: int = 200) -> Answer:
-    """Give a JSON object as an answer."""
-    return Answer(status, json.dumps(document).encode())
+def succeeded(document: dict[str, Any], status: int = 200) -> Response:
+    """Return a JSON object as a response."""
+    return Response(status, json.dumps(document).encode())
 
 
-def accepted(request_id: str) -> Answer:
-    """Say that a call is taken; MoEngage never says more about what became of it."""
+def accepted(request_id: str) -> Response:
+    """Return the response to an accepted request; MoEngage reports nothing about its processing."""
     return succeeded(
         {
             "status": "success",
@@ -101,17 +101,17 @@ def accepted(request_id: str) -> Answer:
 
 
 def missing(attribute: str) -> Refused:
-    """Say that something is missing: a documented 400."""
+    """Return the documented 400 for a missing attribute."""
     return Refused(400, "MissingAttributeError", f"{attribute} is not found in the payload", attribute)
 
 
 def empty(attribute: str) -> Refused:
-    """Return the documented 400 of a text without a character."""
+    """Return the documented 400 for an empty string."""
     return Refused(400, "MissingAttributeError", f"{attribute} can not be empty Unicode String", attribute)
 
 
 def text_in(document: dict[str, Any], name: str) -> str:
-    """Return a string that must be there and hold more than blanks; the errors are those that MoEngage documents."""
+    """Return a required, non-blank string; raise the documented errors."""
     if name not in document:
         raise missing(name)
     value = document[name]
@@ -123,5 +123,5 @@ def text_in(document: dict[str, Any], name: str) -> str:
 
 
 def expected(attribute: str, datatype: str) -> Refused:
-    """Say that something is missing or of another type: a documented 400."""
+    """Return the documented 400 for an attribute that is missing or of the wrong type."""
     return Refused(400, "MissingAttributeError", f"{attribute} is expected to be {datatype}", attribute)
