@@ -1,11 +1,11 @@
-"""Names that moved between Airflow 2.11 and 3.x; one try a name, because they moved in different versions."""
+"""Names that moved between Airflow 2.11 and 3.x; each is imported on its own, as they moved in different versions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    # What people chain, map and catch is checked against Airflow 3's own classes.
+    # Type checkers see Airflow 3's own classes.
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
     from airflow.sdk import BaseHook, BaseOperator, Context
     from airflow.sdk.configuration import conf
@@ -58,7 +58,7 @@ else:
     try:
         from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
     except ImportError:
-        # Airflow 3.3 brought them.
+        # New in Airflow 3.3.
         RetryDecision, RetryPolicy = None, object
     try:
         from airflow.sdk.observability.stats import Stats
@@ -71,7 +71,7 @@ else:
 
 
 def object_storage_path(url: str) -> Any:
-    """Open an ``ObjectStoragePath``; imported at use, because it brings fsspec with it."""
+    """Return an ``ObjectStoragePath``; imported on use, because it imports fsspec."""
     try:
         from airflow.sdk import ObjectStoragePath
     except ImportError:

@@ -1,11 +1,11 @@
 """
-What ends a task, on Airflow's classes.
+The exceptions that end a task, derived from Airflow's.
 
 ::
 
     MoEngageError
-    ├── MoEngageTaskFailed      also an AirflowFailException: a retry would not mend it
-    └── MoEngageIncompleteRun   also an AirflowException: a retry goes on
+    ├── MoEngageTaskFailed      also an AirflowFailException: a retry would not help
+    └── MoEngageIncompleteRun   also an AirflowException: a retry resumes
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from airflow_provider_moengage.delivery.report import Report
 
 class MoEngageTaskFailed(MoEngageError, AirflowFailException):
     """
-    The task failed and a retry would not mend it: rejected rows, credentials, bad parameters found at run
-    time.
+    The task failed and a retry would not help: rejected rows, credentials, or bad parameters found at run time.
 
-    :param report: the run's counts, where there was a run.
+    :param report: the run's counts, if there was a run.
     """
 
     def __init__(self, text: str, *, report: Report | None = None) -> None:
@@ -33,7 +32,7 @@ class MoEngageIncompleteRun(MoEngageError, AirflowException):
     Rows were left unsent or unread; a retry of the task sends them.
 
     :param report: the run's counts.
-    :param retry_after: seconds until a retry makes sense, where what ended the run says so.
+    :param retry_after: seconds until a retry makes sense, if known.
     """
 
     def __init__(self, text: str, *, report: Report, retry_after: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What Airflow asks of a provider; Airflow imports this at every start, so it imports nothing heavy."""
+"""The provider's description for Airflow, which imports this module at every start: no heavy imports."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from airflow_provider_moengage import __version__
 
 INTEGRATION = "MoEngage"
-#: The connection form's own fields, in the form's order. Airflow 3.2 and newer read them from here, older
-#: versions through the hook.
+#: The connection form's own fields, in order. Airflow 3.2 and newer read them from here, older versions from
+#: the hook.
 FORM_FIELDS: dict[str, dict[str, Any]] = {
     "data_center": {
         "label": "Data centre",
@@ -24,10 +24,10 @@ FORM_FIELDS: dict[str, dict[str, Any]] = {
                 "06": "06 - Indonesia",
                 "101": "101 - region unpublished",
             },
-            # A section of its own: that of all extras is folded up, and this one is required.
+            # Its own section, because the section of the extras is collapsed and this field is required.
             "section": "Data centre (required without a host)",
         },
-        "description": "Required without a host. Its number stands in your dashboard's address: dashboard-01.moengage.com is 01",
+        "description": "Required without a host. Its number is part of your dashboard's address: dashboard-01.moengage.com is 01",
     },
     "project_code": {
         "label": "Project code",
@@ -37,7 +37,7 @@ FORM_FIELDS: dict[str, dict[str, Any]] = {
     "forwarded_for": {
         "label": "X-Forwarded-For",
         "schema": {"type": ["string", "null"]},
-        "description": "An IP address of the workspace's allow-list, where it has one",
+        "description": "An IP address of the workspace's allow-list, if it has one",
     },
     "limits": {
         "label": "Rate limits",
@@ -47,18 +47,18 @@ FORM_FIELDS: dict[str, dict[str, Any]] = {
     "rate_limit_share": {
         "label": "Share of the rate limits",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
-        "description": "The part of every rate window to use; the rest is left to other senders",
+        "description": "The share of every rate window to use; the rest is left to other senders",
     },
     "rate_limit_conn_id": {
         "label": "Redis connection for shared rate limits",
         "schema": {"type": ["string", "null"]},
-        "description": "The id of a connection of type redis: all tasks of all workers then draw from one rate window; "
+        "description": "The id of a connection of type redis: all tasks of all workers then share one rate window; "
         'needs the extra "redis" of this package',
     },
     "timeout": {
         "label": "Time-out in seconds",
         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
-        "description": "How long to wait for an answer; 30 where empty",
+        "description": "How long to wait for a response; 30 if empty",
     },
     "allow_http": {
         "label": "Allow plain http",
@@ -84,7 +84,7 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Describe this provider, as ``airflow/provider_info.schema.json`` asks."""
+    """Return the description of this provider, as ``airflow/provider_info.schema.json`` specifies."""
     return {
         "package-name": "airflow-provider-moengage",
         "name": "MoEngage",
@@ -118,15 +118,15 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "staging_path": {
                         "description": "A folder that all workers reach, as an ObjectStoragePath URL. The rows of a "
-                        "query are copied there before they are sent, so that a retry reads the very same ones.",
+                        "query are copied there before they are sent, so that a retry reads the same ones.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "s3://lake_conn@lake/moengage/staged",
                         "default": None,
                     },
                     "max_line_bytes": {
-                        "description": "The bytes that a line of a file may have, and a CSV record and an element of a "
-                        "JSON array; what is longer is rejected, so that no file can fill the memory of a worker.",
+                        "description": "The maximum length in bytes of a line of a file, a CSV record and an element of a JSON "
+                        "array; longer ones are rejected, so that no file can fill the memory of a worker.",
                         "version_added": "0.1.0",
                         "type": "integer",
                         "example": "50000000",

@@ -1,4 +1,4 @@
-"""Types for programs that are checked: the report's keys, and what ``types`` takes."""
+"""Public types for type checkers: the report's keys, and the values of the parameter ``types``."""
 
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat

@@ -1,4 +1,4 @@
-"""An Airflow connection's fields become a workspace, and the id of the connection it shares its rate windows through."""
+"""Reads an Airflow connection into a workspace and the id of the Redis connection that shares its rate windows."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 @dataclass(frozen=True)
 class ConnectionFields:
     """
-    What a connection says; unlike Airflow's own object it does not show the key.
+    The fields of a connection; unlike Airflow's own object its repr does not show the password.
 
-    :param kind: the connection's type; empty where it has none.
-    :param port: None where it is unset or 0, which Airflow's UI makes of an empty field.
+    :param kind: the connection's type; empty if it has none.
+    :param port: None if it is unset or 0, which Airflow's UI stores for an empty field.
     :param extras: those that are set; ``""`` counts as unset.
     """
 
@@ -34,17 +34,17 @@ class ConnectionFields:
 
 def read_connection(parameter: str, conn_id: str, kind: str) -> ConnectionFields:
     """
-    Return the fields of a connection that a parameter names; errors as
+    Return the fields of a connection; errors as
     :func:`~airflow_provider_moengage.delivery.connections.connection_of` raises them.
 
-    :param parameter: the name of the parameter, for the errors.
-    :param kind: the type that the connection must have.
+    :param parameter: the parameter that names the connection, for the errors.
+    :param kind: the required type of the connection.
     """
     return fields_of(connection_of(parameter, conn_id, kind))
 
 
 def fields_of(connection: Any) -> ConnectionFields:
-    """Read a connection's fields."""
+    """Return the fields of a connection."""
     try:
         extras = {name: value for name, value in connection.extra_dejson.items() if value not in ("", None)}
         return ConnectionFields(
@@ -62,7 +62,7 @@ def fields_of(connection: Any) -> ConnectionFields:
 
 def workspace_of(fields: ConnectionFields, log: Any) -> Workspace:
     """
-    Make a workspace of a connection; extras are read by name and coerced.
+    Build a workspace from a connection; known extras are coerced.
 
     :raises MoEngageParameterError: a field is missing or not allowed.
     """
@@ -92,7 +92,7 @@ def workspace_of(fields: ConnectionFields, log: Any) -> Workspace:
 
 
 def rate_limit_conn_id_of(fields: ConnectionFields) -> str | None:
-    """Read the id of the Redis connection that keeps the rate windows; None: they are not shared."""
+    """Return the id of the Redis connection that holds the rate windows; None: they are not shared."""
     return _as_text(fields.extras.get("rate_limit_conn_id"))
 
 
@@ -111,7 +111,7 @@ def _as_number(name: str, value: object, default: float) -> float:
 
 def as_boolean(name: str, value: object) -> bool:
     """
-    Read an extra as true or false.
+    Return an extra as a bool.
 
     :raises MoEngageParameterError: it is neither.
     """
@@ -132,7 +132,7 @@ def _as_limits(value: object) -> Mapping[str, int]:
         except ValueError:
             value = None
     if not isinstance(value, Mapping):
-        raise MoEngageParameterError('extra limits is no JSON object; use one like {"users": 20000}')
+        raise MoEngageParameterError('extra limits is not a JSON object; use one like {"users": 20000}')
     limits = {}
     for quota, units in value.items():
         is_number = isinstance(units, str) and units.isdecimal()

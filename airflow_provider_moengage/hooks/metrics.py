@@ -1,4 +1,4 @@
-"""A run in Airflow's own metrics, which go wherever the deployment sends them: StatsD, Datadog, OpenTelemetry."""
+"""Reports a run in Airflow's metrics: StatsD, Datadog or OpenTelemetry, as the deployment configures."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ THROTTLED_SECONDS = "moengage.throttled_seconds"
 
 
 def operation_of(endpoint: Endpoint) -> str:
-    """Give MoEngage's name of an endpoint as a tag's value, such as ``track_user``."""
+    """Return MoEngage's name of an endpoint as a tag value, such as ``track_user``."""
     return re.sub(r"\W+", "_", endpoint.name.lower())
 
 
 class RunMetrics:
     """
-    Counts one run on, each time it is called with the progress; without a metrics backend Airflow drops it.
+    Adds the progress of one run to its metrics on each call; without a metrics backend Airflow discards them.
 
     :param endpoint: its name is the tag ``operation``.
     """
@@ -30,10 +30,10 @@ class RunMetrics:
         self._counted: dict[str, int] = {}
 
     def __call__(self, progress: Progress) -> None:
-        """Add what has come since the last call; what earlier tries did was added by them."""
+        """Add the progress since the last call; earlier attempts have added theirs."""
         self._count(ROWS_ACCEPTED, progress.accepted - progress.earlier.accepted)
         self._count(ROWS_REJECTED, progress.rejected - progress.earlier.rejected)
-        # Whole seconds, because some StatsD servers cut the rest of a counter off; it is in the next call's.
+        # Whole seconds: some StatsD servers truncate counters. The remainder is part of the next call.
         self._count(THROTTLED_SECONDS, round(progress.throttled_seconds))
 
     def _count(self, name: str, now: int) -> None:

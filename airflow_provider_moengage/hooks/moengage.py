@@ -1,4 +1,4 @@
-"""An Airflow connection becomes a MoEngage client, and rows become users through it."""
+"""The hook: builds a MoEngage client from an Airflow connection and delivers rows through it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from airflow_provider_moengage.hooks.connection import (
     read_connection,
     workspace_of,
 )
-from airflow_provider_moengage.hooks.form import form_widgets
+from airflow_provider_moengage.hooks.connection_form import form_widgets
 from airflow_provider_moengage.hooks.metrics import RunMetrics
 from airflow_provider_moengage.hooks.options import (
     CheckedOptions,
@@ -51,15 +51,8 @@ from airflow_provider_moengage.hooks.options import (
     as_source,
     single_or_bulk,
 )
-from airflow_provider_moengage.hooks.outcome import (
-    MAX_CONCURRENCY,
-    ON_MISSING,
-    ON_UNKNOWN,
-    check_max_users,
-    check_one_of,
-    conclude,
-)
-from airflow_provider_moengage.hooks.shared_limits import shared_windows
+from airflow_provider_moengage.hooks.outcome import conclude
+from airflow_provider_moengage.hooks.redis import shared_windows
 from airflow_provider_moengage.operations.bulk_import import ElementMapping
 from airflow_provider_moengage.operations.delete_users import DeletionMapping
 from airflow_provider_moengage.operations.get_users import IdentifierMapping, Missing, UsersRead
@@ -70,6 +63,13 @@ from airflow_provider_moengage.operations.track_events import EventMapping
 from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
 from airflow_provider_moengage.operations.user_outputs import Sink
+from airflow_provider_moengage.parameters import (
+    MAX_CONCURRENCY,
+    ON_MISSING,
+    ON_UNKNOWN,
+    check_max_users,
+    check_one_of,
+)
 
 
 class MoEngageHook(BaseHook):
@@ -97,20 +97,20 @@ class MoEngageHook(BaseHook):
     @cached_property
     def workspace(self) -> Workspace:
         """
-        The workspace the connection describes.
+        The workspace that the connection describes.
 
-        :raises MoEngageParameterError: there is no such connection, it is of another type, lacks something or holds
-            what is not allowed.
+        :raises MoEngageParameterError: there is no such connection, it is of another type, or a field is missing or
+            not allowed.
         """
         fields = self._fields
-        with self._naming_the_connection():
+        with self._connection_named_in_errors():
             return self._workspace_of(fields)
 
     def _workspace_of(self, fields: ConnectionFields) -> Workspace:
         workspace = workspace_of(fields, self.log)
         if self.project_code:
             workspace = replace(workspace, project_code=self.project_code)
-        # Airflow masks the password, but not the header that carries it in base64. It takes plain texts alone.
+        # Airflow masks the password, but not its base64 form in the header. mask_secret accepts plain strings only.
         authorization = basic_authorization(workspace)
         mask_secret(str(workspace.api_key))
         mask_secret(str(authorization))
@@ -120,17 +120,17 @@ class MoEngageHook(BaseHook):
     @cached_property
     def shared_windows(self) -> RedisWindows | None:
         """
-        The rate windows that all tasks of all workers draw from; None where the connection names none.
+        The rate windows that all tasks of all workers share; None if the connection names no Redis connection.
 
-        :raises MoEngageParameterError: the Redis connection or its client's package is missing, or the connection
-            holds what is not allowed.
+        :raises MoEngageParameterError: the Redis connection or the redis package is missing, or a field of the
+            connection is not allowed.
         """
         fields, workspace = self._fields, self.workspace
-        with self._naming_the_connection():
+        with self._connection_named_in_errors():
             return shared_windows(rate_limit_conn_id_of(fields), workspace, self.log)
 
     @contextmanager
-    def _naming_the_connection(self) -> Iterator[None]:
+    def _connection_named_in_errors(self) -> Iterator[None]:
         try:
             yield
         except MoEngageParameterError as error:
@@ -142,9 +142,9 @@ class MoEngageHook(BaseHook):
 
     def get_conn(self) -> MoEngageClient:
         """
-        Give the client; one a hook, for all its threads.
+        Return the client, which all threads of this hook share.
 
-        :raises MoEngageParameterError: the connection lacks something or holds what is not allowed.
+        :raises MoEngageParameterError: a field of the connection is missing or not allowed.
         """
         return self._client
 
@@ -157,19 +157,19 @@ class MoEngageHook(BaseHook):
         **options: Unpack[DeliveryOptions],
     ) -> Report:
         """
-        Create and update users, one Track User call each, or many in a call of Bulk Import.
+        Create and update users, one Track User request each, or many in a Bulk Import request.
 
         :param users: a list of rows, or a :class:`~airflow_provider_moengage.delivery.read.sources.Source`. A row is
             flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape.
-        :param mapping: how rows become users; None: ``customer_id`` and every other column under its own name. With
+        :param mapping: converts rows to users; None: ``customer_id`` and every other column under its own name. With
             ``bulk=True`` they go to Bulk Import.
-        :param max_bytes: the largest body of one call of Bulk Import.
+        :param max_bytes: the largest body of one Bulk Import request.
         :param options: see :class:`DeliveryOptions`.
         :return: the report: ``read``, ``accepted``, ``rejected``, ``unsent``, ``unknown``, ``requests``, ``retried``,
             ``throttled_seconds``, ``duration_seconds``, ``source_exhausted``, ``rejected_path``, ``reasons``.
         :raises MoEngageParameterError: a parameter is not allowed; nothing was read.
-        :raises MoEngageTaskFailed: more rows were refused than allowed, or the credentials or the source's columns
-            are wrong; its ``report`` says what was done.
+        :raises MoEngageTaskFailed: more rows were rejected than allowed, or the credentials or the source's columns
+            are wrong; its ``report`` has the counts.
         :raises MoEngageIncompleteRun: rows were left unsent or unread.
         """
         mapping = mapping or UserMapping()
@@ -204,14 +204,14 @@ class MoEngageHook(BaseHook):
         **options: Unpack[DeliveryOptions],
     ) -> Report:
         """
-        Read users back, twenty a call.
+        Read users back, twenty per request.
 
-        :param users: rows, or bare ids; an id that comes again is asked for once.
-        :param sink: where the users go, see :mod:`airflow_provider_moengage.operations.user_outputs`.
-        :param mapping: which users are asked for, and which attributes.
+        :param users: rows, or bare ids; a repeated id is requested once.
+        :param sink: receives the users, see :mod:`airflow_provider_moengage.operations.user_outputs`.
+        :param mapping: which users are read, and which of their attributes.
         :param on_missing: ``fail``: users that MoEngage does not know fail the task, once all others are read.
-        :param on_missing_ids: called with the ids that MoEngage does not know; where the rows say of which kind each
-            is, with objects of ``identifier_type`` and ``identifier``.
+        :param on_missing_ids: called with the ids that MoEngage does not know; with objects of ``identifier_type``
+            and ``identifier`` if the rows hold each id's type.
         :return: the report, with ``found`` and ``not_found``; errors as :meth:`track_users`.
         """
         check_one_of("on_missing", on_missing, ON_MISSING)
@@ -220,7 +220,7 @@ class MoEngageHook(BaseHook):
         read = UsersRead(sink, mapping.missing)
 
         def complete(run: Run) -> Run:
-            """Make the users visible once all are there, and before anybody is told so."""
+            """Publish the users once all are read, before the report is published."""
             run.report["found"], run.report["not_found"] = read.found, len(read.not_found)
             if run.stopped_by is not None or checked.validate_only:
                 sink.discard()
@@ -256,13 +256,13 @@ class MoEngageHook(BaseHook):
         **options: Unpack[DeliveryOptions],
     ) -> Report:
         """
-        Send events; rows of one user that stand together share a call, unless they go to Bulk Import with those of
-        others. Parameters, result and errors as :meth:`track_users`.
+        Send events; consecutive rows of one user share a request, unless they go to Bulk Import with those of other
+        users. Parameters, result and errors as :meth:`track_users`.
 
         :param events: rows, flat or in the API's own shape.
-        :param mapping: how rows become events.
-        :param on_unknown: what becomes of events whose request got no answer: MoEngage may have taken them, and a
-            repeated event is a duplicate. ``resend`` sends them again, ``reject`` refuses them. The report's
+        :param mapping: converts rows to events.
+        :param on_unknown: what happens to events whose request got no response: MoEngage may have accepted them, and
+            resending would duplicate them. ``resend`` sends them again, ``reject`` rejects them. The report's
             ``unknown`` counts them either way, in events.
         """
         check_one_of("on_unknown", on_unknown, ON_UNKNOWN)
@@ -274,13 +274,13 @@ class MoEngageHook(BaseHook):
     def track_devices(
         self, devices: object, *, mapping: DeviceMapping | None = None, **options: Unpack[DeliveryOptions]
     ) -> Report:
-        """Create and update devices, one call each; parameters, result and errors as :meth:`track_users`."""
+        """Create and update devices, one request each; parameters, result and errors as :meth:`track_users`."""
         return self._deliver("devices", devices, mapping or DeviceMapping(), Operation(TRACK_DEVICE), options)
 
     def opt_out_devices(
         self, devices: object, *, mapping: OptOutMapping | None = None, **options: Unpack[DeliveryOptions]
     ) -> Report:
-        """Block and unblock devices, one call each; parameters, result and errors as :meth:`track_users`."""
+        """Block and unblock devices, one request each; parameters, result and errors as :meth:`track_users`."""
         return self._deliver(
             "devices", devices, mapping or OptOutMapping(), Operation(OPT_OUT_DEVICES), options
         )
@@ -294,18 +294,18 @@ class MoEngageHook(BaseHook):
         **options: Unpack[DeliveryOptions],
     ) -> Report:
         """
-        Send users, events and devices, mixed, in calls of up to 100,000 bytes; result and errors as
+        Send users, events and devices, mixed, in requests of up to 100,000 bytes; result and errors as
         :meth:`track_users`.
 
-        :param elements: rows in the API's own shape, told apart by their ``type``.
-        :param max_bytes: the largest body of one call; one page of the documentation allows 128 KB.
+        :param elements: rows in the API's own shape, distinguished by their ``type``.
+        :param max_bytes: the largest body of one request; one page of the documentation allows 128 KB.
         """
         operation = Operation(single_or_bulk(BULK_IMPORT, True, max_bytes))
         return self._deliver("elements", elements, mapping or ElementMapping(), operation, options)
 
     def merge_users(self, pairs: object, **options: Unpack[DeliveryOptions]) -> Report:
         """
-        Merge users, fifty pairs a call; it cannot be undone. Result and errors as :meth:`track_users`.
+        Merge users, fifty pairs per request; a merge cannot be undone. Result and errors as :meth:`track_users`.
 
         :param pairs: rows with ``merged_user`` and ``retained_user``.
         """
@@ -321,12 +321,12 @@ class MoEngageHook(BaseHook):
         **options: Unpack[DeliveryOptions],
     ) -> Report:
         """
-        Delete users for good, one a call; MoEngage does so within a day.
+        Delete users permanently, one per request; MoEngage does so within a day.
 
         :param users: rows, or bare ids; up to ``max_users`` of them are held in memory.
         :param on_missing: ``ignore`` counts users that MoEngage does not know as accepted, and as ``missing``;
-            ``fail`` refuses them.
-        :param max_users: more deletions than that are refused before the first one is sent.
+            ``fail`` rejects them.
+        :param max_users: more users than that fail the task before the first one is deleted.
         :return: the report, with ``missing``; errors as :meth:`track_users`.
         """
         check_one_of("on_missing", on_missing, ON_MISSING)
@@ -361,7 +361,7 @@ class MoEngageHook(BaseHook):
             concurrency=checked.concurrency,
             parts=RejectedParts(folder, replace=checked.replace_rejected) if folder else None,
             validate_only=validate_only,
-            # A dashboard shows what MoEngage got and refused: of a rehearsal, nothing.
+            # No metrics for validate_only: nothing was sent.
             observe=None if validate_only else RunMetrics(operation.endpoint),
             checkpoints=checked.checkpoints,
             patience=checked.patience,
@@ -378,22 +378,22 @@ class MoEngageHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """
-        Ask MoEngage whether the credentials are right.
+        Check the credentials with a request to MoEngage.
 
-        :return: whether they are, and a sentence that says what to change where they are not. It does not name the
-            connection, as Airflow's UI tests a copy under an id of its own.
+        :return: whether they are valid, and a sentence: the workspace, or what to change. It does not name the
+            connection, because Airflow's UI tests a copy under another id.
         """
         try:
             workspace = self._workspace_of(self._fields)
             shared = shared_windows(rate_limit_conn_id_of(self._fields), workspace, self.log)
             with MoEngageClient(workspace, connections=1, shared=shared) as client:
-                answer = client.test_connection()
+                response = client.test_connection()
         except MoEngageNetworkError as error:
             return False, f"No network, or no MoEngage there: {error}"
         except MoEngageError as error:
-            said = str(error)
-            return False, said[:1].upper() + said[1:]
-        name = answer.body.get("app_name")
+            text = str(error)
+            return False, text[:1].upper() + text[1:]
+        name = response.body.get("app_name")
         where = None if workspace.host else workspace.data_center
         return True, (
             "Connected to workspace "
@@ -403,10 +403,10 @@ class MoEngageHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Say how Airflow's standard fields look in the connection form, to Airflow 2.11 to 3.1."""
+        """Return the appearance of Airflow's standard fields in the connection form of Airflow 2.11 to 3.1."""
         return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Give the form's own fields to Airflow 2.11 to 3.1; newer versions read them from the provider info."""
+        """Return the form's own fields for Airflow 2.11 to 3.1; newer versions read them from the provider info."""
         return form_widgets()

@@ -1,4 +1,4 @@
-"""What the hook's methods that deliver rows take."""
+"""The options of the hook's methods that deliver rows."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.resume.checkpoint_store import CheckpointStore
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
-from airflow_provider_moengage.hooks.outcome import (
+from airflow_provider_moengage.parameters import (
     check_concurrency,
     check_max_bytes,
     check_max_rejected,
+    check_switch,
 )
-from airflow_provider_moengage.parameters import check_switch
 
 DEFAULT_CONCURRENCY = 16
 
 
 class DeliveryOptions(TypedDict, total=False):
     """
-    What every method that delivers rows takes.
+    The options of every method that delivers rows.
 
-    :param concurrency: requests in flight at most; 16.
-    :param max_rejected: rows that may be refused: an int is a count, a float below 1 a share of the rows read; 0.
-    :param rejected_path: a folder for refused rows, as ``ObjectStoragePath`` takes it.
-    :param replace_rejected: remove the parts an earlier try left in that folder.
-    :param validate_only: do everything but sending.
+    :param concurrency: the maximum number of requests in flight; 16.
+    :param max_rejected: rows that may be rejected: an int is a count, a float below 1 a share of the rows read; 0.
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL.
+    :param replace_rejected: remove the files that an earlier attempt left in that folder.
+    :param validate_only: do everything except sending.
     :param on_report: called with the report once the run has ended, however it ended.
-    :param checkpoints: where a later try of the same task reads how far this one got; without, it begins anew.
-    :param patience: seconds to wait for a rate window at most; a longer wait ends the run with
-        :class:`~airflow_provider_moengage.api.errors.MoEngageWindowSpent`, once all is settled.
-    :param ending: carries the order to end the run early, from another thread or a signal's handler.
+    :param checkpoints: where a later attempt of the same task finds the progress of this one; None: it starts over.
+    :param patience: the longest wait for a rate window, in seconds; a longer wait ends the run with
+        :class:`~airflow_provider_moengage.api.errors.MoEngageWindowSpent`, once all requests are settled.
+    :param ending: cancels the run, from another thread or a signal handler.
     """
 
     concurrency: int
@@ -60,9 +60,9 @@ class DeliveryOptions(TypedDict, total=False):
 @dataclass(frozen=True)
 class CheckedOptions:
     """
-    The same, checked; what is not given has its default.
+    The checked options; those not given have their defaults.
 
-    :raises MoEngageParameterError: an option is not allowed; the text names it and what is.
+    :raises MoEngageParameterError: an option is not allowed; the text names it and what is allowed.
     """
 
     concurrency: int = DEFAULT_CONCURRENCY
@@ -109,14 +109,14 @@ class CheckedOptions:
                 close = get_close_matches(name, known, 1)
                 raise MoEngageParameterError(
                     f"the option {name!r} is unknown"
-                    + (f"; is it {close[0]!r}?" if close else "")
-                    + f" There are {', '.join(known)}"
+                    + (f"; did you mean {close[0]!r}?" if close else ".")
+                    + f" The options are {', '.join(known)}"
                 )
         return cls(**options)
 
 
 def as_source(parameter: str, rows: object) -> Source:
-    """Return rows as a source: a list becomes one, and one of a user's own has its columns called as all others."""
+    """Return rows as a source; a user's own source is wrapped so that the rules for column names apply to it."""
     if isinstance(rows, (Rows, SqlSource, FileSource, StagedRows, Guarded, Named)):
         return rows
     return Named(rows, ColumnNames()) if is_source(rows) else Rows(rows, parameter)
@@ -124,9 +124,9 @@ def as_source(parameter: str, rows: object) -> Source:
 
 def single_or_bulk(single: Endpoint, bulk: bool, max_bytes: int) -> Endpoint:
     """
-    Return where rows of one kind go.
+    Return the endpoint for rows of one kind: its own or Bulk Import.
 
-    :raises MoEngageParameterError: ``max_bytes`` is more than a call may have.
+    :raises MoEngageParameterError: ``max_bytes`` is not allowed.
     """
     check_max_bytes(max_bytes)
     if not bulk:

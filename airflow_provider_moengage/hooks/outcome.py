@@ -1,11 +1,10 @@
-"""How a run ends for Airflow: what it may cost, and what it raises."""
+"""Translates how a run ended into a report or an exception for Airflow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_moengage.api.endpoints import MAX_BODY_BYTES
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageParameterError,
@@ -20,11 +19,7 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.safe_messages import describe, safe_cause
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 
-MAX_CONCURRENCY = 256
-#: What users mean that MoEngage does not know, and what becomes of events that got no answer.
-ON_MISSING = ("ignore", "fail")
-ON_UNKNOWN = ("resend", "reject")
-#: What a retry would meet again.
+#: Errors that a retry would meet again.
 HOPELESS = (
     MoEngageRequestRefused,
     MoEngageParameterError,
@@ -34,75 +29,19 @@ HOPELESS = (
 )
 
 
-def check_max_rejected(value: object) -> None:
-    """
-    Check the number of rows that may be rejected.
-
-    :raises MoEngageParameterError: it is neither a count nor a share.
-    """
-    count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    share = isinstance(value, float) and 0 <= value < 1
-    if not count and not share:
-        raise MoEngageParameterError(
-            f"max_rejected is {value!r}; use a whole number of rows from 0, or a share from 0.0 to below 1.0"
-        )
-
-
-def check_concurrency(value: object) -> None:
-    """
-    Check the number of requests in flight.
-
-    :raises MoEngageParameterError: it is no whole number from 1 to 256.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_CONCURRENCY:
-        raise MoEngageParameterError(
-            f"concurrency is {value!r}; use a whole number from 1 to {MAX_CONCURRENCY}"
-        )
-
-
-def check_max_bytes(value: object) -> None:
-    """
-    Check the size of a call of Bulk Import.
-
-    :raises MoEngageParameterError: it is no number of bytes, or more than MoEngage takes.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BODY_BYTES:
-        raise MoEngageParameterError(f"max_bytes is {value!r}; use a number of bytes up to {MAX_BODY_BYTES}")
-
-
-def check_one_of(parameter: str, value: object, allowed: Sequence[str]) -> None:
-    """
-    Check a parameter that is one of a few words.
-
-    :raises MoEngageParameterError: it is another one.
-    """
-    if not isinstance(value, str) or value not in allowed:
-        raise MoEngageParameterError(f"{parameter} is {value!r}; use {' or '.join(map(repr, allowed))}")
-
-
-def check_max_users(value: object) -> None:
-    """
-    Check the number of users that may be deleted.
-
-    :raises MoEngageParameterError: it is no whole number from 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise MoEngageParameterError(f"max_users is {value!r}; use a whole number from 1")
-
-
 def conclude(run: Run, max_rejected: float) -> Report:
     """
-    Turn how a run ended into a report or into what Airflow understands.
+    Return the report of a run that succeeded, or raise what ended it.
 
-    :raises MoEngageTaskFailed: a retry would not mend it.
-    :raises MoEngageIncompleteRun: a retry goes on.
-    :raises MoEngageWindowSpent: the run goes on once the rate window has reset.
+    :raises MoEngageTaskFailed: a retry would not help.
+    :raises MoEngageIncompleteRun: a retry resumes.
+    :raises MoEngageWindowSpent: the run resumes once the rate window has reset.
     """
     report, cause = run.report, run.stopped_by
     if isinstance(cause, HOPELESS):
-        # Of an answer the status and the request's id are worth having; the others have said all that there is to say.
-        answer = safe_cause(cause) if isinstance(cause, MoEngageRequestRefused) else None
-        raise MoEngageTaskFailed(f"{cause} ({_counts(report)})", report=report) from answer
+        # The cause adds a response's status and request id; other errors have nothing to add to their text.
+        response = safe_cause(cause) if isinstance(cause, MoEngageRequestRefused) else None
+        raise MoEngageTaskFailed(f"{cause} ({_counts(report)})", report=report) from response
     if isinstance(cause, MoEngageWindowSpent):
         raise cause
     if isinstance(cause, Exception):
@@ -110,9 +49,9 @@ def conclude(run: Run, max_rejected: float) -> Report:
         retry_after = cause.retry_after if isinstance(cause, MoEngageError) else None
         raise MoEngageIncompleteRun(text, report=report, retry_after=retry_after) from safe_cause(cause)
     if cause is not None:
-        # A time-out or a signal: it must reach Airflow as it is.
+        # A timeout or a signal must reach Airflow unchanged.
         raise cause
-    # A quotient and not a product: 0.29 * 100 is less than 29.
+    # Divide instead of multiplying: 0.29 * 100 is less than 29.
     share = isinstance(max_rejected, float)
     rejected = report["rejected"] / report["read"] if share and report["read"] else report["rejected"]
     if rejected > max_rejected:

@@ -1,4 +1,4 @@
-"""Bulk Import: rows become users, events and devices, mixed."""
+"""Bulk Import: converts rows to users, events and devices, mixed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ELEMENT_TYPES = ("customer", "event", "device")
 @dataclass(frozen=True)
 class ElementMapping:
     """
-    How rows in the API's own shape become the elements of a Bulk Import: customers, events and devices, mixed.
+    Converts rows in the API's own shape to elements of Bulk Import: customers, events and devices, mixed.
 
-    :param users: how customer elements are read.
-    :param events: how event elements are read.
+    :param users: converts customer elements.
+    :param events: converts event elements.
     """
 
     remembers: ClassVar[bool] = False
@@ -40,7 +40,7 @@ class ElementMapping:
             object.__setattr__(self, name, replace(getattr(self, name), bulk=True))
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         if "type" not in columns:
             raise MoEngageParameterError(
                 f"the source has no column 'type', which says what an element is; it has {', '.join(columns)}"
@@ -48,7 +48,7 @@ class ElementMapping:
             )
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
-        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         row = as_row(row)
         kind = row.get("type")
         if kind is None:
@@ -68,7 +68,7 @@ class ElementMapping:
 
     @staticmethod
     def _check_id(row: Mapping[Any, Any], mapping: UserMapping | EventMapping | DeviceMapping) -> None:
-        """Check that a row has an id, before its mapping does: here is no ``id_column=`` that could name another one."""
+        """Check that a row has an id, before its mapping does: the error must not name ``id_column=``."""
         column = own_id_column(row, mapping.id_column)
         if is_no_id(row.get(column)) and not getattr(mapping, "identifiers", ()):
             raise missing_id(row, column, in_column("customer_id", column), parameter=False)

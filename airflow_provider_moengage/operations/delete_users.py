@@ -1,4 +1,4 @@
-"""Delete User: a row names a user to delete for good."""
+"""Delete User: converts rows to users to delete permanently."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DELETION = Form({"delete_users": 1})
 @dataclass(frozen=True)
 class DeletionMapping:
     """
-    How rows say who is deleted.
+    Converts rows to deletions of users.
 
     :param id_column: the column that identifies the user; a row may be a bare id.
     :param identity_type: ``customer_id`` or ``moengage_id``.
-    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
     remembers: ClassVar[bool] = False
@@ -38,11 +38,11 @@ class DeletionMapping:
             )
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         check_has_column(columns, self.id_column, "id_column")
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
-        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         identity, called = id_of_row(row, self.id_column, warnings, self.identity_type)
         record = Deletion.check(
             {"identity_type": self.identity_type, "identity_value": identity},

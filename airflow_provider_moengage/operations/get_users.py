@@ -1,4 +1,4 @@
-"""Get User: a row names a user to read back."""
+"""Get User: converts rows to identifiers of users to read back."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from airflow_provider_moengage.parameters import check_column
 from airflow_provider_moengage.records.reasons import in_column
 from airflow_provider_moengage.records.users import Identifier, Terms
 
-#: What an id may be in Get User: the last two are one kind, which two editions of the documentation name differently.
+#: Types of an id in Get User; the last two are the same, named differently by two editions of the documentation.
 IDENTIFIER_TYPES = ("customer_id", "id", "moengage_id")
 
 
-#: An identifier that MoEngage does not know: its id alone where all are of one kind, else as MoEngage lists it.
+#: An identifier that MoEngage does not know: its id if all are of one type, else as MoEngage lists it.
 Missing = str | dict[str, str]
 
 
 class IdentifierMapping:
     """
-    How rows say which users are read; an id that comes again is asked for once.
+    Converts rows to identifiers of the users to read; a repeated id is requested once.
 
-    The ids of a run are remembered: about 100 bytes each.
+    It holds the ids of a run in memory, about 100 bytes each.
 
     :param id_column: the column that identifies the user; a row may be a bare id.
-    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id, or ``moengage_id``, as another edition of
-        the documentation calls the same.
+    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id, or ``moengage_id``, its name in another
+        edition of the documentation.
     :param fields: the attributes to read; None: all that can be exported.
-    :param identifier_type_column: the column that holds which of the three a row's id is, in place of
-        ``identifier_type``. One id under two kinds is two identifiers.
-    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    :param identifier_type_column: the column that holds the type of a row's id, instead of ``identifier_type``. One id
+        with two types is two identifiers.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
     remembers: ClassVar[bool] = False
@@ -78,38 +78,38 @@ class IdentifierMapping:
         self._type_column = identifier_type_column
         wanted = b',"user_fields_to_export":' + to_json(list(fields)) if fields else b""
         self._form = Form({"get_users": 1}, b'{"data":{"identifiers":[', b"]" + wanted + b"}}")
-        self._asked: dict[str, str] = {}
+        self._requested: dict[str, str] = {}
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         check_has_column(columns, self._id_column, "id_column")
         if self._type_column is not None:
             check_has_column(columns, self._type_column, "identifier_type_column")
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
-        """Give what is sent of one row: nothing where its id was asked for before."""
+        """Return the item of a row; its content is empty if its id was requested before."""
         kind = self._kind_of(row)
         identifier, called = id_of_row(row, self._id_column, warnings, kind)
         record = Identifier.check(
             {"identifier_type": kind, "identifier": identifier}, Terms(names={"identifier": called})
         )
         whose = record.identifier if self._type_column is None else f"{kind}={record.identifier}"
-        if whose in self._asked:
-            # The first one's text, so that those which repeat it cost no text each.
-            return (b"", self._asked[whose], self._form)
+        if whose in self._requested:
+            # Reuse the first one's text, so that repetitions cost no memory.
+            return (b"", self._requested[whose], self._form)
         content = record.to_json()
-        self._asked[whose] = whose
+        self._requested[whose] = whose
         return (content, whose, self._form)
 
     def repeated_row(self, user: str) -> dict[str, str]:
-        """Return a row that asks for a user of :meth:`item` again."""
+        """Return a row that requests a user of :meth:`item` again."""
         if self._type_column is None:
             return {self._id_column: user}
         kind, _, identifier = user.partition("=")
         return {self._type_column: kind, self._id_column: identifier}
 
     def missing(self, identifier: Mapping[str, Any]) -> Missing:
-        """Return what is told of an identifier that MoEngage lists as not found."""
+        """Return what is reported of an identifier that MoEngage lists as not found."""
         if self._type_column is None:
             return str(identifier.get("identifier"))
         return {name: str(identifier.get(name)) for name in ("identifier_type", "identifier")}
@@ -133,10 +133,10 @@ class IdentifierMapping:
 
 class UsersRead:
     """
-    Takes the answers of Get User.
+    Collects the responses of Get User.
 
-    :param sink: where the users go.
-    :param missing: what is kept of an identifier that MoEngage does not know.
+    :param sink: receives the users.
+    :param missing: returns what is reported of an identifier that MoEngage does not know.
     """
 
     def __init__(self, sink: Sink, missing: Callable[[dict[str, Any]], Missing]) -> None:
@@ -146,26 +146,26 @@ class UsersRead:
         self.not_found: list[Missing] = []
 
     def verify(self, batch: Batch, answer: Response) -> MoEngageError | None:
-        """Tell whether an answer leaves users out; their order does not matter, that none is lost does."""
+        """Return an error if a response does not account for every user; their order does not matter."""
         data = answer.body.get("data")
-        told = len(_listed(data, "users")) + len(_listed(data, "users_not_found"))
-        if told == len(batch):
+        accounted = len(_objects_of(data, "users")) + len(_objects_of(data, "users_not_found"))
+        if accounted == len(batch):
             return None
         return MoEngageServerError(
-            f"MoEngage accounted for {told} of {len(batch)} users that it was asked for",
+            f"MoEngage accounted for {accounted} of {len(batch)} requested users",
             request_id=answer.request_id,
         )
 
     def receive(self, batch: Batch, answer: Response) -> None:
-        """Take one answer."""
+        """Collect the users of one response."""
         data = answer.body.get("data")
-        users = _listed(data, "users")
-        missing = _listed(data, "users_not_found")
+        users = _objects_of(data, "users")
+        missing = _objects_of(data, "users_not_found")
         self._sink.add([user.get("user_attributes") or {} for user in users])
         self.found += len(users)
         self.not_found.extend(map(self._missing, missing))
 
 
-def _listed(data: Any, name: str) -> list[dict[str, Any]]:
+def _objects_of(data: Any, name: str) -> list[dict[str, Any]]:
     listed = data.get(name) if isinstance(data, dict) else None
     return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []

@@ -1,4 +1,4 @@
-"""Merge Users: a row names the user that goes and the one that stays."""
+"""Merge Users: converts rows to pairs of a merged and a retained user."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MERGE = Form({"merge_users": 1}, b'{"merge_data":[', b"]}")
 
 class PairMapping:
     """
-    How rows say which users are merged; what could not be meant, or not be undone, is refused.
+    Converts rows to pairs of users to merge; rejects repeated merges of one user and chains of merges.
 
-    The ids of a run are remembered: about 100 bytes each.
+    It holds the ids of a run in memory, about 100 bytes each.
     """
 
     remembers: ClassVar[bool] = True
@@ -30,7 +30,7 @@ class PairMapping:
         self._retained: set[str] = set()
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         for column in ("merged_user", "retained_user"):
             if column not in columns:
                 raise MoEngageParameterError(
@@ -39,7 +39,7 @@ class PairMapping:
                 )
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
-        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         row = as_row(row)
         for name in ("merged_user", "retained_user"):
             if row.get(name) is None:

@@ -1,4 +1,4 @@
-"""Device opt-out: a row becomes a request to block or unblock devices."""
+"""Device opt-out: converts rows to requests to block or unblock devices."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ OPT_OUT = Form({"opt_out_devices": 1})
 @dataclass(frozen=True)
 class OptOutMapping:
     """
-    How rows become :class:`~airflow_provider_moengage.records.devices.OptOut` records.
+    Converts rows to :class:`~airflow_provider_moengage.records.devices.OptOut` records.
 
-    :param action: ``block`` or ``unblock`` for rows that do not say it themselves under ``action_type``.
+    :param action: ``block`` or ``unblock``, for rows without an ``action_type`` of their own.
     :param id_column: the column that identifies the user, for rows without ``user_identifier_value``.
-    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
     remembers: ClassVar[bool] = False
@@ -57,7 +57,7 @@ class OptOutMapping:
             raise MoEngageParameterError(f"action is {self.action!r}; use 'block' or 'unblock'")
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         whose = "user_identifier_value" if "user_identifier_value" in columns else self.id_column
         needed = (whose,) if self.action else (whose, "action_type")
         check_known_columns(
@@ -65,7 +65,7 @@ class OptOutMapping:
         )
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
-        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         row = as_row(row)
         identifier, id_terms = self._identifier(row, warnings)
         fields = {
@@ -87,7 +87,7 @@ class OptOutMapping:
         return (opt_out.to_json(), opt_out.user, OPT_OUT)
 
     def _identifier(self, row: Mapping[Any, Any], warnings: RowWarnings) -> tuple[str | None, Terms]:
-        """Return what identifies the user, and what reasons call it."""
+        """Return what identifies the user, and its name in rejection reasons."""
         value = row.get("user_identifier_value")
         if not is_absent(value):
             return id_text(value, warnings, "user_identifier_value"), self._other_terms
@@ -99,7 +99,7 @@ class OptOutMapping:
 
 
 def _device_identifiers(one: object, warnings: RowWarnings) -> object:
-    """Return one of an opt-out's devices, with its ids as they are tracked: without blanks at their ends."""
+    """Return one device of an opt-out, its ids stripped of blanks like those that are tracked."""
     if not isinstance(one, dict):
         return one
     return {name: identifier_text(str(name), value, warnings) or "" for name, value in one.items()}

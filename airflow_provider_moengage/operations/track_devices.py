@@ -1,4 +1,4 @@
-"""Track Device: a row becomes a device."""
+"""Track Device: converts rows to devices."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ DEVICE_KEYS = frozenset({"type", "customer_id", "device_id", "attributes"})
 DEVICE_ATTRIBUTES = tuple(DeviceAttributes.model_fields)
 
 
-#: Attributes that identify a device: like all ids they have no blanks at their ends.
+#: Attributes that identify a device: like all ids they are stripped of blanks.
 DEVICE_IDS = frozenset({"push_id", "moe_gaid", "idfv"})
 
 
-#: MoEngage takes the words "True" and "False" for these, and no booleans.
+#: MoEngage accepts the texts "True" and "False" for these, but no booleans.
 DEVICE_SWITCHES = frozenset({"moe_push_opted", "moe_push_provisional_opted"})
 
 
-_BESIDE_ATTRIBUTES = "the row has {!r} beside 'attributes', which MoEngage would drop; put it inside"
+_OUTSIDE_ATTRIBUTES = "the row has {!r} outside 'attributes', which MoEngage would drop; put it inside"
 
 
 DEVICE = Form({"devices": 1})
@@ -47,13 +47,13 @@ BULK_DEVICE = in_bulk({"bulk_devices": 1})
 @dataclass(frozen=True)
 class DeviceMapping:
     """
-    How rows become :class:`~airflow_provider_moengage.records.devices.Device` records.
+    Converts rows to :class:`~airflow_provider_moengage.records.devices.Device` records.
 
     A row is flat, its columns named as the API names its fields, or in the API's own shape.
 
     :param id_column: the column that identifies the user.
     :param bulk: the devices are elements of Bulk Import.
-    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
     remembers: ClassVar[bool] = False
@@ -66,11 +66,11 @@ class DeviceMapping:
         check_column("id_column", self.id_column)
         names = {"customer_id": in_column("customer_id", self.id_column)}
         object.__setattr__(self, "_own_terms", Terms(names=names))
-        # The attributes of a flat row are columns, which stand in nothing.
+        # The attributes of a flat row are columns, nested in no other field.
         object.__setattr__(self, "_flat_terms", Terms(names={**names, "attributes": ""}))
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         known = {self.id_column, "type", "device_id", *DEVICE_ATTRIBUTES}
         check_known_columns(
             columns,
@@ -80,7 +80,7 @@ class DeviceMapping:
         )
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
-        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         device = self.record(row, warnings)
         return (device.to_json(), device.user, BULK_DEVICE if self.bulk else DEVICE)
 
@@ -88,7 +88,7 @@ class DeviceMapping:
         """
         Build the record of one row.
 
-        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason explains why.
         """
         row = as_row(row)
         own = row.get("attributes")
@@ -112,7 +112,7 @@ class DeviceMapping:
         return Device.check({name: value for name, value in fields.items() if value is not None}, terms)
 
     def _own(self, row: Mapping[Any, Any]) -> tuple[dict[str, Any], Mapping[Any, Any]]:
-        fields = own_fields(row, DEVICE_KEYS, self.id_column, _BESIDE_ATTRIBUTES)
+        fields = own_fields(row, DEVICE_KEYS, self.id_column, _OUTSIDE_ATTRIBUTES)
         values = fields.get("attributes")
         if not isinstance(values, Mapping):
             raise MoEngageRecordInvalid(

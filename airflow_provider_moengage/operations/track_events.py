@@ -1,4 +1,4 @@
-"""Create Event: a row becomes an event, or several."""
+"""Create Event: converts rows to events."""
 
 from __future__ import annotations
 
@@ -47,32 +47,32 @@ EVENT_KEYS = frozenset(
 
 @lru_cache
 def bulk_events(actions: int) -> Form:
-    """Give the form of an event of so many actions in Bulk Import."""
+    """Return the form of an event with the given number of actions in Bulk Import."""
     return in_bulk({"bulk_events": actions})
 
 
 @dataclass(frozen=True)
 class EventMapping:
     """
-    How rows become :class:`~airflow_provider_moengage.records.events.Event` records.
+    Converts rows to :class:`~airflow_provider_moengage.records.events.Event` records.
 
-    A row is flat, or in the API's own shape, which a list under ``actions`` gives away, and so does ``event`` under
-    ``type`` with ``actions`` of any kind.
+    A row is flat, or in the API's own shape: it has a list under ``actions``, or ``event`` under ``type`` and
+    ``actions`` of any type.
 
     :param id_column: the column that identifies the user.
     :param action_column: the column that holds the event's name.
     :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds (milli-, micro- or
-        nanoseconds) since the epoch; None: MoEngage takes the time of receipt.
+        nanoseconds) since the epoch; None: MoEngage uses the time of receipt.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
-        ``date:`` and a form of ``strptime``; ``time_column`` may be named too.
-    :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
+        ``date:`` and a format of ``strptime``; ``time_column`` may be named too.
+    :param timezone: IANA name of the time zone of datetimes that carry none; without it they are rejected.
     :param update_existing_only: do not create users that MoEngage does not know.
     :param identifiers: the active identifiers of an Identity Resolution workspace: their columns are sent with the
         id, or in its place where a row has none.
     :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute.
     :param bulk: the events are elements of Bulk Import.
-    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
     remembers: ClassVar[bool] = False
@@ -115,7 +115,7 @@ class EventMapping:
         object.__setattr__(self, "_kept_out", kept_out)
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         if {"type", "actions"}.issubset(columns) and self.action_column not in columns:
             # A table of rows in the API's own shape: none of its columns is an attribute.
             return
@@ -129,11 +129,11 @@ class EventMapping:
         self._columns.check(columns, needed | {f"identifiers {name}": name for name in kept_out})
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
-        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         return self._item_of(self.record(row, warnings))
 
     def own_item(self, row: Mapping[Any, Any], warnings: RowWarnings) -> Item:
-        """Return what is sent of a row that is in the API's own shape whatever stands in it; see :meth:`item`."""
+        """Return the item of a row in the API's own shape, whatever its content; see :meth:`item`."""
         return self._item_of(self._checked(row, warnings, own=True))
 
     def _item_of(self, event: Event) -> Item:
@@ -146,7 +146,7 @@ class EventMapping:
         """
         Build the record of one row.
 
-        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason explains why.
         """
         row = as_row(row)
         own = isinstance(row.get("actions"), (list, tuple)) or (
@@ -181,12 +181,12 @@ class EventMapping:
             check_spelling(self.action_column, row)
             raise MoEngageRecordInvalid(
                 "record_missing",
-                f"the row has no column {self.action_column!r}; say with action_column= which column holds the event's name",
+                f"the row has no column {self.action_column!r}; set action_column= to the column that holds the event's name",
             )
         name = row[self.action_column]
         action: dict[str, Any] = {"action": None if is_absent(name) else name}
         if self.time_column is not None:
-            action["current_time"] = self._moment(row)
+            action["current_time"] = self._event_time(row)
         action["attributes"] = self._attributes(row, self._kept_out, left_out)
         fields: dict[str, Any] = {
             "customer_id": customer_id,
@@ -208,7 +208,7 @@ class EventMapping:
         """
         Return the id of a row.
 
-        :raises MoEngageRecordInvalid: there is none, and no identifier can stand for it.
+        :raises MoEngageRecordInvalid: there is none, and no identifier can replace it.
         """
         called = terms.called("customer_id")
         text = id_text(row.get(column), warnings, called)
@@ -216,7 +216,7 @@ class EventMapping:
             raise missing_id(row, column, called)
         return text
 
-    def _moment(self, row: Mapping[Any, Any]) -> Any:
+    def _event_time(self, row: Mapping[Any, Any]) -> Any:
         column = str(self.time_column)
         value = row.get(column)
         if value is not None:
@@ -230,14 +230,14 @@ class EventMapping:
             )
             raise MoEngageRecordInvalid(
                 "event_time",
-                f"{missing}; say with time_column= which column holds it, or time_column=None for the time of receipt",
+                f"{missing}; set time_column= to the column that holds it, or time_column=None for the time of receipt",
             )
         if number_of(value) is not None:
             return value
         if isinstance(value, Real | Decimal) and not isinstance(value, bool):
             value = json_value(column, value, None)
             if value is None:
-                raise MoEngageRecordInvalid("event_time", f"{column!r} is a number that is no time")
+                raise MoEngageRecordInvalid("event_time", f"{column!r} is a number, but not a time")
             return value
         moment = CONVERTERS["datetime"](column, value, self._columns.zone)
         if moment is None:
@@ -250,7 +250,7 @@ class EventMapping:
             row,
             EVENT_KEYS,
             self.id_column,
-            "the row has {!r} beside 'actions', which MoEngage would drop; put it into the attributes of an action",
+            "the row has {!r} outside 'actions', which MoEngage would drop; put it into the attributes of an action",
         )
         fields["customer_id"] = customer_id
         fields.setdefault("update_existing_only", self.update_existing_only)
@@ -282,6 +282,6 @@ class EventMapping:
             plain["current_time"] = json_value("current_time", action["current_time"], self._columns.zone)
         if "user_time" in action:
             local = python_value(action["user_time"])
-            # The user's own clock: no zone makes it another one.
+            # The user's local time, which is not converted to UTC.
             plain["user_time"] = local.isoformat() if isinstance(local, datetime) else local
         return {**action, **plain, "attributes": attributes}

@@ -1,4 +1,4 @@
-"""Track User: a row becomes a user."""
+"""Track User: converts rows to users."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ USER_KEYS = frozenset(
 )
 
 
-_BESIDE_ATTRIBUTES = (
-    "the row is in the API's own shape and has {!r} beside 'attributes', which MoEngage would drop; put it inside, or "
-    "say with attributes= which columns of a flat row are sent"
+_OUTSIDE_ATTRIBUTES = (
+    "the row is in the API's own shape and has {!r} outside 'attributes', which MoEngage would drop; put it inside, or "
+    "name the columns of a flat row with attributes="
 )
 
 
@@ -57,19 +57,19 @@ BULK_USER = in_bulk({"bulk_users": 1})
 @dataclass(frozen=True)
 class UserMapping:
     """
-    How rows become :class:`~airflow_provider_moengage.records.users.User` records.
+    Converts rows to :class:`~airflow_provider_moengage.records.users.User` records.
 
-    A row is flat, or in the API's own shape, which a dict under ``attributes`` gives away, and so does ``customer``
-    under ``type``, unless ``attributes`` here says which columns of a flat row are sent.
+    A row is flat, or in the API's own shape: it has a dict under ``attributes``, or ``customer`` under ``type``, unless
+    the parameter ``attributes`` names the columns of flat rows.
 
     :param id_column: the column that identifies the user.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other
         column.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
-        ``date:`` and a form of ``strptime``.
-    :param timezone: IANA name of the zone of datetimes that carry none; without it they are refused.
-    :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (an early-access
-        feature at MoEngage), ``send`` sends a JSON null.
+        ``date:`` and a format of ``strptime``.
+    :param timezone: IANA name of the time zone of datetimes that carry none; without it they are rejected.
+    :param nulls: what a NULL does: ``skip`` leaves the attribute out, ``unset`` unsets it (an early-access feature of
+        MoEngage), ``send`` sends a JSON null.
     :param update_existing_only: do not create users that MoEngage does not know.
     :param identifiers: the active identifiers of an Identity Resolution workspace, such as ``moe_mobile``: a row
         that holds one of them needs no id.
@@ -77,7 +77,7 @@ class UserMapping:
     :param remove_from_arrays: array attribute → the column that holds what is removed from it.
     :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute.
     :param bulk: the users are elements of Bulk Import.
-    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
     remembers: ClassVar[bool] = False
@@ -126,7 +126,7 @@ class UserMapping:
         object.__setattr__(self, "_form", BULK_USER if self.bulk else USER)
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Say once what is wrong with a source's columns; see :class:`RowMapping`."""
+        """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         needed = {} if self.identifiers and self.id_column not in columns else {"id_column": self.id_column}
         for parameter, fields in (
             ("add_to_arrays", self.add_to_arrays),
@@ -138,9 +138,9 @@ class UserMapping:
 
     def item(self, row: object, warnings: RowWarnings, *, own: bool = False) -> Item:
         """
-        Return what is sent of one row; see :class:`RowMapping`.
+        Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`.
 
-        :param own: the row is in the API's own shape, whatever stands in it.
+        :param own: the row is in the API's own shape, whatever its content.
         """
         row = row if type(row) is dict else as_row(row)
         if own or (("attributes" in row or "type" in row) and self._is_own_shape(row)):
@@ -153,7 +153,7 @@ class UserMapping:
             id_column, kept_out = self.id_column, self._kept_out
             customer_id = row.get(id_column)
             values, fields = row, {}
-        # Nearly all ids are texts that need no more than this glance.
+        # Fast path: nearly all ids are plain texts and pass this test.
         if (
             type(customer_id) is not str
             or not customer_id.isascii()
@@ -165,7 +165,7 @@ class UserMapping:
         attributes = self._columns.good_values(values, kept_out)
         if attributes is None or fields or not customer_id or self._has_more:
             return self._item_of(customer_id or None, values, kept_out, fields, warnings)
-        # What check_customer_id knows better; nearly all ids need no call of it.
+        # Fast path: call check_customer_id only for ids that it may reject.
         if not 1 < len(customer_id) <= MAX_VALUE_LENGTH or customer_id.casefold() in BLOCKED_CUSTOMER_IDS:
             check_customer_id(customer_id, self._called)
         if warnings.learns_types or len(attributes) > MAX_USER_ATTRIBUTES:
@@ -180,8 +180,8 @@ class UserMapping:
         return self.attributes is None and is_type(row.get("type"), "customer")
 
     def _own(self, row: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], dict[str, Any]]:
-        """Return the attributes of a row in the API's own shape, and what stands beside them."""
-        fields = own_fields(row, USER_KEYS, self.id_column, _BESIDE_ATTRIBUTES)
+        """Return the attributes of a row in the API's own shape, and its other fields."""
+        fields = own_fields(row, USER_KEYS, self.id_column, _OUTSIDE_ATTRIBUTES)
         if is_type(fields.get("type"), "customer"):
             del fields["type"]
         values = fields.pop("attributes", {})
@@ -199,18 +199,18 @@ class UserMapping:
         fields: dict[str, Any],
         warnings: RowWarnings,
     ) -> Item:
-        """Convert and check a row's values one by one, and build the whole record of it."""
+        """Convert and check a row's values one by one, and build its record."""
         left_out = None if self.on_bad_attribute == "reject" else LeftOut(self.identifiers)
         attributes, nulls = self._columns.values(values, kept_out, left_out)
         self._read_identifiers(attributes, warnings)
         if "platforms" in fields:
-            self._move_inside(attributes, fields.pop("platforms"))
+            self._move_platforms(attributes, fields.pop("platforms"))
         if "platforms" in attributes:
             attributes["platforms"] = users_platforms(attributes["platforms"])
         for operator, columns in self._operators.items():
-            self._operate(attributes, operator, columns.values(values, (), left_out)[0])
+            self._add_array_changes(attributes, operator, columns.values(values, (), left_out)[0])
         if left_out is not None:
-            self._leave_out(left_out, attributes)
+            self._drop_bad_attributes(left_out, attributes)
         rules = fields.get("unset_attributes", [])
         if nulls and self.nulls == "send":
             attributes.update(dict.fromkeys(nulls))
@@ -227,14 +227,14 @@ class UserMapping:
             check_attributes(attributes, self._terms.texts)
             check_user_id(customer_id, attributes, self._terms)
             content = user_json(customer_id, attributes, self.update_existing_only)
-        whose = customer_id or self._identified_by(attributes)
+        whose = customer_id or self._ordering_key(attributes)
         warnings.look_at(whose, attributes, unset)
         if left_out is not None:
             warnings.dropped = left_out.dropped
         return (content, whose, self._form)
 
-    def _leave_out(self, left_out: LeftOut, attributes: dict[str, Any]) -> None:
-        """Leave out the attributes that break a rule; what is added to arrays and removed from them by itself."""
+    def _drop_bad_attributes(self, left_out: LeftOut, attributes: dict[str, Any]) -> None:
+        """Drop the attributes that break a rule, including single changes to arrays."""
         operators = {name: attributes.pop(name) for name in ARRAY_OPERATORS if name in attributes}
         left_out.take_from(attributes, lambda name, value: check_attribute(name, value, self._terms.texts))
         for operator, changes in operators.items():
@@ -250,21 +250,21 @@ class UserMapping:
                 if text is not None:
                     attributes[name] = text
 
-    def _move_inside(self, attributes: dict[str, Any], platforms: object) -> None:
-        """Put ``platforms`` where every sample of MoEngage's has it."""
+    def _move_platforms(self, attributes: dict[str, Any], platforms: object) -> None:
+        """Move ``platforms`` into the attributes, where every sample of MoEngage has it."""
         if "platforms" in attributes:
             raise MoEngageRecordInvalid(
-                "platforms", "the row has 'platforms' beside 'attributes' and inside; send one of them"
+                "platforms", "the row has 'platforms' both inside and outside 'attributes'; send one of them"
             )
         attributes["platforms"] = json_value("platforms", platforms, self._columns.zone)
 
-    def _identified_by(self, attributes: Mapping[str, Any]) -> str:
-        """Tell whose rows must keep their order, where there is no id."""
+    def _ordering_key(self, attributes: Mapping[str, Any]) -> str:
+        """Return the key by which rows of one user keep their order, for a row without an id."""
         return next(f"{name}={attributes[name]}" for name in self.identifiers if name in attributes)
 
     @staticmethod
-    def _operate(attributes: dict[str, Any], operator: str, values: Mapping[str, Any]) -> None:
-        """Put what is added to arrays, or removed from them, where the API has it."""
+    def _add_array_changes(attributes: dict[str, Any], operator: str, values: Mapping[str, Any]) -> None:
+        """Put values to add to arrays, or to remove from them, under the API's operator."""
         changes = {
             attribute: value if isinstance(value, list) else [value]
             for attribute, value in values.items()
@@ -295,7 +295,7 @@ class UserMapping:
         both = set(self.add_to_arrays or ()) & set(self.remove_from_arrays or ())
         if both:
             raise MoEngageParameterError(
-                f"add_to_arrays and remove_from_arrays both name {sorted(both)[0]!r}; MoEngage takes one a call"
+                f"add_to_arrays and remove_from_arrays both name {sorted(both)[0]!r}; MoEngage accepts one per request"
             )
         return operators
 

@@ -1,4 +1,4 @@
-"""Unset attributes: a row says whose attributes are unset, and which."""
+"""Unset attributes: converts rows to users whose attributes are unset."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from airflow_provider_moengage.records.users import Terms, UnsetRule, User
 @dataclass(frozen=True)
 class UnsetMapping:
     """
-    How rows say whose attributes are unset.
+    Converts rows to users whose attributes are unset.
 
     :param unset: what to unset of every user: attribute names, and rules ``{"type", "attr", "case_sensitive"}``.
-    :param unset_column: in place of ``unset``: the column that holds a row's own list of the same.
+    :param unset_column: instead of ``unset``: the column that holds a row's own list of the same.
     :param id_column: the column that identifies the user; a row may be a bare id.
     :param update_existing_only: do not create users that MoEngage does not know.
     :param bulk: the users are elements of Bulk Import.
-    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is.
+    :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
     remembers: ClassVar[bool] = False
@@ -54,13 +54,13 @@ class UnsetMapping:
             raise MoEngageParameterError(f"unset: {error}") from error
 
     def check_columns(self, columns: Sequence[str]) -> None:
-        """Say once what is wrong with a source's columns; see :class:`~.rows.RowMapping`."""
+        """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         check_has_column(columns, self.id_column, "id_column")
         if self.unset_column is not None:
             check_has_column(columns, self.unset_column, "unset_column")
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
-        """Give what is sent of one row; see :class:`~.rows.RowMapping`."""
+        """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         customer_id, called = id_of_row(row, self.id_column, warnings)
         rules = self.unset if self.unset_column is None else as_row(row).get(self.unset_column)
         user = User.check(
@@ -79,5 +79,5 @@ class UnsetMapping:
             rules = json_value("unset", parsed_list(rules), None)
         if not isinstance(rules, (list, tuple)) or not rules:
             called = in_column("what to unset", self.unset_column) if self.unset_column else "what to unset"
-            raise MoEngageRecordInvalid("unset_rules", f"{called} is empty, or no list of names and rules")
+            raise MoEngageRecordInvalid("unset_rules", f"{called} is empty or not a list of names and rules")
         return [{"type": "equals", "attr": rule} if isinstance(rule, str) else rule for rule in rules]

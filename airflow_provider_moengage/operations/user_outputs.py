@@ -1,4 +1,4 @@
-"""Where users go that were read back: XCom, one file, a table."""
+"""Writes the users that were read back to XCom, a file or a table."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ from airflow_provider_moengage.delivery.storage import make_folder, whole_file
 
 log = logging.getLogger(__name__)
 
-#: Users held before they are inserted into a table.
+#: Number of users that are buffered before they are inserted into a table.
 INSERT_ROWS = 1_000
-#: Users in one row group of a Parquet file, at most.
+#: Maximum number of users in one row group of a Parquet file.
 PARQUET_ROWS = 10_000
-#: Gives the users that were spooled, from the first, as often as it is called.
+#: Iterates over all spooled users, from the first, on each call.
 Users = Callable[[], Iterator[dict[str, Any]]]
 CsvFormulas = Literal["escape", "keep"]
-#: What a spreadsheet takes for the beginning of a formula.
+#: Prefixes that a spreadsheet reads as the beginning of a formula.
 FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n")
 OUTPUT_FORMATS = (".ndjson", ".jsonl", ".csv", ".parquet")
 
 
 class Sink(Protocol):
-    """Takes users as they come, in no particular order."""
+    """Receives users in no particular order."""
 
     def add(self, users: Sequence[Mapping[str, Any]]) -> None:
-        """Take the attributes of some users."""
+        """Add the attributes of some users."""
         ...
 
     def finish(self) -> None:
-        """Make what was taken visible, all at once where that can be."""
+        """Publish the users, atomically if possible."""
         ...
 
     def discard(self) -> None:
-        """Leave nothing behind of a run that did not reach its end."""
+        """Discard the users of a run that did not complete."""
         ...
 
 
@@ -60,51 +60,51 @@ class ListSink:
     """
     Keeps users in memory, for XCom.
 
-    :param most: more users than that are an error.
+    :param maximum: more users than that are an error.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, maximum: int) -> None:
         self.users: list[dict[str, Any]] = []
-        self._most = most
+        self._maximum = maximum
 
     def check(self, count: int) -> None:
         """
-        Check a number of users before the first is read.
+        Check the number of users before the first one is read.
 
         :raises MoEngageParameterError: they are too many for XCom.
         """
-        if count > self._most:
+        if count > self._maximum:
             raise MoEngageParameterError(
-                f"more than xcom_limit={self._most} users would go into XCom; write them to a file with output_path= "
+                f"more than xcom_limit={self._maximum} users would go into XCom; write them to a file with output_path= "
                 "or to a table with output_table=, or raise xcom_limit"
             )
 
     def add(self, users: Sequence[Mapping[str, Any]]) -> None:
-        """Take the attributes of some users."""
+        """Add the attributes of some users."""
         self.check(len(self.users) + len(users))
         self.users.extend(dict(user) for user in users)
 
     def finish(self) -> None:
-        """There is nothing to do: what was taken is in :attr:`users`."""
+        """Do nothing: the users are in :attr:`users`."""
 
     def discard(self) -> None:
-        """Forget what was taken."""
+        """Discard the users."""
         self.users.clear()
 
 
 class FileSink:
     """
-    Writes one file, NDJSON, CSV or Parquet by its ending, complete or absent.
+    Writes one file, NDJSON, CSV or Parquet by its suffix, complete or absent.
 
-    Users are spooled to a local temporary file first, which has no name and is gone with this process: which columns a
-    CSV or a Parquet file has is known at the end.
+    Users are first spooled to an anonymous temporary file, because the columns of a CSV or Parquet file are known only
+    at the end.
 
-    :param url: as ``ObjectStoragePath`` takes it.
-    :param columns: what a CSV or a Parquet file has at least.
-    :param csv_formulas: texts that a spreadsheet would run as a formula: ``escape`` puts an apostrophe in front of
-        them, ``keep`` writes them as they are.
-    :raises MoEngageParameterError: the ending stands for no format that is written, the file system is not installed, or its
-        connection does not exist.
+    :param url: an ``ObjectStoragePath`` URL.
+    :param columns: the columns that a CSV or Parquet file always has.
+    :param csv_formulas: texts that a spreadsheet would run as a formula: ``escape`` prefixes them with an apostrophe,
+        ``keep`` writes them unchanged.
+    :raises MoEngageParameterError: no format has that suffix, the file system is not installed, or its connection
+        does not exist.
     """
 
     def __init__(self, url: str, columns: Sequence[str] = (), csv_formulas: CsvFormulas = "keep") -> None:
@@ -120,9 +120,9 @@ class FileSink:
 
     def add(self, users: Sequence[Mapping[str, Any]]) -> None:
         """
-        Take the attributes of some users.
+        Add the attributes of some users.
 
-        :raises MoEngageStorageError: the temporary folder does not take them.
+        :raises MoEngageStorageError: the temporary folder cannot be written.
         """
         with _writing("the temporary folder, which TMPDIR names,"):
             if self._spool is None:
@@ -148,7 +148,7 @@ class FileSink:
         """Remove the spool."""
         spool, self._spool = self._spool, None
         if spool is not None:
-            # Closing writes what is held, for which a full disk has no room; it is closed all the same.
+            # Closing flushes the buffer, which fails on a full disk; the file is closed nevertheless.
             with suppress(OSError):
                 spool.close()
 
@@ -166,8 +166,8 @@ class FileSink:
             )
 
 
-class _AtDebug(logging.LoggerAdapter):  # type: ignore[type-arg]
-    """Logs at DEBUG whatever is logged."""
+class _DebugLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
+    """Logs every record at DEBUG."""
 
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
         super().log(logging.DEBUG, msg, *args, **kwargs)
@@ -179,28 +179,28 @@ class TableSink:
 
     :param conn_id: an Airflow connection whose hook is a ``DbApiHook``.
     :param table: the table's name.
-    :param columns: attributes that are its columns too; an attribute a user does not have is NULL.
-    :raises MoEngageParameterError: there is no such connection, or it is no database's.
+    :param columns: attributes, which are its columns too; an attribute that a user lacks is NULL.
+    :raises MoEngageParameterError: there is no such connection, or it is not a database's.
     """
 
     def __init__(self, conn_id: str, table: str, columns: Sequence[str]) -> None:
         self._hook = database_hook("output_conn_id", conn_id)
         self._conn_id = conn_id
-        # Where an insert fails, Airflow's database hooks log the rows, as an error.
-        self._hook._log = _AtDebug(log)
+        # Airflow's database hooks log the rows of a failed insert as an error: profiles may be logged at DEBUG only.
+        self._hook._log = _DebugLogger(log)
         self._table = table
         self._columns = list(columns)
         self._rows: list[tuple[Any, ...]] = []
 
     def add(self, users: Sequence[Mapping[str, Any]]) -> None:
-        """Take the attributes of some users."""
+        """Add the attributes of some users."""
         self._rows.extend(tuple(_cell(user.get(column)) for column in self._columns) for user in users)
         if len(self._rows) >= INSERT_ROWS:
             self.finish()
 
     def finish(self) -> None:
         """
-        Insert what is held.
+        Insert the buffered users.
 
         :raises MoEngageParameterError: there is no such table, or it has no such columns.
         """
@@ -210,17 +210,17 @@ class TableSink:
                     self._table, self._rows, target_fields=self._columns, commit_every=INSERT_ROWS
                 )
             except Exception as error:
-                said = self._said_of_statement(error)
-                if said is None:
+                fault = self._statement_fault(error)
+                if fault is None:
                     raise
                 log.debug("The rows were not inserted", exc_info=error)
                 raise MoEngageParameterError(
-                    f"output_table {self._table!r} cannot be written with output_conn_id={self._conn_id!r}: {said}"
+                    f"output_table {self._table!r} cannot be written with output_conn_id={self._conn_id!r}: {fault}"
                 ) from None
         self._rows = []
 
-    def _said_of_statement(self, error: Exception) -> str | None:
-        """Return what is wrong with the table or its columns; None where it is something else, such as a value."""
+    def _statement_fault(self, error: Exception) -> str | None:
+        """Return what is wrong with the table or its columns; None if the error has another cause, such as a value."""
         if not is_sqlite_error(error):
             return describe_database_error(error) if is_programming_error(error) else None
         places = ", ".join("?" * len(self._columns))
@@ -229,16 +229,16 @@ class TableSink:
             return sqlite_fault(connection, insert, self._rows[0])
 
     def discard(self) -> None:
-        """Forget what is held; what was inserted before stays."""
+        """Discard the buffered users; those inserted before stay."""
         self._rows = []
 
 
 def write_ids(url: str, name: str, ids: Iterable[str | Mapping[str, str]]) -> None:
     """
-    Write ids as NDJSON, ``{"customer_id": …}`` a line, complete or absent.
+    Write ids as NDJSON, one ``{"customer_id": …}`` per line, complete or absent.
 
     :param name: what the ids are: ``customer_id``, ``id`` or ``moengage_id``.
-    :param ids: an object is a line as it is.
+    :param ids: an object is written unchanged.
     :raises MoEngageParameterError: the file system is not installed, or its connection does not exist.
     :raises MoEngageStorageError: the file cannot be written.
     """
@@ -248,7 +248,7 @@ def write_ids(url: str, name: str, ids: Iterable[str | Mapping[str, str]]) -> No
 
 
 def _cell(value: object) -> Any:
-    """Give a value a table's cell or a CSV's can hold: arrays and objects as JSON."""
+    """Return a value that a cell of a table or CSV file can hold: arrays and objects as JSON."""
     return json.dumps(value) if isinstance(value, (list, dict)) else value
 
 
@@ -263,12 +263,12 @@ def _write_csv(users: Users, columns: Sequence[str], stream: IO[bytes]) -> None:
     writer.writerow(columns)
     for user in users():
         writer.writerow([_cell(user.get(column)) for column in columns])
-    # The file is closed by whoever opened it.
+    # The caller closes the file.
     text.detach()
 
 
 def _without_formula(value: object) -> Any:
-    """Return a text as a spreadsheet shows it and does not run it; any other value as it is."""
+    """Return a text escaped so that a spreadsheet does not run it as a formula; any other value unchanged."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_BEGINS) else value
 
 
@@ -281,7 +281,7 @@ def _write_parquet(users: Users, columns: Sequence[str], stream: IO[bytes]) -> N
             "output_path is a Parquet file, which needs pyarrow: pip install airflow-provider-moengage[parquet]"
         ) from None
     columns = columns or ["customer_id"]
-    # Twice over the users, so that memory does not grow with them: a column's type is known at the end.
+    # Two passes, so that memory does not grow with the users: the first finds the columns' types.
     kinds: dict[str, set[str]] = {column: set() for column in columns}
     for user in users():
         for column in user:
@@ -293,7 +293,7 @@ def _write_parquet(users: Users, columns: Sequence[str], stream: IO[bytes]) -> N
         while chunk := list(islice(rows, PARQUET_ROWS)):
             arrays = [
                 pyarrow.array(
-                    [_held(user.get(name), types[name] == pyarrow.string()) for user in chunk], kind
+                    [_arrow_value(user.get(name), types[name] == pyarrow.string()) for user in chunk], kind
                 )
                 for name, kind in types.items()
             ]
@@ -312,7 +312,7 @@ def _kind(value: object) -> str:
 
 
 def _column_type(pyarrow: Any, kinds: set[str]) -> Any:
-    """Give the type that holds all values of a column; text, and JSON text, where none does."""
+    """Return the type that holds all values of a column; text, with JSON where needed, if none does."""
     kinds = kinds - {"NoneType"}
     plain = {
         "bool": pyarrow.bool_(),
@@ -331,7 +331,7 @@ def _column_type(pyarrow: Any, kinds: set[str]) -> Any:
     return pyarrow.float64() if kinds == {"int", "float"} else pyarrow.string()
 
 
-def _held(value: object, as_text: bool) -> Any:
+def _arrow_value(value: object, as_text: bool) -> Any:
     if value is None or isinstance(value, str) or not as_text:
         return value
     return json.dumps(value)

@@ -1,4 +1,4 @@
-"""What all operators that send have in common: where rows come from, and how a task ends."""
+"""The base class of all operators: the source of the rows, and how a task ends."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from airflow_provider_moengage.delivery.storage import task_folder
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.hooks.outcome import (
-    ON_MISSING,
-    check_concurrency,
-    check_max_rejected,
-    check_one_of,
+from airflow_provider_moengage.operators.resumption import (
+    ResumePlan,
+    ResumeRequest,
+    fingerprint_of,
+    plan_resume,
 )
-from airflow_provider_moengage.operators.durability import Durability, Wanted, durability_of, fingerprint_of
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.parameters import check_concurrency, check_max_rejected
 
-#: Seconds: a shorter wait is not worth a deferral, which costs the start of a new process.
+#: Seconds: a shorter wait is not worth a deferral, which starts a new process.
 DEFAULT_DEFER_THRESHOLD = 15.0
 ON_EMPTY = ("success", "skip", "fail")
-#: The parameters that belong to a source, and mean nothing to another.
+#: The parameters that apply to one kind of source only.
 OF_SOURCES = {
     "sql": ("sql_conn_id", "parameters", "sql_hook_params"),
     "path": ("encoding", "delimiter", "null_values"),
@@ -52,10 +52,10 @@ OF_SOURCES = {
 
 def template_fields(rows_parameter: str, *more: str) -> tuple[str, ...]:
     """
-    Return the templated fields of an operator that sends.
+    Return the templated fields of an operator.
 
-    :param rows_parameter: the parameter that takes rows.
-    :param more: what is templated in this operator alone.
+    :param rows_parameter: the parameter that accepts rows.
+    :param more: fields that are templated in this operator only.
     """
     return (
         "moengage_conn_id",
@@ -71,46 +71,27 @@ def template_fields(rows_parameter: str, *more: str) -> tuple[str, ...]:
     )
 
 
-def check_on_restart(on_restart: object) -> None:
-    """
-    Check what a retry does with events that an earlier try may have sent.
-
-    :raises MoEngageParameterError: it is neither ``fail`` nor ``resend``.
-    """
-    if on_restart not in ("fail", "resend"):
-        raise MoEngageParameterError(f"on_restart is {on_restart!r}; use 'fail' or 'resend'")
-
-
-def check_on_missing(on_missing: object) -> None:
-    """
-    Check what users mean that MoEngage does not know.
-
-    :raises MoEngageParameterError: it is neither ``ignore`` nor ``fail``.
-    """
-    check_one_of("on_missing", on_missing, ON_MISSING)
-
-
 def _max_line_bytes() -> int:
     """
-    Return how long a line of a file may be in this deployment.
+    Return the deployment's maximum length of a line of a file, in bytes.
 
-    :raises MoEngageParameterError: the configuration does not say a number.
+    :raises MoEngageParameterError: the configured value is not a number.
     """
-    said = conf.get("moengage", "max_line_bytes", fallback=None)
+    configured = conf.get("moengage", "max_line_bytes", fallback=None)
     try:
-        return MAX_LINE_BYTES if said is None else int(said)
+        return MAX_LINE_BYTES if configured is None else int(configured)
     except ValueError:
         raise MoEngageParameterError(
-            f"[moengage] max_line_bytes of Airflow's configuration is {said!r}; use a whole number of bytes from 1"
+            f"[moengage] max_line_bytes of Airflow's configuration is {configured!r}; use a whole number of bytes from 1"
         ) from None
 
 
 class RowsParameter:
     """
-    The parameter that takes rows; lists become :class:`Rows` at once, so that Airflow neither renders nor
-    shows them.
+    Descriptor of the parameter that accepts rows; it wraps lists in :class:`Rows` on assignment, so that Airflow
+    neither renders nor shows them.
 
-    A text is a template until it is assigned again, which is what rendering does.
+    The first string assigned is a template; rendering assigns the rendered one.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -122,7 +103,7 @@ class RowsParameter:
 
     def __set__(self, instance: Any, value: object) -> None:
         first = self._attribute not in instance.__dict__
-        # What can be resolved is an upstream task's output; Airflow resolves it and assigns the result.
+        # An upstream task's output has ``resolve``; Airflow calls it and assigns the result.
         if (
             value is None
             or is_source(value)
@@ -137,43 +118,45 @@ class RowsParameter:
 
 class MoEngageSendOperator(BaseOperator):
     """
-    Reads rows from exactly one source, sends them, and accounts for every one.
+    Reads rows from exactly one source, sends them, and accounts for every row.
 
-    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
-        streamed. Templated.
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as written, and its rows are streamed.
+        Templated.
     :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
-    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param parameters: bind parameters of the statement, in the driver's own placeholder style. Templated.
     :param sql_hook_params: arguments of the database hook's constructor.
     :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
         NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
-    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param encoding: the encoding of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in
+        either case.
     :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
     :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
-    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
+    :param fold_columns: convert all column names to ``lower`` or ``upper`` case; None: keep them as the source has
+        them.
     :param moengage_conn_id: the MoEngage connection. Templated.
     :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
-    :param concurrency: requests in flight at most, from 1 to 256.
+    :param concurrency: the maximum number of requests in flight, from 1 to 256.
     :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
         share of the rows read.
-    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
-        they are repaired. Templated.
-    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
-    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
-    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
-        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
-    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
-    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; once they are repaired,
+        ``path`` reads it. Templated.
+    :param on_empty: what happens if the source has no rows: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything except sending; the report counts the valid rows as ``valid``.
+    :param staging_path: a folder that all workers can reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the same rows; None: ``[moengage] staging_path``. Templated.
+    :param durable: whether a retry resumes where the previous attempt ended, if its rows can be read again.
+    :param deferrable: release the worker slot while waiting for a rate window; None: ``[operators]
         default_deferrable``.
-    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param defer_threshold: defer the task only for a wait of at least this many seconds.
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
-    :return: the report, which is also pushed under the XCom key ``report`` however the task ends.
+    :return: the report, which is also pushed under the XCom key ``report``, however the task ends.
     """
 
-    #: The parameter that takes rows.
+    #: The name of the parameter that accepts rows.
     rows_parameter: str
-    #: Whether a later try can go on where an earlier one ended.
+    #: Whether an attempt can resume where the previous one ended.
     resumable = True
-    #: Whether events may be among what it sends, which are there twice if they are sent twice.
+    #: Whether it may send events, which are duplicated when they are sent twice.
     sends_events = False
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}
@@ -237,27 +220,27 @@ class MoEngageSendOperator(BaseOperator):
 
     def execute(self, context: Context) -> Report:
         """
-        Deliver the rows; a retry goes on where the try before it ended.
+        Deliver the rows; a retry resumes where the previous attempt ended.
 
-        :raises MoEngageTaskFailed: a retry would not mend it; it names the reasons.
+        :raises MoEngageTaskFailed: a retry would not help; it names the reasons.
         :raises MoEngageIncompleteRun: rows were left unsent; a retry sends them.
         """
         return self._run(context)
 
     def resume(self, context: Context, event: object = None) -> Report:
-        """Go on after a deferral: the rate window has reset. Result and errors as :meth:`execute`."""
+        """Resume after a deferral, once the rate window has reset. Result and errors as :meth:`execute`."""
         return self._run(context, deferred=True)
 
     def on_kill(self) -> None:
-        """Tell a run to end: what is in flight settles within three seconds, and a retry goes on from there."""
+        """Cancel the run: requests in flight settle within three seconds, and a retry resumes from there."""
         if self._ending is not None:
             self._ending.cancel()
 
     def _run(self, context: Context, *, deferred: bool = False) -> Report:
         self._ending = ending = Cancellation()
         try:
-            durability = self._durability(context, deferred=deferred)
-            defers = durability.defers()
+            plan = self._plan_resume(context, deferred=deferred)
+            defers = plan.defers()
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from None
         ended = False
@@ -267,26 +250,26 @@ class MoEngageSendOperator(BaseOperator):
             published.append(report)
             self._publish(report, context)
 
-        finished = durability.finished()
+        finished = plan.finished()
         if finished is not None:
             self.log.info(
                 "An earlier try has sent all rows, but Airflow did not record its success; nothing is sent"
             )
             publish(finished)
             log_report(finished)
-            durability.forget(finished)
+            plan.forget(finished)
             return finished
         try:
             report = self._send(
                 MoEngageHook(self.moengage_conn_id, project_code=self.project_code),
-                durability.source,
+                plan.source,
                 concurrency=self.concurrency,
                 max_rejected=self.max_rejected,
                 rejected_path=self._rejected_folder(context),
                 replace_rejected="ti" in context,
                 validate_only=self.validate_only,
                 on_report=publish,
-                checkpoints=durability.checkpoints,
+                checkpoints=plan.checkpoints,
                 patience=self.defer_threshold if defers else None,
                 ending=ending,
             )
@@ -303,15 +286,15 @@ class MoEngageSendOperator(BaseOperator):
             self._defer(spent)
         finally:
             if not ended:
-                durability.tell_what_stays()
-        durability.forget(report)
+                plan.log_what_stays()
+        plan.forget(report)
         if report["read"] == 0:
             self._end_empty(report)
         return report
 
     @abstractmethod
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        """Hand the rows to the hook's method for this operation."""
+        """Call the hook's method for this operation."""
 
     def _check_durability(self) -> None:
         if not isinstance(self.durable, bool):
@@ -327,12 +310,12 @@ class MoEngageSendOperator(BaseOperator):
             )
         if self.deferrable and not self.durable:
             raise MoEngageParameterError(
-                "deferrable is True and durable is False; a deferred task goes on from its checkpoint, so leave "
+                "deferrable is True and durable is False; a deferred task resumes from its checkpoint, so leave "
                 "durable as it is"
             )
 
-    def _durability(self, context: Context, *, deferred: bool) -> Durability:
-        wanted = Wanted(
+    def _plan_resume(self, context: Context, *, deferred: bool) -> ResumePlan:
+        request = ResumeRequest(
             fingerprint=fingerprint_of(self, self.rows_parameter),
             durable=self.durable,
             staging_path=self.staging_path,
@@ -342,8 +325,8 @@ class MoEngageSendOperator(BaseOperator):
             resend=getattr(self, "on_restart", None) == "resend",
             retries=self.retries or 0,
         )
-        # A run that sends nothing has nothing to go on with.
-        return durability_of(wanted, self._source(), {} if self.validate_only else context, deferred=deferred)
+        # A run that sends nothing has nothing to resume.
+        return plan_resume(request, self._source(), {} if self.validate_only else context, deferred=deferred)
 
     def _defer(self, spent: MoEngageWindowSpent) -> NoReturn:
         moment = datetime.now(timezone.utc) + timedelta(seconds=spent.retry_after or 0.0)
@@ -362,14 +345,12 @@ class MoEngageSendOperator(BaseOperator):
                 f"{self.rows_parameter}=, sql= (with sql_conn_id=) and path="
             )
         if self.sql is not None and not self.sql_conn_id:
-            raise MoEngageParameterError("sql_conn_id is missing; say which connection runs sql=")
+            raise MoEngageParameterError("sql_conn_id is missing; set it to the connection that runs sql=")
         self._source_parameter = next(iter(given))
         for source, names in OF_SOURCES.items():
-            beside = [name for name in names if getattr(self, name) is not None]
-            if beside and getattr(self, source) is None:
-                raise MoEngageParameterError(
-                    f"{beside[0]} is given without {source}; it belongs to {source}="
-                )
+            extra = [name for name in names if getattr(self, name) is not None]
+            if extra and getattr(self, source) is None:
+                raise MoEngageParameterError(f"{extra[0]} is given without {source}; it belongs to {source}=")
         FileOptions(self.encoding, self.delimiter, self.null_values)
 
     def _source(self) -> Source:
@@ -399,7 +380,7 @@ class MoEngageSendOperator(BaseOperator):
     def _rejected_folder(self, context: Context) -> str | None:
         if not self.rejected_path:
             return None
-        # What a template makes of None; with the task's folder below it, it would be a folder of that name.
+        # A template renders None as the text "None", which would become the name of a folder.
         if nothing := of_empty_text("rejected_path", self.rejected_path):
             raise MoEngageTaskFailed(nothing)
         ti = context.get("ti")

@@ -13,23 +13,22 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.hooks.outcome import ON_UNKNOWN, check_max_bytes, check_one_of
 from airflow_provider_moengage.operations.track_events import EventMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
     RowsParameter,
-    check_on_restart,
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.parameters import ON_UNKNOWN, check_max_bytes, check_on_restart, check_one_of
 
 
 class MoEngageTrackEventsOperator(MoEngageSendOperator):
     """
-    Sends events, in the source's order for every user; rows of one user that stand together share a call.
+    Sends events, in the source's order for every user; consecutive rows of one user share a request.
 
-    An event cannot be changed or deleted, and one that is sent twice is there twice.
+    Events cannot be changed or deleted, and an event that is sent twice is duplicated.
 
     Example::
 
@@ -43,50 +42,52 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
 
     :param events: rows, flat (``{"customer_id": "a1", "action": "Order placed", "event_time": …, "total": 12.5}``) or
         in the API's own shape (``{"customer_id": "a1", "actions": [{"action": …, "attributes": {…}}]}``).
-    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
-        streamed. Templated.
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as written, and its rows are streamed.
+        Templated.
     :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
-    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param parameters: bind parameters of the statement, in the driver's own placeholder style. Templated.
     :param sql_hook_params: arguments of the database hook's constructor.
     :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
         NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
-    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param encoding: the encoding of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in
+        either case.
     :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
     :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
-    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
+    :param fold_columns: convert all column names to ``lower`` or ``upper`` case; None: keep them as the source has
+        them.
     :param id_column: the column that identifies the user.
     :param action_column: the column that holds the event's name.
     :param time_column: the column that holds when it happened: a datetime, an ISO text, or seconds (milli-, micro- or
-        nanoseconds) since the epoch; None: MoEngage takes the time of receipt.
+        nanoseconds) since the epoch; None: MoEngage uses the time of receipt.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other one.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or ``datetime:`` or
         ``date:`` and a format of ``strptime``. ``time_column`` may be named too.
-    :param timezone: IANA name of the zone of datetimes that carry none; without it they are rejected.
+    :param timezone: IANA name of the time zone of datetimes that carry none; without it they are rejected.
     :param update_existing_only: do not create users that MoEngage does not know.
     :param identifiers: the active identifiers of an Identity Resolution workspace: their columns are sent with the
         id, or in its place where a row has none.
     :param on_unknown: what happens to events whose request got no response: ``resend`` them, or ``reject`` their rows.
-    :param on_restart: what a retry does that cannot go on where the try before it ended, and does not know which events
-        that one sent: ``fail`` without sending, or ``resend`` all of them.
+    :param on_restart: what a retry does that cannot resume the previous attempt and does not know which events it
+        sent: ``fail`` without sending, or ``resend`` all of them.
     :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute, send the row
         without it, and count it in the report's ``dropped``. Ids are never dropped.
-    :param bulk: pack the events of many users into calls of Bulk Import.
-    :param max_bytes: the largest body of one such call.
+    :param bulk: pack the events of many users into Bulk Import requests.
+    :param max_bytes: the largest body of one such request.
     :param moengage_conn_id: the MoEngage connection. Templated.
     :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
-    :param concurrency: requests in flight at most, from 1 to 256.
+    :param concurrency: the maximum number of requests in flight, from 1 to 256.
     :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
         share of the rows read.
-    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
-        they are repaired. Templated.
-    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
-    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
-    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
-        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
-    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
-    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; once they are repaired,
+        ``path`` reads it. Templated.
+    :param on_empty: what happens if the source has no rows: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything except sending; the report counts the valid rows as ``valid``.
+    :param staging_path: a folder that all workers can reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the same rows; None: ``[moengage] staging_path``. Templated.
+    :param durable: whether a retry resumes where the previous attempt ended, if its rows can be read again.
+    :param deferrable: release the worker slot while waiting for a rate window; None: ``[operators]
         default_deferrable``.
-    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param defer_threshold: defer the task only for a wait of at least this many seconds.
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 

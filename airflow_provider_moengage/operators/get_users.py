@@ -22,20 +22,20 @@ from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
     RowsParameter,
-    check_on_missing,
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.parameters import check_on_missing
 
 DEFAULT_XCOM_LIMIT = 100
 
 
 class MoEngageGetUsersOperator(MoEngageSendOperator):
     """
-    Reads users back, twenty a call: into XCom, into one file, or into a table.
+    Reads users back, twenty per request: into XCom, into one file, or into a table.
 
-    Profiles are personal: XCom takes few of them, a file or a table any number. An id that comes again is asked for
-    once; the ids of a run are remembered.
+    Profiles are personal data: XCom accepts few of them, a file or a table any number. A repeated id is requested
+    once; the ids of a run are held in memory.
 
     Example::
 
@@ -47,20 +47,22 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         )
 
     :param users: rows, or bare ids.
-    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
-        streamed. Templated.
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as written, and its rows are streamed.
+        Templated.
     :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
-    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param parameters: bind parameters of the statement, in the driver's own placeholder style. Templated.
     :param sql_hook_params: arguments of the database hook's constructor.
     :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
         NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
-    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param encoding: the encoding of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in
+        either case.
     :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
     :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
-    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
+    :param fold_columns: convert all column names to ``lower`` or ``upper`` case; None: keep them as the source has
+        them.
     :param id_column: the column that identifies the user.
-    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id, or ``moengage_id``, as another edition of
-        MoEngage's documentation calls the same.
+    :param identifier_type: ``customer_id``, or ``id`` for the MoEngage id, or ``moengage_id``, its name in another
+        edition of MoEngage's documentation.
     :param identifier_type_column: the column that holds which of the three a row's id is.
     :param fields: the attributes to read; None: all that can be exported.
     :param xcom_limit: users that may go into XCom.
@@ -68,26 +70,26 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         absent; templated.
     :param output_table: a table that users are inserted into; its columns are ``fields``.
     :param output_conn_id: the table's database, any connection whose hook is a ``DbApiHook``.
-    :param csv_formulas: texts of a CSV that a spreadsheet would run as a formula, since they begin with ``=``, ``+``,
-        ``-`` or ``@``: ``escape`` puts an apostrophe in front of them, ``keep`` writes them as they are.
+    :param csv_formulas: texts in a CSV file that a spreadsheet would run as a formula, since they begin with ``=``,
+        ``+``, ``-`` or ``@``: ``escape`` prefixes them with an apostrophe, ``keep`` writes them unchanged.
     :param missing_path: a file for the ids that MoEngage does not know, ``{"customer_id": …}`` a line, or with
         ``identifier_type_column`` ``{"identifier_type": …, "identifier": …}``; templated.
     :param on_missing: ``fail``: users that MoEngage does not know fail the task, once all others are read.
     :param moengage_conn_id: the MoEngage connection. Templated.
     :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
-    :param concurrency: requests in flight at most, from 1 to 256.
+    :param concurrency: the maximum number of requests in flight, from 1 to 256.
     :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
         share of the rows read.
-    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
-        they are repaired. Templated.
-    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
-    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
-    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
-        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
-    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
-    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; once they are repaired,
+        ``path`` reads it. Templated.
+    :param on_empty: what happens if the source has no rows: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything except sending; the report counts the valid rows as ``valid``.
+    :param staging_path: a folder that all workers can reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the same rows; None: ``[moengage] staging_path``. Templated.
+    :param durable: whether a retry resumes where the previous attempt ended, if its rows can be read again.
+    :param deferrable: release the worker slot while waiting for a rate window; None: ``[operators]
         default_deferrable``.
-    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param defer_threshold: defer the task only for a wait of at least this many seconds.
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     :return: the report, with ``found`` and ``not_found``; without ``output_path`` and ``output_table`` also ``users``,
         a list of attribute dicts, and ``users_not_found``, a list of ids, or of such objects.
@@ -191,7 +193,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         """
         Read the users.
 
-        :raises MoEngageTaskFailed: a retry would not mend it; it names the reasons.
+        :raises MoEngageTaskFailed: a retry would not help; it names the reasons.
         :raises MoEngageIncompleteRun: users were left unread; a retry reads them.
         """
         self._sink: Sink = self._new_sink()
@@ -219,7 +221,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
     def _new_sink(self) -> Sink:
         try:
             if self.missing_path:
-                # It is written last, and a mistake in it must not cost the run.
+                # The file is written last: check its URL before any user is read.
                 storage_path(str(self.missing_path), "missing_path")
             if self.output_path:
                 return FileSink(str(self.output_path), list(self.fields or ()), self.csv_formulas)

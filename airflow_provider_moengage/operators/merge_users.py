@@ -22,9 +22,9 @@ from airflow_provider_moengage.operators.task_arguments import TaskArguments
 
 class MoEngageMergeUsersOperator(MoEngageSendOperator):
     """
-    Merges users, fifty pairs a call. It cannot be undone, and MoEngage silently skips a pair that fails.
+    Merges users, fifty pairs per request. A merge cannot be undone, and MoEngage silently skips a pair that fails.
 
-    The ids of a run are remembered, to reject a user that is merged twice and chains of merges.
+    The ids of a run are held in memory, to reject repeated merges of one user and chains of merges.
 
     Example::
 
@@ -35,32 +35,34 @@ class MoEngageMergeUsersOperator(MoEngageSendOperator):
         )
 
     :param pairs: rows with ``merged_user``, the customer id that goes, and ``retained_user``, the one that stays.
-    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
-        streamed. Templated.
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as written, and its rows are streamed.
+        Templated.
     :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
-    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param parameters: bind parameters of the statement, in the driver's own placeholder style. Templated.
     :param sql_hook_params: arguments of the database hook's constructor.
     :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
         NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
-    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param encoding: the encoding of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in
+        either case.
     :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
     :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
-    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
+    :param fold_columns: convert all column names to ``lower`` or ``upper`` case; None: keep them as the source has
+        them.
     :param moengage_conn_id: the MoEngage connection. Templated.
     :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
-    :param concurrency: requests in flight at most, from 1 to 256.
+    :param concurrency: the maximum number of requests in flight, from 1 to 256.
     :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
         share of the rows read.
-    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
-        they are repaired. Templated.
-    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
-    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
-    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
-        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
-    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
-    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; once they are repaired,
+        ``path`` reads it. Templated.
+    :param on_empty: what happens if the source has no rows: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything except sending; the report counts the valid rows as ``valid``.
+    :param staging_path: a folder that all workers can reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the same rows; None: ``[moengage] staging_path``. Templated.
+    :param durable: whether a retry resumes where the previous attempt ended, if its rows can be read again.
+    :param deferrable: release the worker slot while waiting for a rate window; None: ``[operators]
         default_deferrable``.
-    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param defer_threshold: defer the task only for a wait of at least this many seconds.
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 

@@ -1,4 +1,4 @@
-"""What an operator takes of Airflow's own arguments of a task."""
+"""The arguments of Airflow's ``BaseOperator``, typed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class TaskArguments(TypedDict, total=False):
     """
     The arguments of Airflow's ``BaseOperator``, of 2.11 and 3.x together.
 
-    They are named here so that a type checker finds a misspelled argument of an operator. What differs between the
-    versions, or is a class of Airflow's own, is not typed.
+    They are listed so that a type checker finds misspelled arguments of an operator. An argument that differs between
+    the versions, or is a class of Airflow's, is typed ``Any``.
     """
 
     task_id: Required[str]

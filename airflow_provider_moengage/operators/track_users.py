@@ -13,7 +13,6 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.hooks.outcome import check_max_bytes
 from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
@@ -22,14 +21,15 @@ from airflow_provider_moengage.operators.base import (
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.parameters import check_max_bytes
 
 
 class MoEngageTrackUsersOperator(MoEngageSendOperator):
     """
-    Creates and updates users, one Track User call each or many in a call of Bulk Import, in the source's order for
-    every user.
+    Creates and updates users, one Track User request each or many in a Bulk Import request, in the source's order
+    for every user.
 
-    Attributes that a row does not name stay as they are at MoEngage.
+    Attributes that a row does not name remain unchanged at MoEngage.
 
     Example::
 
@@ -47,25 +47,27 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
     :param users: rows: a list, an upstream task's output, or a template that renders to a list or to JSON. A
         row is flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape (``{"customer_id":
         "a1", "attributes": {…}}``, or ``{"type": "customer", …}`` where ``attributes`` here names no columns).
-    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as it is written, and its rows are
-        streamed. Templated.
+    :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as written, and its rows are streamed.
+        Templated.
     :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
-    :param parameters: bound to the statement by the driver, in its own style of placeholder. Templated.
+    :param parameters: bind parameters of the statement, in the driver's own placeholder style. Templated.
     :param sql_hook_params: arguments of the database hook's constructor.
     :param path: a file, a folder or a glob as an ``ObjectStoragePath`` URL, such as ``s3://conn_id@bucket/*.csv``:
         NDJSON, JSON, CSV, TSV, each also with ``.gz``, and Parquet. Templated.
-    :param encoding: of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in either case.
+    :param encoding: the encoding of text files, such as ``cp1252``; None: UTF-8. A byte order mark is followed in
+        either case.
     :param delimiter: the character between the cells of a CSV; None: a tab in ``.tsv``, a comma elsewhere.
     :param null_values: the cells of a CSV that are NULL, such as ``["NULL"]``; an empty one always is.
-    :param fold_columns: the case of all column names: ``lower`` or ``upper``; None: as the source has them.
+    :param fold_columns: convert all column names to ``lower`` or ``upper`` case; None: keep them as the source has
+        them.
     :param id_column: the column that identifies the user.
     :param attributes: attribute → column, or the columns to send under their own names; None: every other
         column.
     :param types: attribute → ``string``, ``number``, ``boolean``, ``datetime``, ``date``, ``json``, or
         ``datetime:`` or ``date:`` and a format of ``strptime``: how a text becomes a value.
-    :param timezone: IANA name of the zone of datetimes that carry none; without it they are rejected.
-    :param nulls: what a NULL does: ``skip`` leaves it out, ``unset`` unsets the attribute (MoEngage must
-        have enabled that early-access feature), ``send`` sends it.
+    :param timezone: IANA name of the time zone of datetimes that carry none; without it they are rejected.
+    :param nulls: what a NULL does: ``skip`` leaves the attribute out, ``unset`` unsets it (MoEngage must have enabled
+        that early-access feature), ``send`` sends it.
     :param update_existing_only: do not create users that MoEngage does not know.
     :param identifiers: the active identifiers of an Identity Resolution workspace, such as ``moe_mobile``: a row
         that holds one of them needs no id.
@@ -73,24 +75,24 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
     :param remove_from_arrays: array attribute → the column that holds what is removed from it.
     :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute, send the row
         without it, and count it in the report's ``dropped``. Ids are never dropped.
-    :param bulk: pack the users into calls of Bulk Import, in place of one call each.
-    :param max_bytes: the largest body of one such call: MoEngage's OpenAPI document says 100 KB, its general text
+    :param bulk: pack the users into Bulk Import requests, instead of one request each.
+    :param max_bytes: the largest body of one such request: MoEngage's OpenAPI document says 100 KB, its general text
         128 KB.
     :param moengage_conn_id: the MoEngage connection. Templated.
     :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
-    :param concurrency: requests in flight at most, from 1 to 256.
+    :param concurrency: the maximum number of requests in flight, from 1 to 256.
     :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
         share of the rows read.
-    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; ``path`` takes it again once
-        they are repaired. Templated.
-    :param on_empty: what a source without rows means: ``success`` with a warning, ``skip`` or ``fail``.
-    :param validate_only: do everything but sending; the report counts the good rows as ``valid``.
-    :param staging_path: a folder that all workers reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
-        copied there first, so that a retry reads the very same ones; None: ``[moengage] staging_path``. Templated.
-    :param durable: let a retry go on where the try before it ended, wherever its rows can be read again.
-    :param deferrable: free the worker's slot while a rate window is waited for; None: ``[operators]
+    :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; once they are repaired,
+        ``path`` reads it. Templated.
+    :param on_empty: what happens if the source has no rows: ``success`` with a warning, ``skip`` or ``fail``.
+    :param validate_only: do everything except sending; the report counts the valid rows as ``valid``.
+    :param staging_path: a folder that all workers can reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
+        copied there first, so that a retry reads the same rows; None: ``[moengage] staging_path``. Templated.
+    :param durable: whether a retry resumes where the previous attempt ended, if its rows can be read again.
+    :param deferrable: release the worker slot while waiting for a rate window; None: ``[operators]
         default_deferrable``.
-    :param defer_threshold: seconds of waiting from which the task is deferred.
+    :param defer_threshold: defer the task only for a wait of at least this many seconds.
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 

@@ -66,8 +66,8 @@ def test_an_unknown_option_is_named(
     with pytest.raises(MoEngageParameterError) as caught:
         METHODS[method](MoEngageHook(), **{option: True})
     assert repr(option) in str(caught.value)
-    assert meant is None or f"is it {meant!r}?" in str(caught.value)
-    assert "There are concurrency, max_rejected, rejected_path" in str(caught.value)
+    assert meant is None or f"did you mean {meant!r}?" in str(caught.value)
+    assert "The options are concurrency, max_rejected, rejected_path" in str(caught.value)
     assert moengage_sandbox_connection.requests() == []
 
 

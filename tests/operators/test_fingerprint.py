@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from airflow_provider_moengage.delivery.read.sources import Rows
 from airflow_provider_moengage.delivery.shape.canonical import canonical, text_of_row
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
-from airflow_provider_moengage.operators.durability import fingerprint_of
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
+from airflow_provider_moengage.operators.resumption import fingerprint_of
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from tests.dag_runs import ROOT
 from tests.operators.conftest import Tracker
@@ -25,7 +25,7 @@ from tests.task_state_store import TaskStateStore
 
 PROGRAM = """
 import dataclasses, enum, functools, threading, uuid
-from airflow_provider_moengage.operators.durability import fingerprint_of
+from airflow_provider_moengage.operators.resumption import fingerprint_of
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.delivery.read.sources import Rows
 

@@ -65,7 +65,7 @@ def test_the_first_lines_name_rows_workspace_window_and_what_a_retry_does(sandbo
         r"Track User: 30 rows of users to MoEngage at 127\.0\.0\.1:\d+, concurrency 4",
         first,
     )
-    assert second == "A retry goes on where this try ends"
+    assert second == "A retry resumes where this try ends"
     assert third == "Workspace SANDBOX_WORKSPACE, rate window: 10,000 users a minute (MoEngage's default)"
 
 

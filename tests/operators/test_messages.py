@@ -344,14 +344,14 @@ WRONG_ROWS: list[tuple[type[MoEngageSendOperator], dict[str, Any], dict[str, str
         MoEngageTrackEventsOperator,
         {},
         {
-            "the row has no column 'action'; say with action_column= which column holds the event's name":
+            "the row has no column 'action'; set action_column= to the column that holds the event's name":
                 '{"customer_id": "a1", "event": "seen", "event_time": 5}',
             "the event's name, in column 'action', is NULL": '{"customer_id": "a1", "action": null, "event_time": 5}',
             "the event's name, in column 'action', is of type int; it must be a string":
                 '{"customer_id": "a1", "action": 5, "event_time": 5}',
-            "the row has no column 'event_time', which holds the event's time; say with time_column= which column holds it, or "
+            "the row has no column 'event_time', which holds the event's time; set time_column= to the column that holds it, or "
             "time_column=None for the time of receipt": '{"customer_id": "a1", "action": "seen", "time": 5}',
-            "'event_time' is missing; say with time_column= which column holds it, or time_column=None for the time of receipt":
+            "'event_time' is missing; set time_column= to the column that holds it, or time_column=None for the time of receipt":
                 '{"customer_id": "a1", "action": "seen", "event_time": null}',
         },
     ),

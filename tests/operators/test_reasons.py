@@ -60,7 +60,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
     [
         (EVENTS, changed(EVENT, kind=None), "the event's name, in column 'kind', is NULL"),
         (EVENTS, changed(EVENT, kind=float("nan")), "the event's name, in column 'kind', is NULL"),
-        (EVENTS, changed(EVENT, kind=...), "the row has no column 'kind'; say with action_column= which column holds the event's name"),
+        (EVENTS, changed(EVENT, kind=...), "the row has no column 'kind'; set action_column= to the column that holds the event's name"),
         (EVENTS, changed(EVENT, kind=5), "the event's name, in column 'kind', is of type int; it must be a string"),
         (EVENTS, changed(EVENT, kind=" "), "the event's name, in column 'kind', is empty"),
         (EVENTS, changed(EVENT, kind="n" * 201), "the event's name, in column 'kind', is a name over 200 characters, which MoEngage would cut"),
@@ -109,7 +109,7 @@ def changed(row: dict[str, Any], **change: Any) -> dict[str, Any]:
         (OptOutMapping("block"), {"customer_id": "a1", "reason": 5}, "reason is of type int; it must be a string"),
         (OptOutMapping("block"), {"customer_id": "a1", "device_identifiers": [5]}, "device_identifiers[0] is of type int; it must be an object"),
         (UnsetMapping(unset_column="gone", id_column="uid"), {"uid": "a1", "gone": None},
-         "what to unset, in column 'gone', is empty, or no list of names and rules"),
+         "what to unset, in column 'gone', is empty or not a list of names and rules"),
         (UnsetMapping(unset_column="gone"), {"customer_id": "a1", "gone": [{"type": "like", "attr": "x"}]},
          "gone[0].type must be 'equals', 'prefix', 'suffix' or 'contains'"),
         (UnsetMapping(unset_column="gone"), {"customer_id": "a1", "gone": ["x", 5]}, "gone[1] is of type int; it must be an object"),

@@ -120,21 +120,21 @@ def test_refused_credentials_fail_at_once(track: Tracker):
     assert decide(track.fails(MoEngageTaskFailed, users=users(3))) == (
         "fail",
         None,
-        "MoEngageTaskFailed: a retry would not mend it",
+        "MoEngageTaskFailed: a retry would not help",
     )
     with pytest.raises(MoEngageAuthError) as caught:
         MoEngageHook().get_conn().send(TRACK_USER, b'{"customer_id": "user-0"}', {}).response()
-    assert decide(caught.value)[::2] == ("fail", "MoEngageAuthError (401): a retry would not mend it")
+    assert decide(caught.value)[::2] == ("fail", "MoEngageAuthError (401): a retry would not help")
 
 
 @with_policies
 def test_refused_rows_and_parameters_fail_at_once(track: Tracker, monkeypatch: pytest.MonkeyPatch):
     refused = track.fails(MoEngageTaskFailed, users=[{"plan": "gold"}])
-    assert decide(refused)[::2] == ("fail", "MoEngageTaskFailed: a retry would not mend it")
+    assert decide(refused)[::2] == ("fail", "MoEngageTaskFailed: a retry would not help")
     monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps({"conn_type": "moengage", "login": "W"}))
     with pytest.raises(MoEngageParameterError) as caught:
         MoEngageHook().get_conn()
-    assert decide(caught.value)[::2] == ("fail", "MoEngageParameterError: a retry would not mend it")
+    assert decide(caught.value)[::2] == ("fail", "MoEngageParameterError: a retry would not help")
 
 
 @with_policies

@@ -1,4 +1,4 @@
-"""An Airflow connection of type ``redis`` becomes the rate windows that all tasks of all workers draw from."""
+"""Builds the rate windows that all tasks of all workers share from an Airflow connection of type ``redis``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.hooks.connection import ConnectionFields, as_boolean, read_connection
 
 DEFAULT_PORT = 6379
-#: Seconds to wait for Redis: it answers within milliseconds, or the task does without it.
+#: Seconds to wait for Redis, which responds within milliseconds; after that the task continues without it.
 REDIS_TIMEOUT = 1.0
 # The extras that Airflow's Redis provider reads.
 SSL_SWITCHES = ("ssl", "ssl_check_hostname")
@@ -20,10 +20,10 @@ SSL_TEXTS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_keyfile", "ssl_certfile")
 
 def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> RedisWindows | None:
     """
-    Return the windows of a workspace as they are kept in Redis; Redis is not asked yet.
+    Return the windows of a workspace that are held in Redis, without a request to Redis.
 
     :param conn_id: a connection of type ``redis``; None: the windows are not shared.
-    :raises MoEngageParameterError: there is no such connection, it is of another type or holds what is not allowed,
+    :raises MoEngageParameterError: there is no such connection, it is of another type, a field of it is not allowed,
         or the package ``redis`` is not installed.
     """
     if conn_id is None:
@@ -43,8 +43,8 @@ def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> Redis
             "the connection's rate_limit_conn_id needs the redis package: "
             "pip install 'airflow-provider-moengage[redis]'"
         ) from None
-    # Once more at once mends a connection that was closed for idleness; a server that is gone must not hold up the
-    # task with the client's own pauses.
+    # One immediate retry repairs a connection that was closed as idle; without backoff an unreachable server does not
+    # delay the task.
     retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
     client = Redis(
         **settings, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, retry=retry

@@ -1,4 +1,4 @@
-"""Whether a retry can go on where a try ended, and with what."""
+"""Decides whether a retry resumes where the previous attempt ended, and what is kept for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from airflow_provider_moengage.delivery.storage import delete_empty_staging_fold
 
 log = logging.getLogger(__name__)
 
-#: Parameters that shape neither rows nor requests: they may change between two tries.
+#: Parameters that affect neither rows nor requests: they may change between two attempts.
 TUNING = frozenset(
     {
         "concurrency",
@@ -49,18 +49,18 @@ TUNING = frozenset(
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ResumeRequest:
     """
-    What an operator asks for.
+    The settings of an operator that decide whether and how a retry resumes.
 
-    :param fingerprint: as :func:`fingerprint_of` gives it.
-    :param durable: whether a retry is to go on.
-    :param staging_path: a folder for copies of rows; None: the deployment's, where it has one.
-    :param deferrable: whether long waits are to be deferrals; None: as the deployment has it.
-    :param resumable: whether what it does can be gone on with at all.
-    :param sends_events: whether events may be among what it sends.
-    :param resend: whether events may be sent again of which nobody knows whether they were sent.
-    :param retries: tries after the first.
+    :param fingerprint: as :func:`fingerprint_of` returns it.
+    :param durable: whether a retry is to resume.
+    :param staging_path: a folder for copies of rows; None: the deployment's, if it has one.
+    :param deferrable: whether to defer the task for long waits; None: the deployment's default.
+    :param resumable: whether the operation can be resumed at all.
+    :param sends_events: whether it may send events.
+    :param resend: whether to resend events that a previous attempt may have sent.
+    :param retries: attempts after the first.
     """
 
     fingerprint: str
@@ -74,18 +74,18 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Durability:
+class ResumePlan:
     """
-    What outlives a try of a task.
+    The source of an attempt, and what it keeps for the next one.
 
-    :param wanted: what the operator asks for.
-    :param source: where the rows come from; a copy, where they are staged.
-    :param checkpoints: how far the try got; None: nothing is kept.
-    :param obstacle: why a retry cannot go on where this try ends; None: it can, or there is none.
-    :param delete_folders: deletes the task's folders that are empty then.
+    :param request: the operator's settings.
+    :param source: the source of the rows; the copy, if they are staged.
+    :param checkpoints: the progress of the attempt; None: nothing is kept.
+    :param obstacle: why a retry cannot resume where this attempt ends; None: it can, or there is no retry.
+    :param delete_folders: deletes the task's empty folders.
     """
 
-    wanted: Wanted
+    request: ResumeRequest
     source: Source
     checkpoints: CheckpointStore | None = None
     obstacle: str | None = None
@@ -93,33 +93,33 @@ class Durability:
 
     @property
     def staged(self) -> StagedRows | None:
-        """The copy of the rows, where there is one."""
+        """The copy of the rows, if there is one."""
         return self.source if isinstance(self.source, StagedRows) else None
 
     def defers(self) -> bool:
         """
-        Whether a long wait is a deferral.
+        Whether to defer the task for a long wait.
 
-        :raises MoEngageParameterError: a deferral was asked for, and cannot be.
+        :raises MoEngageParameterError: ``deferrable`` is True, but the task cannot be deferred.
         """
         if self.obstacle is None:
-            return _is_to_defer(self.wanted) and self.checkpoints is not None
-        if self.wanted.deferrable:
+            return _wants_deferral(self.request) and self.checkpoints is not None
+        if self.request.deferrable:
             raise MoEngageParameterError(
-                f"deferrable is True, but the task could not go on after a deferral: {self.obstacle}"
+                f"deferrable is True, but the task could not resume after a deferral: {self.obstacle}"
             )
         return False
 
     def finished(self) -> Report | None:
-        """Give the report of an earlier try that has sent everything, and died before Airflow came to know."""
-        if self.checkpoints is None or not self.checkpoints.resumable or not self.wanted.sends_events:
+        """Return the report of an earlier attempt that completed but whose success Airflow never recorded."""
+        if self.checkpoints is None or not self.checkpoints.resumable or not self.request.sends_events:
             return None
         return self.checkpoints.finished()
 
     def forget(self, report: Report) -> None:
-        """Delete what is kept: the task is done. Of events the report stays, so that none is sent anew."""
+        """Delete what is kept for a retry; for events keep the report, so that none is sent again."""
         if self.checkpoints is not None and self.checkpoints.resumable:
-            if self.wanted.sends_events and report["read"]:
+            if self.request.sends_events and report["read"]:
                 self.checkpoints.finish(report)
             else:
                 self.checkpoints.delete()
@@ -130,63 +130,65 @@ class Durability:
                 log.warning("The staged rows in %s cannot be deleted: %s", self.staged.folder, error)
         self.delete_folders()
 
-    def tell_what_stays(self) -> None:
-        """Say where the staged rows are of a task that failed."""
+    def log_what_stays(self) -> None:
+        """Log where the staged rows of a failed task are."""
         if self.staged is not None:
             log.info("The staged rows stay in %s, for a retry", self.staged.folder)
 
 
-def durability_of(wanted: Wanted, source: Source, context: Context, *, deferred: bool = False) -> Durability:
+def plan_resume(
+    request: ResumeRequest, source: Source, context: Context, *, deferred: bool = False
+) -> ResumePlan:
     """
-    Return what can be kept for a retry of a task.
+    Plan what is kept for a retry of a task, and what the attempt resumes from.
 
-    :param source: the rows as the operator's arguments name them.
-    :param context: the task's; without a task instance there is no retry to keep anything for.
-    :param deferred: whether this try has begun already and was deferred.
+    :param source: the source that the operator's arguments name.
+    :param context: the task's; without a task instance there is no retry, and nothing is kept.
+    :param deferred: whether this attempt was deferred and now continues.
     :raises MoEngageParameterError: the file system of the staging folder is not installed, or its connection does not
         exist.
     """
     ti = context.get("ti")
     if ti is None:
-        return Durability(wanted, source)
+        return ResumePlan(request, source)
     binding = Binding(
-        fingerprint=wanted.fingerprint,
+        fingerprint=request.fingerprint,
         max_tries=getattr(ti, "max_tries", 0),
         try_number=getattr(ti, "try_number", 1),
     )
-    url = wanted.staging_path or conf.get("moengage", "staging_path", fallback=None)
+    url = request.staging_path or conf.get("moengage", "staging_path", fallback=None)
     if url:
-        said = (
-            "staging_path" if wanted.staging_path else "[moengage] staging_path of Airflow's configuration,"
+        parameter = (
+            "staging_path" if request.staging_path else "[moengage] staging_path of Airflow's configuration,"
         )
-        storage_path(str(url), said)
+        storage_path(str(url), parameter)
     folder = staging_folder(str(url), ti) if url else None
-    place = _place(context, folder)
-    obstacle = _obstacle(wanted, source, folder, place)
-    if folder is not None and isinstance(source, SqlSource) and wanted.durable:
+    place = _checkpoint_place(context, folder)
+    obstacle = _obstacle(request, source, folder, place)
+    if folder is not None and isinstance(source, SqlSource) and request.durable:
         source = StagedRows(source, folder, binding)
     checkpoints = CheckpointStore(
-        place if wanted.sends_events or obstacle is None else None,
+        place if request.sends_events or obstacle is None else None,
         binding,
         resumable=obstacle is None,
-        sent_before=deferred or binding.try_number - 1 > binding.max_tries - wanted.retries,
-        resend=wanted.resend,
-        # A file can be deleted by anybody; what Airflow's own store does not hold was never there.
-        announced=wanted.sends_events and isinstance(place, CheckpointFile),
-        retry_effect=_retry_effect(wanted, obstacle),
+        sent_before=deferred or binding.try_number - 1 > binding.max_tries - request.retries,
+        resend=request.resend,
+        # Anybody can delete a file; an entry missing from Airflow's own store never existed.
+        announced=request.sends_events and isinstance(place, CheckpointFile),
+        retry_effect=_retry_effect(request, obstacle),
     )
-    delete_folders = partial(delete_empty_staging_folders, str(url), ti) if url else Durability.delete_folders
-    return Durability(wanted, source, checkpoints, obstacle, delete_folders)
+    delete_folders = partial(delete_empty_staging_folders, str(url), ti) if url else ResumePlan.delete_folders
+    return ResumePlan(request, source, checkpoints, obstacle, delete_folders)
 
 
 def fingerprint_of(operator: BaseOperator, rows_parameter: str) -> str:
     """
-    Give a sum of the arguments that shape rows and requests.
+    Return a fingerprint of the arguments that affect rows and requests.
 
-    :param rows_parameter: the one that takes rows, which are known by their source.
+    :param rows_parameter: the parameter that accepts rows; it is left out, as the source has its own fingerprint.
     """
-    known = {*TUNING, rows_parameter}
-    names = sorted(set(_parameters(type(operator))) - known)
+    excluded = {*TUNING, rows_parameter}
+    names = sorted(set(_parameters(type(operator))) - excluded)
     texts = [
         type(operator).__qualname__,
         *(f"{name}={canonical(getattr(operator, name, None))}" for name in names),
@@ -195,7 +197,7 @@ def fingerprint_of(operator: BaseOperator, rows_parameter: str) -> str:
 
 
 def _parameters(kind: type) -> Iterator[str]:
-    # What BaseOperator takes is Airflow's business.
+    # Airflow's own arguments affect no rows.
     for own in takewhile(lambda one: one is not BaseOperator, kind.__mro__):
         constructor = vars(own).get("__init__")
         for name, parameter in inspect.signature(constructor).parameters.items() if constructor else ():
@@ -203,37 +205,37 @@ def _parameters(kind: type) -> Iterator[str]:
                 yield name
 
 
-def _place(context: Context, folder: str | None) -> CheckpointPlace | None:
+def _checkpoint_place(context: Context, folder: str | None) -> CheckpointPlace | None:
     store: Any = context.get("task_state_store")
     if store is not None:
         return StateStore(store)
     return CheckpointFile(folder) if folder is not None else None
 
 
-def _is_to_defer(wanted: Wanted) -> bool:
-    if wanted.deferrable is None:
+def _wants_deferral(request: ResumeRequest) -> bool:
+    if request.deferrable is None:
         return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
-    return wanted.deferrable
+    return request.deferrable
 
 
-def _retry_effect(wanted: Wanted, obstacle: str | None) -> str:
-    """Return what a retry would do, as the part of a sentence."""
+def _retry_effect(request: ResumeRequest, obstacle: str | None) -> str:
+    """Return what a retry would do, as the beginning of a sentence."""
     if obstacle is None:
-        return "A retry goes on where this try ends"
-    fails = wanted.sends_events and not wanted.resend
+        return "A retry resumes where this try ends"
+    fails = request.sends_events and not request.resend
     return (
         f"A retry {'fails before it sends an event' if fails else 'begins with the first row again'}"
-        + (" and rate windows are waited for in the worker" if _is_to_defer(wanted) else "")
+        + (" and rate windows are waited for in the worker" if _wants_deferral(request) else "")
         + f", because {obstacle}"
     )
 
 
 def _obstacle(
-    wanted: Wanted, source: Source, folder: str | None, place: CheckpointPlace | None
+    request: ResumeRequest, source: Source, folder: str | None, place: CheckpointPlace | None
 ) -> str | None:
-    if not wanted.resumable:
+    if not request.resumable:
         return "the operator keeps what it reads in its process"
-    if not wanted.durable:
+    if not request.durable:
         return "durable is False"
     if isinstance(source, SqlSource) and folder is None:
         return "a query may return other rows (set staging_path= to keep a copy)"

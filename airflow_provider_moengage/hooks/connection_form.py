@@ -8,7 +8,7 @@ from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 
 
 def form_widgets() -> dict[str, Any]:
-    """Give the form's own fields, by their names in the connection's extra."""
+    """Return the form's own fields by their names in the connection's extra."""
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
     from flask_babel import lazy_gettext
     from wtforms import BooleanField, StringField
@@ -23,7 +23,7 @@ def form_widgets() -> dict[str, Any]:
             continue
         choices = []
         if "enum" in schema:
-            # any_of is what the form of Airflow 3.0 and 3.1 makes a drop-down of, without the choices' names.
+            # The form of Airflow 3.0 and 3.1 renders any_of as a drop-down, without the choices' names.
             choices = [any_of(schema["enum"])]
             hint = f"{hint}. {', '.join(schema['values_display'].values())}"
         widgets[name] = StringField(
