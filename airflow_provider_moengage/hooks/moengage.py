@@ -97,7 +97,7 @@ class MoEngageHook(BaseHook):
     @cached_property
     def workspace(self) -> Workspace:
         """
-        The workspace that the connection describes.
+        Return the workspace that the connection describes.
 
         :raises MoEngageParameterError: there is no such connection, it is of another type, or a field is missing or
             not allowed.
@@ -120,7 +120,7 @@ class MoEngageHook(BaseHook):
     @cached_property
     def shared_windows(self) -> RedisWindows | None:
         """
-        The rate windows that all tasks of all workers share; None if the connection names no Redis connection.
+        Return the rate windows that all tasks of all workers share; None if the connection names no Redis connection.
 
         :raises MoEngageParameterError: the Redis connection or the redis package is missing, or a field of the
             connection is not allowed.

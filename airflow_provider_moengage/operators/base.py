@@ -207,7 +207,7 @@ class MoEngageSendOperator(BaseOperator):
         self.durable = durable
         self.deferrable = deferrable
         self.defer_threshold = defer_threshold
-        self._ending: Cancellation | None = None
+        self._cancellation: Cancellation | None = None
         self._check_source()
         check_fold_columns(fold_columns)
         check_concurrency(concurrency)
@@ -233,11 +233,11 @@ class MoEngageSendOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Cancel the run: requests in flight settle within three seconds, and a retry resumes from there."""
-        if self._ending is not None:
-            self._ending.cancel()
+        if self._cancellation is not None:
+            self._cancellation.cancel()
 
     def _run(self, context: Context, *, deferred: bool = False) -> Report:
-        self._ending = ending = Cancellation()
+        self._cancellation = cancellation = Cancellation()
         try:
             plan = self._plan_resume(context, deferred=deferred)
             defers = plan.defers()
@@ -271,13 +271,13 @@ class MoEngageSendOperator(BaseOperator):
                 on_report=publish,
                 checkpoints=plan.checkpoints,
                 patience=self.defer_threshold if defers else None,
-                ending=ending,
+                ending=cancellation,
             )
-            if ending.cancelled:
+            if cancellation.cancelled:
                 raise MoEngageIncompleteRun("The task was told to end when all was done", report=report)
             ended = True
         except MoEngageWindowSpent as spent:
-            if ending.cancelled:
+            if cancellation.cancelled:
                 with LoggedEnd(published[-1]):
                     raise MoEngageIncompleteRun(
                         "The task was told to end when it was to be deferred", report=published[-1]

@@ -93,7 +93,7 @@ class ResumePlan:
 
     @property
     def staged(self) -> StagedRows | None:
-        """The copy of the rows, if there is one."""
+        """Return the copy of the rows, if there is one."""
         return self.source if isinstance(self.source, StagedRows) else None
 
     def defers(self) -> bool:
