@@ -23,7 +23,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "address": ({"street": {"name": {"deep": 1}}}, "levels"),
     "status": ("open", "reserved"),
     "moe_own": (1, "prefix"),
-    "age": ("forty", "no number"),
+    "age": ("forty", "not a number"),
 }
 GOOD = {"plan": "gold", "n": 1}
 
