@@ -132,7 +132,7 @@ def test_what_does_not_settle_in_time_is_cut_and_in_doubt(
 
 
 def test_a_time_out_comes_to_the_same_end(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("airflow_provider_moengage.delivery.pipeline.GRACE", 0.5)
+    monkeypatch.setattr("airflow_provider_moengage.delivery.pipeline.GRACE", 2.0)
 
     def time_out() -> None:
         raise AirflowTaskTimeout("time is up")
