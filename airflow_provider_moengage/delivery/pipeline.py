@@ -33,7 +33,7 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.resume.checkpoint_store import CheckpointStore
 from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 from airflow_provider_moengage.delivery.run_log import log_resumption, log_target, log_workspace
-from airflow_provider_moengage.delivery.send.cancellation import GRACE, Cancellation
+from airflow_provider_moengage.delivery.send.cancellation import ABORT_INTERVAL, GRACE, Cancellation
 from airflow_provider_moengage.delivery.send.packer import Packer
 from airflow_provider_moengage.delivery.send.sender import Sender, unconfirmed_error
 from airflow_provider_moengage.delivery.send.workers import Workers
@@ -382,8 +382,11 @@ class Delivery:
         """Stop the run once it is cancelled; requests in flight get a grace period, then connections are closed."""
         if self._cancellation.wait():
             self._stop(MoEngageStopped("the task was told to end"))
-            if not self._ended.wait(GRACE) and self._client is not None:
+            wait = GRACE
+            while not self._ended.wait(wait) and self._client is not None:
                 self._client.abort()
+                # A connection that was still being opened then is closed by the next pass.
+                wait = ABORT_INTERVAL
 
     def _join_workers(self) -> None:
         if self._workers is not None:

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from urllib3.util import connection
 
+from airflow_provider_moengage.api.workspace import DEFAULT_TIMEOUT
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
@@ -129,6 +131,29 @@ def test_what_does_not_settle_in_time_is_cut_and_in_doubt(
     sandbox.clear_faults()
     report = task.attempt()
     assert (report["accepted"], report["unknown"]) == (60, 1)
+
+
+def test_a_request_whose_connection_is_still_being_opened_is_cut_too(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("airflow_provider_moengage.delivery.pipeline.GRACE", 0.2)
+    for user in ("user-1", "user-2"):
+        sandbox.fault(kind="slow", seconds=FOR_EVER, customer_id=user)
+    connect, opening = connection.create_connection, threading.Event()
+
+    def open_slowly(*args: Any, **kwargs: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            opening.set()
+            time.sleep(1.0)
+        return connect(*args, **kwargs)
+
+    monkeypatch.setattr(connection, "create_connection", open_slowly)
+    task = Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(3), concurrency=2)
+    began = time.monotonic()
+    ended(task, opening.is_set)
+    # Less than the time-out of a request.
+    assert time.monotonic() - began < DEFAULT_TIMEOUT
+    assert (task.report["accepted"], task.report["unsent"]) == (1, 2)
 
 
 def test_a_time_out_comes_to_the_same_end(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):

@@ -6,6 +6,8 @@ from queue import SimpleQueue
 
 #: Seconds that requests in flight have to settle after a cancellation; Airflow 3 kills the task after five.
 GRACE = 3.0
+#: Seconds between two passes that close the connections of requests that did not settle.
+ABORT_INTERVAL = 0.1
 
 
 class Cancellation:
