@@ -96,7 +96,7 @@ class RateLimiter:
         while True:
             grants: dict[str, tuple[Window, Grant]] = {}
             for quota, wanted in units.items():
-                window = self._window(quota)
+                window = self.window(quota)
                 # Read before halt is checked and units are requested, so that no later change is missed.
                 changes = window.changes
                 if halt.is_set():
@@ -120,15 +120,15 @@ class RateLimiter:
 
     def exceeds(self, units: Mapping[str, int]) -> bool:
         """Whether a request costs more than a whole window of its quota, as far as is known."""
-        return any(count > self._window(quota).capacity for quota, count in units.items())
+        return any(count > self.window(quota).capacity for quota, count in units.items())
 
     def starved(self, units: Mapping[str, int]) -> bool:
         """Whether one of these quotas has granted nothing for five whole windows."""
-        return any(self._window(quota).starved for quota in units)
+        return any(self.window(quota).starved for quota in units)
 
     def published_reset_in(self, units: Mapping[str, int]) -> float | None:
         """Return the seconds until the last of these quotas' windows resets, as published; None if none was."""
-        resets = [self._window(quota).published_reset_in for quota in units]
+        resets = [self.window(quota).published_reset_in for quota in units]
         return max((seconds for seconds in resets if seconds is not None), default=None)
 
     @property
@@ -168,15 +168,12 @@ class RateLimiter:
         if self._shared is not None:
             self._shared.close()
 
-    def window(self, quota: str) -> Window:
-        """Return the rate window of a quota."""
-        return self._window(quota)
-
     def _all(self) -> list[Window]:
         with self._lock:
             return list(self._windows.values())
 
-    def _window(self, quota: str) -> Window:
+    def window(self, quota: str) -> Window:
+        """Return the rate window of a quota, the same for every caller."""
         window = self._windows.get(quota)
         if window is None:
             with self._lock:
