@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from airflow_provider_moengage.api.endpoints import MAX_BODY_BYTES
+from airflow_provider_moengage.api.endpoint import MAX_BODY_BYTES
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 
 #: Maximum number of active identifiers of an Identity Resolution workspace.

@@ -12,9 +12,9 @@ import pytest
 
 import mkdocs_version
 from airflow_provider_moengage import __version__
-from airflow_provider_moengage.api.endpoints import QUOTAS
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.operations import QUOTAS
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from tests.test_docs import DOCS, OPERATORS, PAGES, defaults, tables, written
@@ -74,7 +74,7 @@ def test_the_limits_of_the_operators_are_the_same_on_all_pages():
     assert limits_of(README) == limits_of(INDEX)
     # The connection's page has them by quota, with links to the operators' pages.
     for quotas, window, limits in rows_of(DOCS / "connection.md", "name"):
-        units = [QUOTAS[quota] for quota in re.findall(r"`(\w+)`", quotas)]
+        units = [QUOTAS[quota].per_minute for quota in re.findall(r"`(\w+)`", quotas)]
         assert [int(number.replace(",", "")) for number in re.findall(r"[\d,]+\d", limits)] == units
         for page in re.findall(r"\((.+?\.md)", window):
             assert limits_of(INDEX)[OPERATORS[page].__name__] == limits

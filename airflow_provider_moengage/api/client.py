@@ -21,7 +21,7 @@ from typing_extensions import Self
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from airflow_provider_moengage import __version__
-from airflow_provider_moengage.api.endpoints import TEST_CONNECTION, Endpoint
+from airflow_provider_moengage.api.endpoint import TEST_CONNECTION, Endpoint, Units
 from airflow_provider_moengage.api.errors import (
     MAX_TEXT,
     MoEngageError,
@@ -58,12 +58,12 @@ class Exchange:
 
     :param outcome: the response that accepted it, or the error of the last attempt.
     :param requests: the number of requests sent, retries included.
-    :param unanswered: whether at least one of them got no response, so that MoEngage may have processed it.
+    :param unconfirmed: whether at least one of them got no response, so that MoEngage may have processed it.
     """
 
     outcome: Response | MoEngageError
     requests: int
-    unanswered: bool
+    unconfirmed: bool
 
     def response(self) -> Response:
         """
@@ -131,12 +131,12 @@ class MoEngageClient:
         self,
         endpoint: Endpoint,
         body: bytes,
-        units: Mapping[str, int],
+        units: Units,
         halt: threading.Event | None = None,
         *,
-        repeatable: bool = True,
+        idempotent: bool = True,
         permit: Permit | None = None,
-        patience: float | None = None,
+        max_wait: float | None = None,
     ) -> Exchange:
         """
         Send one body within the rate limit, and retry as the documentation advises.
@@ -149,42 +149,42 @@ class MoEngageClient:
         :param units: the cost, by quota.
         :param halt: once it is set, nothing is sent or retried any more; :meth:`RateLimiter.wake` makes waiting
             threads check it.
-        :param repeatable: whether it may be sent again after no response came, though MoEngage may have processed it.
+        :param idempotent: whether it may be sent again after no response came, though MoEngage may have processed it.
         :param permit: a permit for these units, if one was acquired already; retries acquire their own.
-        :param patience: the maximum number of seconds to wait for a window; None: unlimited.
+        :param max_wait: the maximum number of seconds to wait for a window; None: unlimited.
         """
         halt = halt or threading.Event()
         template = self._template(endpoint)
         sent = failures = 0
-        unanswered = False
+        unconfirmed = False
         try:
             while True:
                 try:
                     outcome = self._exchange(
-                        template, body, permit or self.windows.acquire(units, halt, None, patience)
+                        template, body, permit or self.windows.acquire(units, halt, None, max_wait)
                     )
                 except MoEngageStopped as stopped:
-                    return Exchange(stopped, sent, unanswered)
+                    return Exchange(stopped, sent, unconfirmed)
                 permit = None
                 sent += 1
                 if isinstance(outcome, MoEngageNetworkError) and outcome.maybe_processed:
-                    unanswered = True
-                    if not repeatable:
-                        return Exchange(outcome, sent, unanswered)
+                    unconfirmed = True
+                    if not idempotent:
+                        return Exchange(outcome, sent, unconfirmed)
                 if isinstance(outcome, Response) or not outcome.retryable:
-                    return Exchange(outcome, sent, unanswered)
+                    return Exchange(outcome, sent, unconfirmed)
                 if isinstance(outcome, MoEngageRateLimited) and units:
                     if self.windows.exceeds(units) or self.windows.starved(units):
-                        return Exchange(self._with_retry_after(outcome, units), sent, unanswered)
+                        return Exchange(self._with_retry_after(outcome, units), sent, unconfirmed)
                     continue
                 failures += 1
                 if failures > MAX_RETRIES:
                     self._retries.given_up(outcome)
-                    return Exchange(self._with_retry_after(outcome, units), sent, unanswered)
+                    return Exchange(self._with_retry_after(outcome, units), sent, unconfirmed)
                 pause = _backoff(failures, outcome.retry_after)
                 self._retries.failed(outcome, failures, pause)
                 if halt.wait(pause):
-                    return Exchange(outcome, sent, unanswered)
+                    return Exchange(outcome, sent, unconfirmed)
         finally:
             self._retries.ended(failures)
 
@@ -204,7 +204,7 @@ class MoEngageClient:
         }
         content = SecretBytes(to_json(body))
         outcome = self._exchange(self._template(TEST_CONNECTION), content, Permit({}))
-        return Exchange(outcome, 1, unanswered=False).response()
+        return Exchange(outcome, 1, unconfirmed=False).response()
 
     def _exchange(self, template: _Template, body: bytes, permit: Permit) -> Response | MoEngageError:
         """Send one request without retries, and settle its permit."""
@@ -223,7 +223,7 @@ class MoEngageClient:
             status, content, template.endpoint, rate.retry_after, sent=rows, secrets=self._secrets
         )
 
-    def _with_retry_after(self, error: MoEngageError, units: Mapping[str, int]) -> MoEngageError:
+    def _with_retry_after(self, error: MoEngageError, units: Units) -> MoEngageError:
         """Set the published reset as ``retry_after`` of an error that ends a run, unless it has one; return the error."""
         if error.status is not None and error.retry_after is None:
             error.retry_after = self.windows.published_reset_in(units)

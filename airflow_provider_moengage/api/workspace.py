@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from airflow_provider_moengage.api.endpoints import QUOTAS
+from airflow_provider_moengage.api.endpoint import Quota
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.secret import Secret
 
@@ -82,7 +82,7 @@ class Workspace:
         scheme and a port; the default scheme is https, on loopback http.
     :param project_code: the project of a Portfolio workspace; sent with every request.
     :param forwarded_for: value of ``X-Forwarded-For``, for workspaces with an IP allow-list.
-    :param limits: units per minute by quota, if they differ from MoEngage's defaults.
+    :param limits: units per minute by a quota's name, if they differ from MoEngage's defaults.
     :param rate_limit_share: the fraction of every window that this client may use, above 0 and up to 1.
     :param timeout: seconds to wait for a response.
     :param allow_http: permits plain http to a host that is not loopback.
@@ -136,8 +136,6 @@ class Workspace:
 
     def _check_limits(self) -> None:
         for quota, units in self.limits.items():
-            if quota not in QUOTAS:
-                raise MoEngageParameterError(f"extra limits names {quota!r}; use any of {', '.join(QUOTAS)}")
             if isinstance(units, bool) or not isinstance(units, int) or units < 1:
                 raise MoEngageParameterError(
                     f"extra limits[{quota!r}] is {units!r}; use a whole number of units per minute"
@@ -189,6 +187,6 @@ class Workspace:
             return f"at {urlsplit(self.base_url).netloc}"
         return f"in data centre {self.data_center} ({DATA_CENTERS[self.data_center]})"
 
-    def limit(self, quota: str) -> int:
-        """Return the units per minute of ``quota``, which response headers may override."""
-        return self.limits.get(quota, QUOTAS[quota])
+    def limit(self, quota: Quota) -> int:
+        """Return the units per minute of a quota, which response headers may override."""
+        return self.limits.get(quota.name, quota.per_minute)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
+
+from airflow_provider_moengage.api.endpoint import Quota, Units
 
 
 class Entry(NamedTuple):
@@ -22,33 +24,30 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Form:
+class Envelope:
     """
-    The cost of a record and the envelope of its request body.
+    What surrounds the content of a row in a request body, and what the row costs.
 
-    :param units: units that each record costs, by quota.
-    :param opening: bytes before the elements of the body; only records with the same opening share a body.
+    :param units: the units of each row, by quota; a quota that counts requests has one.
+    :param opening: bytes before the elements of the body; only rows with the same opening share a body.
     :param closing: bytes after the elements.
+    :param idempotent: whether MoEngage may receive the row twice with the effect of one.
     """
 
-    units: Mapping[str, int]
+    units: Units
     opening: bytes = b""
     closing: bytes = b""
+    idempotent: bool = True
 
     @property
-    def events(self) -> int:
-        """The number of events in each record; 0: it is no event."""
-        return self.units.get("events", 0) or self.units.get("bulk_events", 0)
+    def records(self) -> int:
+        """The number of records that a row holds: a row of events may hold several."""
+        return sum(self.units.values()) or 1
 
 
-def in_bulk(units: Mapping[str, int]) -> Form:
-    """Return the form of a Bulk Import element that costs ``units``."""
-    return Form(units, b'{"type":"transition","elements":[', b"]}")
-
-
-#: A row as a record: its serialised content (a whole body or one element of a body; empty for a duplicate of an earlier
-#: row), the user whose order is kept (or empty), and its form. A plain tuple for speed: there is one per row.
-Item = tuple[bytes, str, Form]
+#: A row as it is sent: its serialised content (a whole body or one element of a body; empty for a duplicate of an
+#: earlier row), the user whose order is kept (or empty), and its envelope. A plain tuple for speed: there is one per row.
+Item = tuple[bytes, str, Envelope]
 
 
 @dataclass(frozen=True)
@@ -58,47 +57,47 @@ class Batch:
 
     :param contents: the elements of the body, in the order of the rows.
     :param users: the user of each row; empty if no order is kept.
-    :param forms: the cost and the envelope of each row.
+    :param envelopes: the cost and the envelope of each row.
     :param positions: each row's index in its source.
     :param rows: the rows as the source returned them.
     """
 
     contents: list[bytes] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
-    forms: list[Form] = field(default_factory=list)
+    envelopes: list[Envelope] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     rows: list[object] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.contents)
 
-    def add(self, content: bytes, user: str, form: Form, position: int, row: object) -> None:
+    def add(self, content: bytes, user: str, envelope: Envelope, position: int, row: object) -> None:
         """Add one row."""
         self.contents.append(content)
         self.users.append(user)
-        self.forms.append(form)
+        self.envelopes.append(envelope)
         self.positions.append(position)
         self.rows.append(row)
 
     @property
     def body(self) -> bytes:
         """The request's body."""
-        form = self.forms[0]
-        return form.opening + b",".join(self.contents) + form.closing
+        envelope = self.envelopes[0]
+        return envelope.opening + b",".join(self.contents) + envelope.closing
 
     @cached_property
-    def units(self) -> Mapping[str, int]:
+    def units(self) -> Units:
         """The units it costs, by quota."""
-        units: dict[str, int] = {}
-        for form, count in Counter(self.forms).items():
-            for quota, each in form.units.items():
-                units[quota] = units.get(quota, 0) + each * count
+        units: dict[Quota, int] = {}
+        for envelope, rows in Counter(self.envelopes).items():
+            for quota, each in envelope.units.items():
+                units[quota] = 1 if quota.counts == "requests" else units.get(quota, 0) + each * rows
         return units
 
     @property
-    def minimum_units(self) -> Mapping[str, int]:
+    def minimum_units(self) -> Units:
         """The minimum to send part of it, by quota: the units of its first row, and at least one of every quota."""
-        return {**dict.fromkeys(self.units, 1), **self.forms[0].units}
+        return {**dict.fromkeys(self.units, 1), **self.envelopes[0].units}
 
     @cached_property
     def ids(self) -> frozenset[str]:
@@ -112,20 +111,22 @@ class Batch:
         return self.positions[-1] + 1
 
     @property
-    def has_events(self) -> bool:
-        """Whether the batch contains an event; events are not idempotent."""
-        return any(form.events for form in set(self.forms))
+    def idempotent(self) -> bool:
+        """Whether it may be sent twice with the effect of one."""
+        return all(envelope.idempotent for envelope in set(self.envelopes))
 
     @property
     def entries(self) -> Iterator[Entry]:
         """The rows and their positions."""
         return map(Entry, self.positions, self.rows)
 
-    def rows_within(self, units: Mapping[str, int]) -> int:
+    def rows_within(self, units: Units) -> int:
         """Return how many rows, from the first on, the units suffice for."""
         left = dict(units)
-        for place, form in enumerate(self.forms):
-            for quota, each in form.units.items():
+        for place, envelope in enumerate(self.envelopes):
+            for quota, each in envelope.units.items():
+                if quota.counts == "requests":
+                    continue
                 left[quota] -= each
                 if left[quota] < 0:
                     return place
@@ -139,7 +140,13 @@ class Batch:
         """
 
         def piece(of: slice) -> Batch:
-            columns = (self.contents[of], self.users[of], self.forms[of], self.positions[of], self.rows[of])
+            columns = (
+                self.contents[of],
+                self.users[of],
+                self.envelopes[of],
+                self.positions[of],
+                self.rows[of],
+            )
             return Batch(*columns)
 
         return piece(slice(place)), piece(slice(place, None))

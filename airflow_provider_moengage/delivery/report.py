@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict, cast
 
 from typing_extensions import NotRequired
 
@@ -22,6 +24,10 @@ class Report(TypedDict):
     :param unsent: rows that were not sent.
     :param unknown: rows in at least one request that got no response; for events, the events in them. They are also
         counted as accepted, rejected or unsent.
+    :param valid: rows that passed every check, with ``validate_only=True``.
+    :param missing: users to delete that MoEngage does not know.
+    :param found: users that were read back.
+    :param not_found: users to read back that MoEngage does not know.
     :param requests: requests sent, retries included.
     :param retried: retries among them.
     :param deferrals: how often the task was deferred until a rate window reset.
@@ -31,10 +37,6 @@ class Report(TypedDict):
     :param rejected_path: the folder with the rejected rows, if there are any.
     :param reasons: reason → rejected rows, the most common first, at most 20.
     :param dropped: attribute → reason → rows sent without it, with ``on_bad_attribute="drop"``.
-    :param valid: rows that passed every check, with ``validate_only=True``.
-    :param missing: users to delete that MoEngage does not know.
-    :param found: users that were read back.
-    :param not_found: users to read back that MoEngage does not know.
     :param users: the attributes of the users read back, if they go into XCom.
     :param users_not_found: the ids of users that MoEngage does not know, if they go into XCom.
     """
@@ -59,3 +61,35 @@ class Report(TypedDict):
     not_found: NotRequired[int]
     users: NotRequired[list[dict[str, Any]]]
     users_not_found: NotRequired[list[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """The report of one run, with the fields of :class:`Report`; counts that are None are left out of the JSON."""
+
+    read: int
+    accepted: int
+    rejected: int
+    unsent: int
+    unknown: int
+    valid: int | None = None
+    missing: int | None = None
+    found: int | None = None
+    not_found: int | None = None
+    requests: int
+    retried: int
+    deferrals: int
+    throttled_seconds: float
+    duration_seconds: float
+    source_exhausted: bool
+    rejected_path: str | None = None
+    reasons: Mapping[str, int]
+    dropped: Mapping[str, Mapping[str, int]]
+
+    def to_json(self) -> Report:
+        """Return it as JSON."""
+        counts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return cast(
+            Report,
+            {name: value for name, value in counts.items() if value is not None or name == "rejected_path"},
+        )

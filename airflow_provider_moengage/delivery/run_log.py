@@ -6,7 +6,7 @@ import logging
 import re
 
 from airflow_provider_moengage.api.client import MoEngageClient
-from airflow_provider_moengage.api.endpoints import WINDOW_SECONDS, Endpoint
+from airflow_provider_moengage.api.endpoint import WINDOW_SECONDS, Endpoint
 from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.quantities import counted
@@ -67,13 +67,13 @@ def _rate(client: MoEngageClient, endpoint: Endpoint) -> str:
     limits = []
     for quota, window in windows.items():
         part = f"{window.capacity:,} of " if share < 1 else ""
-        limits.append(f"{part}{window.limit:,} {quota.rpartition('_')[2]}")
+        limits.append(f"{part}{window.limit:,} {quota.name.rpartition('_')[2]}")
     periods = {window.period for window in windows.values()}
     period = "a minute" if periods == {WINDOW_SECONDS} else f"in {max(periods):g} s"
     learned = any(window.limit != workspace.limit(quota) for quota, window in windows.items())
     if learned or periods != {WINDOW_SECONDS}:
         origin = "published"
-    elif any(quota in workspace.limits for quota in endpoint.quotas):
+    elif any(quota.name in workspace.limits for quota in endpoint.quotas):
         origin = "limits of the connection"
     else:
         origin = "MoEngage's default"

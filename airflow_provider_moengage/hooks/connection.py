@@ -12,6 +12,7 @@ from airflow_provider_moengage.api.secret import Secret
 from airflow_provider_moengage.api.workspace import DEFAULT_TIMEOUT, Workspace
 from airflow_provider_moengage.delivery.connections import connection_of
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
+from airflow_provider_moengage.operations import QUOTAS
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ def _as_limits(value: object) -> Mapping[str, int]:
         raise MoEngageParameterError('extra limits is not a JSON object; use one like {"users": 20000}')
     limits = {}
     for quota, units in value.items():
+        if quota not in QUOTAS:
+            raise MoEngageParameterError(f"extra limits names {quota!r}; use any of {', '.join(QUOTAS)}")
         is_number = isinstance(units, str) and units.isdecimal()
         limits[str(quota)] = int(units) if is_number else units
     return limits

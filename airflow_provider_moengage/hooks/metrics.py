@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from airflow_provider_moengage._compat import Stats
-from airflow_provider_moengage.api.endpoints import Endpoint
+from airflow_provider_moengage.api.endpoint import Endpoint
 from airflow_provider_moengage.delivery.account.progress import Progress
 
 ROWS_ACCEPTED = "moengage.rows_accepted"

@@ -12,16 +12,6 @@ from typing_extensions import Unpack
 
 from airflow_provider_moengage._compat import BaseHook, mask_secret
 from airflow_provider_moengage.api.client import MoEngageClient, basic_authorization
-from airflow_provider_moengage.api.endpoints import (
-    BULK_IMPORT,
-    CREATE_EVENT,
-    DELETE_USER,
-    GET_USERS,
-    MERGE_USERS,
-    OPT_OUT_DEVICES,
-    TRACK_DEVICE,
-    TRACK_USER,
-)
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageNetworkError,
@@ -30,11 +20,14 @@ from airflow_provider_moengage.api.errors import (
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
 from airflow_provider_moengage.api.workspace import DATA_CENTERS, Workspace
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
-from airflow_provider_moengage.delivery.operation import Operation, RowMapping, is_not_found, never
-from airflow_provider_moengage.delivery.pipeline import Delivery, Run
+from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
+from airflow_provider_moengage.delivery.operation import Operation, Responses, RowMapping
+from airflow_provider_moengage.delivery.pipeline import deliver
 from airflow_provider_moengage.delivery.read.sources import Guarded
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.report_table import LoggedEnd
+from airflow_provider_moengage.delivery.run import Delivery
+from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR
 from airflow_provider_moengage.hooks.connection import (
@@ -46,29 +39,30 @@ from airflow_provider_moengage.hooks.connection import (
 from airflow_provider_moengage.hooks.connection_form import form_widgets
 from airflow_provider_moengage.hooks.metrics import RunMetrics
 from airflow_provider_moengage.hooks.options import (
-    CheckedOptions,
+    DeliveryArguments,
     DeliveryOptions,
     as_source,
-    single_or_bulk,
 )
 from airflow_provider_moengage.hooks.outcome import conclude
 from airflow_provider_moengage.hooks.redis import shared_windows
-from airflow_provider_moengage.operations.bulk_import import ElementMapping
-from airflow_provider_moengage.operations.delete_users import DeletionMapping
-from airflow_provider_moengage.operations.get_users import IdentifierMapping, Missing, UsersRead
-from airflow_provider_moengage.operations.merge_users import PairMapping
-from airflow_provider_moengage.operations.opt_out_devices import OptOutMapping
-from airflow_provider_moengage.operations.track_devices import DeviceMapping
-from airflow_provider_moengage.operations.track_events import EventMapping
-from airflow_provider_moengage.operations.track_users import UserMapping
-from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
+from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
+from airflow_provider_moengage.operations.bulk_import import BULK_IMPORT, ElementMapping
+from airflow_provider_moengage.operations.delete_users import DELETE_USERS, DeletionMapping, DeletionResponses
+from airflow_provider_moengage.operations.get_users import GET_USERS, IdentifierMapping, Missing, UsersRead
+from airflow_provider_moengage.operations.merge_users import MERGE_USERS
+from airflow_provider_moengage.operations.opt_out_devices import OPT_OUT_DEVICES, OptOutMapping
+from airflow_provider_moengage.operations.track_devices import TRACK_DEVICES, DeviceMapping
+from airflow_provider_moengage.operations.track_events import TRACK_EVENTS, EventMapping
+from airflow_provider_moengage.operations.track_users import TRACK_USERS, UserMapping
+from airflow_provider_moengage.operations.unset_attributes import UNSET_ATTRIBUTES, UnsetMapping
 from airflow_provider_moengage.operations.user_outputs import Sink
 from airflow_provider_moengage.parameters import (
     MAX_CONCURRENCY,
-    ON_MISSING,
     ON_UNKNOWN,
+    check_max_bytes,
     check_max_users,
     check_one_of,
+    check_switch,
 )
 
 
@@ -84,6 +78,8 @@ class MoEngageHook(BaseHook):
     default_conn_name = "moengage_default"
     conn_type = "moengage"
     hook_name = "MoEngage"
+    #: Rows by which the checkpoint of a run advances; after a crash, about so many are sent again.
+    segment_rows = SEGMENT_ROWS
 
     def __init__(self, moengage_conn_id: str = default_conn_name, *, project_code: str | None = None) -> None:
         super().__init__()
@@ -148,23 +144,30 @@ class MoEngageHook(BaseHook):
         """
         return self._client
 
-    def track_users(
+    def deliver(
         self,
-        users: object,
+        operation: Operation,
+        rows: object,
         *,
-        mapping: UserMapping | None = None,
-        max_bytes: int = BULK_IMPORT.max_bytes,
-        **options: Unpack[DeliveryOptions],
+        mapping: RowMapping | None = None,
+        bulk: bool = False,
+        max_bytes: int | None = None,
+        responses: Responses | None = None,
+        on_unknown: Literal["resend", "reject"] = "resend",
+        **options: Unpack[DeliveryArguments],
     ) -> Report:
         """
-        Create and update users, one Track User request each, or many in a Bulk Import request.
+        Deliver rows to an operation.
 
-        :param users: a list of rows, or a :class:`~airflow_provider_moengage.delivery.read.sources.Source`. A row is
-            flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape.
-        :param mapping: converts rows to users; None: ``customer_id`` and every other column under its own name. With
-            ``bulk=True`` they go to Bulk Import.
-        :param max_bytes: the largest body of one Bulk Import request.
-        :param options: see :class:`DeliveryOptions`.
+        :param operation: one of :data:`airflow_provider_moengage.operations.OPERATIONS`.
+        :param rows: a list of rows, or a :class:`~airflow_provider_moengage.delivery.read.sources.Source`.
+        :param mapping: converts rows to records; None: the operation's own with its defaults.
+        :param bulk: pack the rows into Bulk Import requests.
+        :param max_bytes: the largest body of one request; None: the endpoint's.
+        :param responses: what the responses mean; None: each successful one is accepted.
+        :param on_unknown: what happens to rows that would be duplicated if they were sent twice, once their request got
+            no response: ``resend`` or ``reject``.
+        :param options: see :class:`~airflow_provider_moengage.hooks.options.DeliveryOptions`.
         :return: the report: ``read``, ``accepted``, ``rejected``, ``unsent``, ``unknown``, ``requests``, ``retried``,
             ``throttled_seconds``, ``duration_seconds``, ``source_exhausted``, ``rejected_path``, ``reasons``.
         :raises MoEngageParameterError: a parameter is not allowed; nothing was read.
@@ -172,26 +175,93 @@ class MoEngageHook(BaseHook):
             are wrong; its ``report`` has the counts.
         :raises MoEngageIncompleteRun: rows were left unsent or unread.
         """
-        mapping = mapping or UserMapping()
-        operation = Operation(single_or_bulk(TRACK_USER, mapping.bulk, max_bytes))
-        return self._deliver("users", users, mapping, operation, options)
+        check_one_of("on_unknown", on_unknown, ON_UNKNOWN)
+        check_switch("bulk", bulk)
+        checked = DeliveryOptions.of(options)
+        if mapping is None:
+            if operation.mapping is None:
+                raise MoEngageParameterError(f"mapping is missing; {operation.name} has no default")
+            mapping = operation.mapping()
+        if bulk:
+            operation = operation.in_bulk()
+        if max_bytes is not None:
+            check_max_bytes(max_bytes)
+            operation = replace(operation, endpoint=replace(operation.endpoint, max_bytes=max_bytes))
+        responses = responses or Responses()
+        folder = checked.rejected_path
+        try:
+            run = deliver(
+                Delivery(
+                    as_source(operation.rows, rows),
+                    mapping,
+                    operation,
+                    self.get_conn,
+                    checked.concurrency,
+                    responses=responses,
+                    on_unknown=on_unknown,
+                    parts=RejectedParts(folder, replace=checked.replace_rejected) if folder else None,
+                    validate_only=checked.validate_only,
+                    # No metrics for validate_only: nothing was sent.
+                    observe=None if checked.validate_only else RunMetrics(operation.endpoint),
+                    checkpoints=checked.checkpoints,
+                    max_wait=checked.max_wait,
+                    cancellation=checked.cancellation or Cancellation(),
+                    segment_rows=self.segment_rows,
+                )
+            )
+        finally:
+            if "_client" in vars(self):
+                # It may be used for another run: only what is idle is closed.
+                self._client.release()
+        report = run.report.to_json()
+        if checked.on_report is not None:
+            checked.on_report(report)
+        with LoggedEnd(report):
+            conclude(report, run.stopped_by, checked.max_rejected)
+        if (failure := responses.failure(report["read"])) is not None:
+            raise MoEngageTaskFailed(failure, report=report)
+        return report
+
+    def track_users(
+        self,
+        users: object,
+        *,
+        mapping: UserMapping | None = None,
+        bulk: bool = False,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        **options: Unpack[DeliveryArguments],
+    ) -> Report:
+        """
+        Create and update users, one Track User request each, or many in a Bulk Import request; result and errors as
+        :meth:`deliver`.
+
+        :param users: a list of rows, or a :class:`~airflow_provider_moengage.delivery.read.sources.Source`. A row is
+            flat (``{"customer_id": "a1", "plan": "gold"}``) or in the API's own shape.
+        :param mapping: converts rows to users; None: ``customer_id`` and every other column under its own name.
+        :param bulk: pack the users into Bulk Import requests.
+        :param max_bytes: the largest body of one Bulk Import request.
+        :param options: see :class:`~airflow_provider_moengage.hooks.options.DeliveryOptions`.
+        """
+        most = _bytes_in_bulk(bulk, max_bytes)
+        return self.deliver(TRACK_USERS, users, mapping=mapping, bulk=bulk, max_bytes=most, **options)
 
     def unset_attributes(
         self,
         users: object,
         *,
         mapping: UnsetMapping,
-        max_bytes: int = BULK_IMPORT.max_bytes,
-        **options: Unpack[DeliveryOptions],
+        bulk: bool = False,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        **options: Unpack[DeliveryArguments],
     ) -> Report:
         """
-        Unset attributes of users; parameters, result and errors as :meth:`track_users`.
+        Unset attributes of users; parameters as :meth:`track_users`, result and errors as :meth:`deliver`.
 
         :param users: rows, or bare ids.
         :param mapping: what is unset; an early-access feature that MoEngage enables per workspace.
         """
-        operation = Operation(single_or_bulk(TRACK_USER, mapping.bulk, max_bytes))
-        return self._deliver("users", users, mapping, operation, options)
+        most = _bytes_in_bulk(bulk, max_bytes)
+        return self.deliver(UNSET_ATTRIBUTES, users, mapping=mapping, bulk=bulk, max_bytes=most, **options)
 
     def get_users(
         self,
@@ -201,7 +271,7 @@ class MoEngageHook(BaseHook):
         mapping: IdentifierMapping | None = None,
         on_missing: Literal["ignore", "fail"] = "ignore",
         on_missing_ids: Callable[[list[Missing]], None] | None = None,
-        **options: Unpack[DeliveryOptions],
+        **options: Unpack[DeliveryArguments],
     ) -> Report:
         """
         Read users back, twenty per request.
@@ -212,39 +282,11 @@ class MoEngageHook(BaseHook):
         :param on_missing: ``fail``: users that MoEngage does not know fail the task, once all others are read.
         :param on_missing_ids: called with the ids that MoEngage does not know; with objects of ``identifier_type``
             and ``identifier`` if the rows hold each id's type.
-        :return: the report, with ``found`` and ``not_found``; errors as :meth:`track_users`.
+        :return: the report, with ``found`` and ``not_found``; errors as :meth:`deliver`.
         """
-        check_one_of("on_missing", on_missing, ON_MISSING)
-        checked = CheckedOptions.of(options)
         mapping = mapping or IdentifierMapping()
-        read = UsersRead(sink, mapping.missing)
-
-        def complete(run: Run) -> Run:
-            """Publish the users once all are read, before the report is published."""
-            run.report["found"], run.report["not_found"] = read.found, len(read.not_found)
-            if run.stopped_by is not None or checked.validate_only:
-                sink.discard()
-                return run
-            try:
-                sink.finish()
-                if on_missing_ids is not None:
-                    on_missing_ids(read.not_found)
-            except Exception as error:
-                sink.discard()
-                return Run(run.report, error)
-            return run
-
-        operation = Operation(
-            GET_USERS, verify=read.verify, receive=read.receive, repeated_row=mapping.repeated_row
-        )
-        report = self._deliver("users", users, mapping, operation, options, complete)
-        if read.not_found and on_missing == "fail":
-            raise MoEngageTaskFailed(
-                f"MoEngage does not know {len(read.not_found)} of {report['read']} users, and on_missing is 'fail'"
-                + ("; the others were read" if read.found else ""),
-                report=report,
-            )
-        return report
+        responses = UsersRead(sink, mapping.missing, on_missing, on_missing_ids)
+        return self.deliver(GET_USERS, users, mapping=mapping, responses=responses, **options)
 
     def track_events(
         self,
@@ -252,12 +294,13 @@ class MoEngageHook(BaseHook):
         *,
         mapping: EventMapping | None = None,
         on_unknown: Literal["resend", "reject"] = "resend",
-        max_bytes: int = BULK_IMPORT.max_bytes,
-        **options: Unpack[DeliveryOptions],
+        bulk: bool = False,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        **options: Unpack[DeliveryArguments],
     ) -> Report:
         """
         Send events; consecutive rows of one user share a request, unless they go to Bulk Import with those of other
-        users. Parameters, result and errors as :meth:`track_users`.
+        users. Parameters as :meth:`track_users`, result and errors as :meth:`deliver`.
 
         :param events: rows, flat or in the API's own shape.
         :param mapping: converts rows to events.
@@ -265,51 +308,47 @@ class MoEngageHook(BaseHook):
             resending would duplicate them. ``resend`` sends them again, ``reject`` rejects them. The report's
             ``unknown`` counts them either way, in events.
         """
-        check_one_of("on_unknown", on_unknown, ON_UNKNOWN)
-        mapping = mapping or EventMapping()
-        endpoint = single_or_bulk(CREATE_EVENT, mapping.bulk, max_bytes)
-        operation = Operation(endpoint, repeatable=on_unknown == "resend")
-        return self._deliver("events", events, mapping, operation, options)
+        most = _bytes_in_bulk(bulk, max_bytes)
+        return self.deliver(
+            TRACK_EVENTS, events, mapping=mapping, on_unknown=on_unknown, bulk=bulk, max_bytes=most, **options
+        )
 
     def track_devices(
-        self, devices: object, *, mapping: DeviceMapping | None = None, **options: Unpack[DeliveryOptions]
+        self, devices: object, *, mapping: DeviceMapping | None = None, **options: Unpack[DeliveryArguments]
     ) -> Report:
-        """Create and update devices, one request each; parameters, result and errors as :meth:`track_users`."""
-        return self._deliver("devices", devices, mapping or DeviceMapping(), Operation(TRACK_DEVICE), options)
+        """Create and update devices, one request each; result and errors as :meth:`deliver`."""
+        return self.deliver(TRACK_DEVICES, devices, mapping=mapping, **options)
 
     def opt_out_devices(
-        self, devices: object, *, mapping: OptOutMapping | None = None, **options: Unpack[DeliveryOptions]
+        self, devices: object, *, mapping: OptOutMapping | None = None, **options: Unpack[DeliveryArguments]
     ) -> Report:
-        """Block and unblock devices, one request each; parameters, result and errors as :meth:`track_users`."""
-        return self._deliver(
-            "devices", devices, mapping or OptOutMapping(), Operation(OPT_OUT_DEVICES), options
-        )
+        """Block and unblock devices, one request each; result and errors as :meth:`deliver`."""
+        return self.deliver(OPT_OUT_DEVICES, devices, mapping=mapping, **options)
 
     def bulk_import(
         self,
         elements: object,
         *,
         mapping: ElementMapping | None = None,
-        max_bytes: int = BULK_IMPORT.max_bytes,
-        **options: Unpack[DeliveryOptions],
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        **options: Unpack[DeliveryArguments],
     ) -> Report:
         """
         Send users, events and devices, mixed, in requests of up to 100,000 bytes; result and errors as
-        :meth:`track_users`.
+        :meth:`deliver`.
 
         :param elements: rows in the API's own shape, distinguished by their ``type``.
         :param max_bytes: the largest body of one request; one page of the documentation allows 128 KB.
         """
-        operation = Operation(single_or_bulk(BULK_IMPORT, True, max_bytes))
-        return self._deliver("elements", elements, mapping or ElementMapping(), operation, options)
+        return self.deliver(BULK_IMPORT, elements, mapping=mapping, max_bytes=max_bytes, **options)
 
-    def merge_users(self, pairs: object, **options: Unpack[DeliveryOptions]) -> Report:
+    def merge_users(self, pairs: object, **options: Unpack[DeliveryArguments]) -> Report:
         """
-        Merge users, fifty pairs per request; a merge cannot be undone. Result and errors as :meth:`track_users`.
+        Merge users, fifty pairs per request; a merge cannot be undone. Result and errors as :meth:`deliver`.
 
         :param pairs: rows with ``merged_user`` and ``retained_user``.
         """
-        return self._deliver("pairs", pairs, PairMapping(), Operation(MERGE_USERS), options)
+        return self.deliver(MERGE_USERS, pairs, **options)
 
     def delete_users(
         self,
@@ -318,7 +357,7 @@ class MoEngageHook(BaseHook):
         mapping: DeletionMapping | None = None,
         on_missing: Literal["ignore", "fail"] = "ignore",
         max_users: int = 1_000,
-        **options: Unpack[DeliveryOptions],
+        **options: Unpack[DeliveryArguments],
     ) -> Report:
         """
         Delete users permanently, one per request; MoEngage does so within a day.
@@ -327,54 +366,12 @@ class MoEngageHook(BaseHook):
         :param on_missing: ``ignore`` counts users that MoEngage does not know as accepted, and as ``missing``;
             ``fail`` rejects them.
         :param max_users: more users than that fail the task before the first one is deleted.
-        :return: the report, with ``missing``; errors as :meth:`track_users`.
+        :return: the report, with ``missing``; errors as :meth:`deliver`.
         """
-        check_one_of("on_missing", on_missing, ON_MISSING)
         check_max_users(max_users)
-        return self._deliver(
-            "users",
-            Guarded(as_source("users", users), max_users),
-            mapping or DeletionMapping(),
-            Operation(DELETE_USER, forgives=is_not_found if on_missing == "ignore" else never),
-            options,
-            missing=True,
-        )
-
-    def _deliver(
-        self,
-        parameter: str,
-        rows: object,
-        mapping: RowMapping,
-        operation: Operation,
-        options: DeliveryOptions,
-        complete: Callable[[Run], Run] | None = None,
-        *,
-        missing: bool = False,
-    ) -> Report:
-        checked = CheckedOptions.of(options)
-        folder, validate_only = checked.rejected_path, checked.validate_only
-        run = Delivery(
-            as_source(parameter, rows),
-            mapping,
-            self.get_conn,
-            operation,
-            concurrency=checked.concurrency,
-            parts=RejectedParts(folder, replace=checked.replace_rejected) if folder else None,
-            validate_only=validate_only,
-            # No metrics for validate_only: nothing was sent.
-            observe=None if validate_only else RunMetrics(operation.endpoint),
-            checkpoints=checked.checkpoints,
-            patience=checked.patience,
-            ending=checked.ending,
-        ).run()
-        if complete is not None:
-            run = complete(run)
-        if not missing:
-            run.report.pop("missing")
-        if checked.on_report is not None:
-            checked.on_report(run.report)
-        with LoggedEnd(run.report):
-            return conclude(run, checked.max_rejected)
+        responses = DeletionResponses(on_missing)
+        guarded = Guarded(as_source("users", users), max_users)
+        return self.deliver(DELETE_USERS, guarded, mapping=mapping, responses=responses, **options)
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -410,3 +407,9 @@ class MoEngageHook(BaseHook):
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's own fields for Airflow 2.11 to 3.1; newer versions read them from the provider info."""
         return form_widgets()
+
+
+def _bytes_in_bulk(bulk: bool, max_bytes: int) -> int | None:
+    """Return the largest body of a request; None, which means the endpoint's own, outside Bulk Import."""
+    check_max_bytes(max_bytes)
+    return max_bytes if bulk else None

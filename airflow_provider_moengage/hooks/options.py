@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from math import inf
 from typing import Any, TypedDict
 
 from typing_extensions import Self
 
-from airflow_provider_moengage.api.endpoints import BULK_IMPORT, Endpoint
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.read.files import FileSource
 from airflow_provider_moengage.delivery.read.sources import Guarded, Named, Rows, Source, is_source
@@ -22,7 +21,6 @@ from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 from airflow_provider_moengage.parameters import (
     check_concurrency,
-    check_max_bytes,
     check_max_rejected,
     check_switch,
 )
@@ -30,9 +28,9 @@ from airflow_provider_moengage.parameters import (
 DEFAULT_CONCURRENCY = 16
 
 
-class DeliveryOptions(TypedDict, total=False):
+class DeliveryArguments(TypedDict, total=False):
     """
-    The options of every method that delivers rows.
+    The options of every method that delivers rows, as keyword arguments.
 
     :param concurrency: the maximum number of requests in flight; 16.
     :param max_rejected: rows that may be rejected: an int is a count, a float below 1 a share of the rows read; 0.
@@ -41,9 +39,9 @@ class DeliveryOptions(TypedDict, total=False):
     :param validate_only: do everything except sending.
     :param on_report: called with the report once the run has ended, however it ended.
     :param checkpoints: where a later attempt of the same task finds the progress of this one; None: it starts over.
-    :param patience: the longest wait for a rate window, in seconds; a longer wait ends the run with
+    :param max_wait: the longest wait for a rate window, in seconds; a longer wait ends the run with
         :class:`~airflow_provider_moengage.api.errors.MoEngageWindowSpent`, once all requests are settled.
-    :param ending: cancels the run, from another thread or a signal handler.
+    :param cancellation: cancels the run, from another thread or a signal handler.
     """
 
     concurrency: int
@@ -53,12 +51,12 @@ class DeliveryOptions(TypedDict, total=False):
     validate_only: bool
     on_report: Callable[[Report], None] | None
     checkpoints: CheckpointStore | None
-    patience: float | None
-    ending: Cancellation | None
+    max_wait: float | None
+    cancellation: Cancellation | None
 
 
 @dataclass(frozen=True)
-class CheckedOptions:
+class DeliveryOptions:
     """
     The checked options; those not given have their defaults.
 
@@ -72,8 +70,8 @@ class CheckedOptions:
     validate_only: bool = False
     on_report: Callable[[Report], None] | None = None
     checkpoints: CheckpointStore | None = None
-    patience: float | None = None
-    ending: Cancellation | None = None
+    max_wait: float | None = None
+    cancellation: Cancellation | None = None
 
     def __post_init__(self) -> None:
         check_concurrency(self.concurrency)
@@ -84,12 +82,12 @@ class CheckedOptions:
             raise MoEngageParameterError(
                 f"on_report is of type {type(self.on_report).__name__}; use a function that takes the report"
             )
-        patience: object = self.patience
-        if patience is not None and (
-            isinstance(patience, bool) or not isinstance(patience, (int, float)) or not 0 <= patience < inf
+        max_wait: object = self.max_wait
+        if max_wait is not None and (
+            isinstance(max_wait, bool) or not isinstance(max_wait, (int, float)) or not 0 <= max_wait < inf
         ):
-            raise MoEngageParameterError(f"patience is {patience!r}; use a number of seconds from 0, or None")
-        for name, kind in (("checkpoints", CheckpointStore), ("ending", Cancellation)):
+            raise MoEngageParameterError(f"max_wait is {max_wait!r}; use a number of seconds from 0, or None")
+        for name, kind in (("checkpoints", CheckpointStore), ("cancellation", Cancellation)):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise MoEngageParameterError(
@@ -120,16 +118,3 @@ def as_source(parameter: str, rows: object) -> Source:
     if isinstance(rows, (Rows, SqlSource, FileSource, StagedRows, Guarded, Named)):
         return rows
     return Named(rows, ColumnNames()) if is_source(rows) else Rows(rows, parameter)
-
-
-def single_or_bulk(single: Endpoint, bulk: bool, max_bytes: int) -> Endpoint:
-    """
-    Return the endpoint for rows of one kind: its own or Bulk Import.
-
-    :raises MoEngageParameterError: ``max_bytes`` is not allowed.
-    """
-    check_max_bytes(max_bytes)
-    if not bulk:
-        return single
-    quotas = single.quotas if single is BULK_IMPORT else tuple(f"bulk_{quota}" for quota in single.quotas)
-    return replace(BULK_IMPORT, max_bytes=max_bytes, quotas=quotas)

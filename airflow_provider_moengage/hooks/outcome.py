@@ -14,7 +14,6 @@ from airflow_provider_moengage.api.errors import (
     MoEngageUnsafeRestart,
     MoEngageWindowSpent,
 )
-from airflow_provider_moengage.delivery.pipeline import Run
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.safe_messages import describe, safe_cause
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
@@ -29,15 +28,16 @@ HOPELESS = (
 )
 
 
-def conclude(run: Run, max_rejected: float) -> Report:
+def conclude(report: Report, cause: BaseException | None, max_rejected: float) -> Report:
     """
     Return the report of a run that succeeded, or raise what ended it.
 
+    :param cause: what stopped the run; None: it completed.
+    :param max_rejected: rows that may be rejected, as a count or a share.
     :raises MoEngageTaskFailed: a retry would not help.
     :raises MoEngageIncompleteRun: a retry resumes.
     :raises MoEngageWindowSpent: the run resumes once the rate window has reset.
     """
-    report, cause = run.report, run.stopped_by
     if isinstance(cause, HOPELESS):
         # The cause adds a response's status and request id; other errors have nothing to add to their text.
         response = safe_cause(cause) if isinstance(cause, MoEngageRequestRefused) else None

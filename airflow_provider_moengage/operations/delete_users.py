@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
-from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.batch import Form, Item
+from airflow_provider_moengage.api.endpoint import Endpoint, Quota
+from airflow_provider_moengage.api.errors import MoEngageError, MoEngageParameterError, MoEngageRecordRefused
+from airflow_provider_moengage.delivery.batch import Envelope, Item
+from airflow_provider_moengage.delivery.operation import Operation, Responses, RowMapping
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_has_column, id_of_row
-from airflow_provider_moengage.parameters import check_column
+from airflow_provider_moengage.parameters import check_column, check_on_missing
 from airflow_provider_moengage.records.users import Deletion, Terms
 
-DELETION = Form({"delete_users": 1})
+USERS_DELETED = Quota("delete_users", 5_000)
+DELETION = Envelope({USERS_DELETED: 1})
 
 
 @dataclass(frozen=True)
-class DeletionMapping:
+class DeletionMapping(RowMapping):
     """
     Converts rows to deletions of users.
 
@@ -26,7 +29,6 @@ class DeletionMapping:
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
-    remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     identity_type: Literal["customer_id", "moengage_id"] = "customer_id"
 
@@ -49,3 +51,37 @@ class DeletionMapping:
             Terms(names={"identity_value": called}),
         )
         return (record.to_json(), record.identity_value, DELETION)
+
+
+class DeletionResponses(Responses):
+    """
+    The responses of Delete User.
+
+    :param on_missing: ``ignore`` counts users that MoEngage does not know as accepted, and as missing; ``fail``
+        rejects them.
+    :raises MoEngageParameterError: it is neither.
+    """
+
+    def __init__(self, on_missing: Literal["ignore", "fail"] = "ignore") -> None:
+        check_on_missing(on_missing)
+        self._forgives = on_missing == "ignore"
+
+    def forgives(self, error: MoEngageError) -> bool:
+        """Whether the error says that MoEngage does not know the user, and that is no failure."""
+        return (
+            self._forgives
+            and isinstance(error, MoEngageRecordRefused)
+            and (error.type or "").strip().casefold() == "not found"
+        )
+
+    def counts(self, missing: int) -> Mapping[str, int]:
+        """Return the users that MoEngage does not know."""
+        return {"missing": missing}
+
+
+DELETE_USERS = Operation(
+    "delete_users",
+    "users",
+    Endpoint("Delete User", "/customer/delete", "query", quotas=(USERS_DELETED,)),
+    mapping=DeletionMapping,
+)

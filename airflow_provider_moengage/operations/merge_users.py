@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from airflow_provider_moengage.api.endpoint import Endpoint, Quota
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.batch import Form, Item
+from airflow_provider_moengage.delivery.batch import Envelope, Item
+from airflow_provider_moengage.delivery.operation import Operation, RowMapping
 from airflow_provider_moengage.delivery.shape.column_names import check_spelling, spelling_hint
 from airflow_provider_moengage.delivery.shape.ids import id_text
 from airflow_provider_moengage.delivery.shape.row_forms import as_row
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.records.users import MergePair
 
-MERGE = Form({"merge_users": 1}, b'{"merge_data":[', b"]}")
+USERS_MERGED = Quota("merge_users", 1_000)
+MERGE = Envelope({USERS_MERGED: 1}, b'{"merge_data":[', b"]}")
 
 
-class PairMapping:
+class PairMapping(RowMapping):
     """
     Converts rows to pairs of users to merge; rejects repeated merges of one user and chains of merges.
 
-    It holds the ids of a run in memory, about 100 bytes each.
+    It holds the ids of a run in memory, about 100 bytes each: :meth:`for_run` returns one that holds none yet.
     """
 
     remembers: ClassVar[bool] = True
@@ -28,6 +31,10 @@ class PairMapping:
     def __init__(self) -> None:
         self._merged: set[str] = set()
         self._retained: set[str] = set()
+
+    def for_run(self) -> PairMapping:
+        """Return a mapping that holds no id."""
+        return PairMapping()
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
@@ -68,3 +75,18 @@ class PairMapping:
         self._merged.add(merged)
         self._retained.add(retained)
         return (content, "", MERGE)
+
+
+MERGE_USERS = Operation(
+    "merge_users",
+    "pairs",
+    Endpoint(
+        "Merge Users",
+        "/customer/merge",
+        "query",
+        max_records=50,
+        success=(("status", "success"), ("operation", "created")),
+        quotas=(USERS_MERGED,),
+    ),
+    mapping=PairMapping,
+)

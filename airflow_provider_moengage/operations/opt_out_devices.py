@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
+from airflow_provider_moengage.api.endpoint import Endpoint, Quota
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.batch import Form, Item
+from airflow_provider_moengage.delivery.batch import Envelope, Item
+from airflow_provider_moengage.delivery.operation import Operation, RowMapping
 from airflow_provider_moengage.delivery.shape.convert import json_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_absent
@@ -27,13 +29,12 @@ OPT_OUT_COLUMNS = (
     "client_reference_id",
     "device_identifiers",
 )
-
-
-OPT_OUT = Form({"opt_out_devices": 1})
+DEVICES_OPTED_OUT = Quota("opt_out_devices", 1_000)
+OPT_OUT = Envelope({DEVICES_OPTED_OUT: 1})
 
 
 @dataclass(frozen=True)
-class OptOutMapping:
+class OptOutMapping(RowMapping):
     """
     Converts rows to :class:`~airflow_provider_moengage.records.devices.OptOut` records.
 
@@ -42,7 +43,6 @@ class OptOutMapping:
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
-    remembers: ClassVar[bool] = False
     action: str | None = None
     id_column: str = "customer_id"
     _id_terms: Terms = field(init=False, repr=False, compare=False)
@@ -103,3 +103,11 @@ def _device_identifiers(one: object, warnings: RowWarnings) -> object:
     if not isinstance(one, dict):
         return one
     return {name: identifier_text(str(name), value, warnings) or "" for name, value in one.items()}
+
+
+OPT_OUT_DEVICES = Operation(
+    "opt_out_devices",
+    "devices",
+    Endpoint("Device opt-out", "/devices/manage", "query", quotas=(DEVICES_OPTED_OUT,)),
+    mapping=OptOutMapping,
+)

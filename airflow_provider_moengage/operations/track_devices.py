@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
+from airflow_provider_moengage.api.endpoint import Endpoint, Quota
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.batch import Form, Item, in_bulk
+from airflow_provider_moengage.delivery.batch import Envelope, Item
+from airflow_provider_moengage.delivery.operation import BulkMapping, Operation
 from airflow_provider_moengage.delivery.shape.column_names import check_spelling
 from airflow_provider_moengage.delivery.shape.convert import json_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
@@ -15,6 +17,7 @@ from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_tex
 from airflow_provider_moengage.delivery.shape.row_forms import as_row, is_type, own_fields, own_id_column
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_known_columns
+from airflow_provider_moengage.operations.bulk_endpoint import BULK_DEVICES, bulk_envelope
 from airflow_provider_moengage.parameters import check_column
 from airflow_provider_moengage.records.devices import Device, DeviceAttributes
 from airflow_provider_moengage.records.platforms import DEVICE_PLATFORMS, as_documented
@@ -22,43 +25,30 @@ from airflow_provider_moengage.records.reasons import in_column
 from airflow_provider_moengage.records.users import Terms
 
 DEVICE_KEYS = frozenset({"type", "customer_id", "device_id", "attributes"})
-
-
 DEVICE_ATTRIBUTES = tuple(DeviceAttributes.model_fields)
-
-
 #: Attributes that identify a device: like all ids they are stripped of blanks.
 DEVICE_IDS = frozenset({"push_id", "moe_gaid", "idfv"})
-
-
 #: MoEngage accepts the texts "True" and "False" for these, but no booleans.
 DEVICE_SWITCHES = frozenset({"moe_push_opted", "moe_push_provisional_opted"})
-
-
 _OUTSIDE_ATTRIBUTES = "the row has {!r} outside 'attributes', which MoEngage would drop; put it inside"
 
-
-DEVICE = Form({"devices": 1})
-
-
-BULK_DEVICE = in_bulk({"bulk_devices": 1})
+DEVICES = Quota("devices", 10_000)
+DEVICE = Envelope({DEVICES: 1})
+BULK_DEVICE = bulk_envelope(BULK_DEVICES)
 
 
 @dataclass(frozen=True)
-class DeviceMapping:
+class DeviceMapping(BulkMapping):
     """
     Converts rows to :class:`~airflow_provider_moengage.records.devices.Device` records.
 
     A row is flat, its columns named as the API names its fields, or in the API's own shape.
 
     :param id_column: the column that identifies the user.
-    :param bulk: the devices are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
-    remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
-    bulk: bool = False
     _flat_terms: Terms = field(init=False, repr=False, compare=False)
     _own_terms: Terms = field(init=False, repr=False, compare=False)
 
@@ -82,7 +72,12 @@ class DeviceMapping:
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         device = self.record(row, warnings)
-        return (device.to_json(), device.user, BULK_DEVICE if self.bulk else DEVICE)
+        return (device.to_json(), device.user, DEVICE)
+
+    def element(self, row: object, warnings: RowWarnings) -> Item:
+        """Return the element of a row; see :class:`~airflow_provider_moengage.delivery.operation.BulkMapping`."""
+        device = self.record(row, warnings)
+        return (device.to_json(), device.user, BULK_DEVICE)
 
     def record(self, row: object, warnings: RowWarnings) -> Device:
         """
@@ -134,3 +129,11 @@ def _device_value(name: Any, column: object, warnings: RowWarnings) -> Any:
     if name in DEVICE_SWITCHES and isinstance(value, bool):
         return str(value)
     return as_documented(value, DEVICE_PLATFORMS) if name == "platform" else value
+
+
+TRACK_DEVICES = Operation(
+    "track_devices",
+    "devices",
+    Endpoint("Track Device", "/device/{app_id}", "path", quotas=(DEVICES,)),
+    mapping=DeviceMapping,
+)

@@ -8,10 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from numbers import Real
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
+from airflow_provider_moengage.api.endpoint import MAX_BODY_BYTES, Endpoint, Quota
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.batch import Form, Item, in_bulk
+from airflow_provider_moengage.delivery.batch import Envelope, Item
+from airflow_provider_moengage.delivery.operation import BulkMapping, Operation
 from airflow_provider_moengage.delivery.shape.column_names import check_spelling
 from airflow_provider_moengage.delivery.shape.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.shape.convert import is_null, json_value
@@ -21,6 +23,7 @@ from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_tex
 from airflow_provider_moengage.delivery.shape.row_forms import as_row, is_type, own_fields, own_id_column
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS, AttributeType, DateFormat
+from airflow_provider_moengage.operations.bulk_endpoint import BULK_EVENTS, bulk_endpoint, bulk_envelope
 from airflow_provider_moengage.parameters import (
     check_column,
     check_identifiers,
@@ -45,14 +48,16 @@ EVENT_KEYS = frozenset(
 )
 
 
+EVENTS = Quota("events", 30_000)
+
+
 @lru_cache
-def bulk_events(actions: int) -> Form:
-    """Return the form of an event with the given number of actions in Bulk Import."""
-    return in_bulk({"bulk_events": actions})
+def _bulk_events(actions: int) -> Envelope:
+    return bulk_envelope(BULK_EVENTS, actions, idempotent=False)
 
 
 @dataclass(frozen=True)
-class EventMapping:
+class EventMapping(BulkMapping):
     """
     Converts rows to :class:`~airflow_provider_moengage.records.events.Event` records.
 
@@ -71,11 +76,9 @@ class EventMapping:
     :param identifiers: the active identifiers of an Identity Resolution workspace: their columns are sent with the
         id, or in its place where a row has none.
     :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute.
-    :param bulk: the events are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
-    remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     action_column: str = "action"
     time_column: str | None = "event_time"
@@ -85,7 +88,6 @@ class EventMapping:
     update_existing_only: bool = False
     identifiers: Sequence[str] = ()
     on_bad_attribute: Literal["reject", "drop"] = "reject"
-    bulk: bool = False
     _columns: Columns = field(init=False, repr=False, compare=False)
     _flat_terms: Terms = field(init=False, repr=False, compare=False)
     _own_terms: Terms = field(init=False, repr=False, compare=False)
@@ -94,7 +96,6 @@ class EventMapping:
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
         check_switch("update_existing_only", self.update_existing_only)
-        check_switch("bulk", self.bulk)
         check_on_bad_attribute(self.on_bad_attribute)
         check_column("action_column", self.action_column)
         if self.time_column is not None:
@@ -130,31 +131,31 @@ class EventMapping:
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
-        return self._item_of(self.record(row, warnings))
+        event = self.record(row, warnings)
+        envelope = Envelope({EVENTS: len(event.actions)}, event.opening(), b"]}", idempotent=False)
+        return (event.actions_json(), event.user, envelope)
 
-    def own_item(self, row: Mapping[Any, Any], warnings: RowWarnings) -> Item:
-        """Return the item of a row in the API's own shape, whatever its content; see :meth:`item`."""
-        return self._item_of(self._checked(row, warnings, own=True))
+    def element(self, row: object, warnings: RowWarnings, *, own: bool = False) -> Item:
+        """
+        Return the element of a row; see :class:`~airflow_provider_moengage.delivery.operation.BulkMapping`.
 
-    def _item_of(self, event: Event) -> Item:
-        if self.bulk:
-            return (event.to_json(), event.user, bulk_events(len(event.actions)))
-        form = Form({"events": len(event.actions)}, event.opening(), b"]}")
-        return (event.actions_json(), event.user, form)
+        :param own: the row is in the API's own shape, whatever its content.
+        """
+        event = self.record(row, warnings, own=own)
+        return (event.to_json(), event.user, _bulk_events(len(event.actions)))
 
-    def record(self, row: object, warnings: RowWarnings) -> Event:
+    def record(self, row: object, warnings: RowWarnings, *, own: bool = False) -> Event:
         """
         Build the record of one row.
 
+        :param own: the row is in the API's own shape, whatever its content.
         :raises MoEngageRecordInvalid: the row must not be sent; the reason explains why.
         """
         row = as_row(row)
-        own = isinstance(row.get("actions"), (list, tuple)) or (
-            "actions" in row and is_type(row.get("type"), "event")
+        own = own or (
+            isinstance(row.get("actions"), (list, tuple))
+            or ("actions" in row and is_type(row.get("type"), "event"))
         )
-        return self._checked(row, warnings, own=own)
-
-    def _checked(self, row: Mapping[Any, Any], warnings: RowWarnings, *, own: bool) -> Event:
         left_out = None if self.on_bad_attribute == "reject" else LeftOut()
         if own:
             event = Event.check(self._own(row, warnings, left_out), self._own_terms)
@@ -285,3 +286,13 @@ class EventMapping:
             # The user's local time, which is not converted to UTC.
             plain["user_time"] = local.isoformat() if isinstance(local, datetime) else local
         return {**action, **plain, "attributes": attributes}
+
+
+TRACK_EVENTS = Operation(
+    "track_events",
+    "events",
+    Endpoint("Create Event", "/event/{app_id}", "path", max_records=MAX_BODY_BYTES, quotas=(EVENTS,)),
+    mapping=EventMapping,
+    idempotent=False,
+    bulk=bulk_endpoint(BULK_EVENTS),
+)

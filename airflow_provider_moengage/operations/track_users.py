@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
+from airflow_provider_moengage.api.endpoint import Endpoint, Quota
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.batch import Form, Item, in_bulk
+from airflow_provider_moengage.delivery.batch import Envelope, Item
+from airflow_provider_moengage.delivery.operation import BulkMapping, Operation
 from airflow_provider_moengage.delivery.shape.columns import Columns, LeftOut
 from airflow_provider_moengage.delivery.shape.convert import json_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
@@ -16,6 +18,7 @@ from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_tex
 from airflow_provider_moengage.delivery.shape.row_forms import as_row, is_type, own_fields, own_id_column
 from airflow_provider_moengage.delivery.shape.row_warnings import MAX_USER_ATTRIBUTES, RowWarnings
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
+from airflow_provider_moengage.operations.bulk_endpoint import BULK_USERS, bulk_endpoint, bulk_envelope
 from airflow_provider_moengage.parameters import (
     check_column,
     check_identifiers,
@@ -34,28 +37,22 @@ from airflow_provider_moengage.records.values import (
 )
 
 NULL_POLICIES = ("skip", "unset", "send")
-
-
 #: What a row in the API's own shape may hold; OpenAPI's schema has ``platforms`` there, every sample in ``attributes``.
 USER_KEYS = frozenset(
     {"type", "customer_id", "attributes", "update_existing_only", "unset_attributes", "platforms"}
 )
-
-
 _OUTSIDE_ATTRIBUTES = (
     "the row is in the API's own shape and has {!r} outside 'attributes', which MoEngage would drop; put it inside, or "
     "name the columns of a flat row with attributes="
 )
 
-
-USER = Form({"users": 1})
-
-
-BULK_USER = in_bulk({"bulk_users": 1})
+USERS = Quota("users", 10_000)
+USER = Envelope({USERS: 1})
+BULK_USER = bulk_envelope(BULK_USERS)
 
 
 @dataclass(frozen=True)
-class UserMapping:
+class UserMapping(BulkMapping):
     """
     Converts rows to :class:`~airflow_provider_moengage.records.users.User` records.
 
@@ -76,11 +73,9 @@ class UserMapping:
     :param add_to_arrays: array attribute → the column that holds what is added to it.
     :param remove_from_arrays: array attribute → the column that holds what is removed from it.
     :param on_bad_attribute: an attribute that breaks a rule: ``reject`` the row, or ``drop`` the attribute.
-    :param bulk: the users are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
-    remembers: ClassVar[bool] = False
     id_column: str = "customer_id"
     attributes: Mapping[str, str] | Sequence[str] | None = None
     types: Mapping[str, AttributeType | DateFormat] | None = None
@@ -91,7 +86,6 @@ class UserMapping:
     add_to_arrays: Mapping[str, str] | None = None
     remove_from_arrays: Mapping[str, str] | None = None
     on_bad_attribute: Literal["reject", "drop"] = "reject"
-    bulk: bool = False
     _columns: Columns = field(init=False, repr=False, compare=False)
     _terms: Terms = field(init=False, repr=False, compare=False)
     _called: str = field(init=False, repr=False, compare=False)
@@ -99,14 +93,12 @@ class UserMapping:
     _array_columns: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _kept_out: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _has_more: bool = field(init=False, repr=False, compare=False)
-    _form: Form = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
         if self.nulls not in NULL_POLICIES:
             raise MoEngageParameterError(f"nulls is {self.nulls!r}; use one of {', '.join(NULL_POLICIES)}")
         check_switch("update_existing_only", self.update_existing_only)
-        check_switch("bulk", self.bulk)
         check_on_bad_attribute(self.on_bad_attribute)
         arrays = {
             **_dict("add_to_arrays", self.add_to_arrays),
@@ -123,7 +115,6 @@ class UserMapping:
         object.__setattr__(self, "_array_columns", array_columns)
         object.__setattr__(self, "_kept_out", (self.id_column, *array_columns))
         object.__setattr__(self, "_has_more", bool(array_columns or self.identifiers))
-        object.__setattr__(self, "_form", BULK_USER if self.bulk else USER)
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
@@ -136,12 +127,22 @@ class UserMapping:
                 needed[f"{parameter}[{attribute!r}]"] = column
         self._columns.check(columns, needed)
 
-    def item(self, row: object, warnings: RowWarnings, *, own: bool = False) -> Item:
+    def item(self, row: object, warnings: RowWarnings) -> Item:
+        """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
+        content, user = self._shaped(row, warnings)
+        return (content, user, USER)
+
+    def element(self, row: object, warnings: RowWarnings, *, own: bool = False) -> Item:
         """
-        Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`.
+        Return the element of a row; see :class:`~airflow_provider_moengage.delivery.operation.BulkMapping`.
 
         :param own: the row is in the API's own shape, whatever its content.
         """
+        content, user = self._shaped(row, warnings, own=own)
+        return (content, user, BULK_USER)
+
+    def _shaped(self, row: object, warnings: RowWarnings, *, own: bool = False) -> tuple[bytes, str]:
+        """Return the content of a row and its user."""
         row = row if type(row) is dict else as_row(row)
         if own or (("attributes" in row or "type" in row) and self._is_own_shape(row)):
             id_column, kept_out = own_id_column(row, self.id_column), self._array_columns
@@ -164,7 +165,7 @@ class UserMapping:
                 raise missing_id(row, id_column, self._called)
         attributes = self._columns.good_values(values, kept_out)
         if attributes is None or fields or not customer_id or self._has_more:
-            return self._item_of(customer_id or None, values, kept_out, fields, warnings)
+            return self._shaped_by_value(customer_id or None, values, kept_out, fields, warnings)
         # Fast path: call check_customer_id only for ids that it may reject.
         if not 1 < len(customer_id) <= MAX_VALUE_LENGTH or customer_id.casefold() in BLOCKED_CUSTOMER_IDS:
             check_customer_id(customer_id, self._called)
@@ -172,7 +173,7 @@ class UserMapping:
             warnings.look_at(customer_id, attributes)
         else:
             warnings.count(customer_id)
-        return (user_json(customer_id, attributes, self.update_existing_only), customer_id, self._form)
+        return user_json(customer_id, attributes, self.update_existing_only), customer_id
 
     def _is_own_shape(self, row: Mapping[Any, Any]) -> bool:
         if isinstance(row.get("attributes"), Mapping):
@@ -191,14 +192,14 @@ class UserMapping:
             )
         return values, fields
 
-    def _item_of(
+    def _shaped_by_value(
         self,
         customer_id: str | None,
         values: Mapping[Any, Any],
         kept_out: tuple[str, ...],
         fields: dict[str, Any],
         warnings: RowWarnings,
-    ) -> Item:
+    ) -> tuple[bytes, str]:
         """Convert and check a row's values one by one, and build its record."""
         left_out = None if self.on_bad_attribute == "reject" else LeftOut(self.identifiers)
         attributes, nulls = self._columns.values(values, kept_out, left_out)
@@ -231,7 +232,7 @@ class UserMapping:
         warnings.look_at(whose, attributes, unset)
         if left_out is not None:
             warnings.dropped = left_out.dropped
-        return (content, whose, self._form)
+        return content, whose
 
     def _drop_bad_attributes(self, left_out: LeftOut, attributes: dict[str, Any]) -> None:
         """Drop the attributes that break a rule, including single changes to arrays."""
@@ -308,3 +309,12 @@ def _dict(parameter: str, fields: object) -> Mapping[str, str]:
             f"{parameter} is of type {type(fields).__name__}; use a dict of attribute and column"
         )
     return fields
+
+
+TRACK_USERS = Operation(
+    "track_users",
+    "users",
+    Endpoint("Track User", "/customer/{app_id}", "path", quotas=(USERS,)),
+    mapping=UserMapping,
+    bulk=bulk_endpoint(BULK_USERS),
+)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.batch import Item
+from airflow_provider_moengage.delivery.operation import BulkMapping
 from airflow_provider_moengage.delivery.shape.convert import json_value
 from airflow_provider_moengage.delivery.shape.row_forms import as_row
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_has_column, id_of_row, parsed_list
-from airflow_provider_moengage.operations.track_users import BULK_USER, USER
+from airflow_provider_moengage.operations.track_users import BULK_USER, TRACK_USERS, USER
 from airflow_provider_moengage.parameters import check_column, check_switch
 from airflow_provider_moengage.records.reasons import in_column
 from airflow_provider_moengage.records.users import Terms, UnsetRule, User
 
 
 @dataclass(frozen=True)
-class UnsetMapping:
+class UnsetMapping(BulkMapping):
     """
     Converts rows to users whose attributes are unset.
 
@@ -27,20 +28,16 @@ class UnsetMapping:
     :param unset_column: instead of ``unset``: the column that holds a row's own list of the same.
     :param id_column: the column that identifies the user; a row may be a bare id.
     :param update_existing_only: do not create users that MoEngage does not know.
-    :param bulk: the users are elements of Bulk Import.
     :raises MoEngageParameterError: a parameter is not allowed; the text names it and what is allowed.
     """
 
-    remembers: ClassVar[bool] = False
     unset: Sequence[str | Mapping[str, Any]] | None = None
     unset_column: str | None = None
     id_column: str = "customer_id"
     update_existing_only: bool = False
-    bulk: bool = False
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
-        check_switch("bulk", self.bulk)
         check_switch("update_existing_only", self.update_existing_only)
         if (self.unset is None) == (self.unset_column is None):
             raise MoEngageParameterError("use exactly one of unset= and unset_column=")
@@ -61,6 +58,20 @@ class UnsetMapping:
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
+        user = self.record(row, warnings)
+        return (user.to_json(), str(user.customer_id), USER)
+
+    def element(self, row: object, warnings: RowWarnings) -> Item:
+        """Return the element of a row; see :class:`~airflow_provider_moengage.delivery.operation.BulkMapping`."""
+        user = self.record(row, warnings)
+        return (user.to_json(), str(user.customer_id), BULK_USER)
+
+    def record(self, row: object, warnings: RowWarnings) -> User:
+        """
+        Build the record of one row.
+
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason explains why.
+        """
         customer_id, called = id_of_row(row, self.id_column, warnings)
         rules = self.unset if self.unset_column is None else as_row(row).get(self.unset_column)
         user = User.check(
@@ -72,7 +83,7 @@ class UnsetMapping:
             Terms(names={"customer_id": called, "unset_attributes": self.unset_column or "unset"}),
         )
         warnings.look_at(str(user.customer_id), {}, user.unset_attributes)
-        return (user.to_json(), str(user.customer_id), BULK_USER if self.bulk else USER)
+        return user
 
     def _rules(self, rules: object) -> list[Any]:
         if isinstance(rules, str):
@@ -81,3 +92,7 @@ class UnsetMapping:
             called = in_column("what to unset", self.unset_column) if self.unset_column else "what to unset"
             raise MoEngageRecordInvalid("unset_rules", f"{called} is empty or not a list of names and rules")
         return [{"type": "equals", "attr": rule} if isinstance(rule, str) else rule for rule in rules]
+
+
+#: MoEngage unsets attributes by a Track User request.
+UNSET_ATTRIBUTES = replace(TRACK_USERS, name="unset_attributes", mapping=None)

@@ -18,6 +18,7 @@ from airflow_provider_moengage._compat import (
     conf,
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
+from airflow_provider_moengage.delivery.operation import Operation
 from airflow_provider_moengage.delivery.read.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.read.files import FileSource
 from airflow_provider_moengage.delivery.read.sources import Named, Rows, Source, is_source
@@ -152,12 +153,10 @@ class MoEngageSendOperator(BaseOperator):
     :return: the report, which is also pushed under the XCom key ``report``, however the task ends.
     """
 
-    #: The name of the parameter that accepts rows.
-    rows_parameter: str
+    #: Where the rows go.
+    operation: Operation
     #: Whether an attempt can resume where the previous one ended.
     resumable = True
-    #: Whether it may send events, which are duplicated when they are sent twice.
-    sends_events = False
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {"sql": "sql", "parameters": "json"}
 
@@ -270,8 +269,8 @@ class MoEngageSendOperator(BaseOperator):
                 validate_only=self.validate_only,
                 on_report=publish,
                 checkpoints=plan.checkpoints,
-                patience=self.defer_threshold if defers else None,
-                ending=cancellation,
+                max_wait=self.defer_threshold if defers else None,
+                cancellation=cancellation,
             )
             if cancellation.cancelled:
                 raise MoEngageIncompleteRun("The task was told to end when all was done", report=report)
@@ -316,13 +315,13 @@ class MoEngageSendOperator(BaseOperator):
 
     def _plan_resume(self, context: Context, *, deferred: bool) -> ResumePlan:
         request = ResumeRequest(
-            fingerprint=fingerprint_of(self, self.rows_parameter),
+            fingerprint=fingerprint_of(self, self.operation.rows),
             durable=self.durable,
             staging_path=self.staging_path,
             deferrable=self.deferrable,
             resumable=self.resumable,
-            sends_events=self.sends_events,
-            resend=getattr(self, "on_restart", None) == "resend",
+            idempotent=self.operation.idempotent,
+            on_restart=getattr(self, "on_restart", "fail"),
             retries=self.retries or 0,
         )
         # A run that sends nothing has nothing to resume.
@@ -336,13 +335,13 @@ class MoEngageSendOperator(BaseOperator):
     def _check_source(self) -> None:
         given = {
             name: getattr(self, name)
-            for name in (self.rows_parameter, "sql", "path")
+            for name in (self.operation.rows, "sql", "path")
             if getattr(self, name) is not None
         }
         if len(given) != 1:
             raise MoEngageParameterError(
                 f"{'no source of rows is' if not given else ' and '.join(given) + ' are'} given; use exactly one of "
-                f"{self.rows_parameter}=, sql= (with sql_conn_id=) and path="
+                f"{self.operation.rows}=, sql= (with sql_conn_id=) and path="
             )
         if self.sql is not None and not self.sql_conn_id:
             raise MoEngageParameterError("sql_conn_id is missing; set it to the connection that runs sql=")

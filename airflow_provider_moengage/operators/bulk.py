@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.operations.bulk_import import ElementMapping
+from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
+from airflow_provider_moengage.operations.bulk_import import BULK_IMPORT, ElementMapping
 from airflow_provider_moengage.operations.track_events import EventMapping
 from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.operators.base import (
@@ -85,8 +85,7 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
-    rows_parameter = "elements"
-    sends_events = True
+    operation = BULK_IMPORT
     elements = RowsParameter()
     template_fields: Sequence[str] = template_fields("elements")
 
@@ -110,7 +109,7 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
         remove_from_arrays: Mapping[str, str] | None = None,
         on_bad_attribute: Literal["reject", "drop"] = "reject",
         on_restart: Literal["fail", "resend"] = "fail",
-        max_bytes: int = BULK_IMPORT.max_bytes,
+        max_bytes: int = DEFAULT_MAX_BYTES,
         moengage_conn_id: str = MoEngageHook.default_conn_name,
         project_code: str | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,

@@ -11,7 +11,7 @@ from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.operations.delete_users import DeletionMapping
+from airflow_provider_moengage.operations.delete_users import DELETE_USERS, DeletionMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
@@ -72,7 +72,7 @@ class MoEngageDeleteUsersOperator(MoEngageSendOperator):
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
-    rows_parameter = "users"
+    operation = DELETE_USERS
     users = RowsParameter()
     template_fields: Sequence[str] = template_fields("users")
 

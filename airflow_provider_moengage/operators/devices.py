@@ -11,8 +11,8 @@ from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.operations.opt_out_devices import OptOutMapping
-from airflow_provider_moengage.operations.track_devices import DeviceMapping
+from airflow_provider_moengage.operations.opt_out_devices import OPT_OUT_DEVICES, OptOutMapping
+from airflow_provider_moengage.operations.track_devices import TRACK_DEVICES, DeviceMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
@@ -68,7 +68,7 @@ class MoEngageTrackDevicesOperator(MoEngageSendOperator):
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
-    rows_parameter = "devices"
+    operation = TRACK_DEVICES
     devices = RowsParameter()
     template_fields: Sequence[str] = template_fields("devices")
 
@@ -178,7 +178,7 @@ class MoEngageOptOutDevicesOperator(MoEngageSendOperator):
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
-    rows_parameter = "devices"
+    operation = OPT_OUT_DEVICES
     devices = RowsParameter()
     template_fields: Sequence[str] = template_fields("devices")
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.operations.track_events import EventMapping
+from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
+from airflow_provider_moengage.operations.track_events import TRACK_EVENTS, EventMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
@@ -21,7 +21,13 @@ from airflow_provider_moengage.operators.base import (
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
-from airflow_provider_moengage.parameters import ON_UNKNOWN, check_max_bytes, check_on_restart, check_one_of
+from airflow_provider_moengage.parameters import (
+    ON_UNKNOWN,
+    check_max_bytes,
+    check_on_restart,
+    check_one_of,
+    check_switch,
+)
 
 
 class MoEngageTrackEventsOperator(MoEngageSendOperator):
@@ -91,8 +97,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
-    rows_parameter = "events"
-    sends_events = True
+    operation = TRACK_EVENTS
     events = RowsParameter()
     template_fields: Sequence[str] = template_fields("events")
 
@@ -121,7 +126,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         on_unknown: Literal["resend", "reject"] = "resend",
         on_restart: Literal["fail", "resend"] = "fail",
         bulk: bool = False,
-        max_bytes: int = BULK_IMPORT.max_bytes,
+        max_bytes: int = DEFAULT_MAX_BYTES,
         moengage_conn_id: str = MoEngageHook.default_conn_name,
         project_code: str | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
@@ -172,6 +177,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         self.on_restart = on_restart
         self.bulk = bulk
         self.max_bytes = max_bytes
+        check_switch("bulk", bulk)
         check_max_bytes(max_bytes)
         check_one_of("on_unknown", on_unknown, ON_UNKNOWN)
         check_on_restart(on_restart)
@@ -182,6 +188,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
             source,
             mapping=self._mapping(),
             on_unknown=self.on_unknown,
+            bulk=self.bulk,
             max_bytes=self.max_bytes,
             **delivery,
         )
@@ -197,5 +204,4 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
             update_existing_only=self.update_existing_only,
             identifiers=self.identifiers,
             on_bad_attribute=self.on_bad_attribute,
-            bulk=self.bulk,
         )

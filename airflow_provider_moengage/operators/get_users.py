@@ -16,7 +16,7 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.operations.get_users import IdentifierMapping, Missing
+from airflow_provider_moengage.operations.get_users import GET_USERS, IdentifierMapping, Missing
 from airflow_provider_moengage.operations.user_outputs import FileSink, ListSink, Sink, TableSink, write_ids
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
@@ -95,7 +95,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         a list of attribute dicts, and ``users_not_found``, a list of ids, or of such objects.
     """
 
-    rows_parameter = "users"
+    operation = GET_USERS
     resumable = False
     users = RowsParameter()
     template_fields: Sequence[str] = template_fields(

@@ -11,6 +11,7 @@ from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.operations.merge_users import MERGE_USERS
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
@@ -66,7 +67,7 @@ class MoEngageMergeUsersOperator(MoEngageSendOperator):
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
-    rows_parameter = "pairs"
+    operation = MERGE_USERS
     pairs = RowsParameter()
     template_fields: Sequence[str] = template_fields("pairs")
 

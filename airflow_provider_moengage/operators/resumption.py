@@ -58,8 +58,9 @@ class ResumeRequest:
     :param staging_path: a folder for copies of rows; None: the deployment's, if it has one.
     :param deferrable: whether to defer the task for long waits; None: the deployment's default.
     :param resumable: whether the operation can be resumed at all.
-    :param sends_events: whether it may send events.
-    :param resend: whether to resend events that a previous attempt may have sent.
+    :param idempotent: whether every row may be sent twice with the effect of one.
+    :param on_restart: what to do with rows that are not, and that a previous attempt may have sent: ``fail`` before
+        anything is sent, or ``resend`` them.
     :param retries: attempts after the first.
     """
 
@@ -68,8 +69,8 @@ class ResumeRequest:
     staging_path: str | None
     deferrable: bool | None
     resumable: bool
-    sends_events: bool
-    resend: bool
+    idempotent: bool
+    on_restart: str
     retries: int
 
 
@@ -112,14 +113,14 @@ class ResumePlan:
 
     def finished(self) -> Report | None:
         """Return the report of an earlier attempt that completed but whose success Airflow never recorded."""
-        if self.checkpoints is None or not self.checkpoints.resumable or not self.request.sends_events:
+        if self.checkpoints is None or not self.checkpoints.resumable or self.request.idempotent:
             return None
         return self.checkpoints.finished()
 
     def forget(self, report: Report) -> None:
         """Delete what is kept for a retry; for events keep the report, so that none is sent again."""
         if self.checkpoints is not None and self.checkpoints.resumable:
-            if self.request.sends_events and report["read"]:
+            if not self.request.idempotent and report["read"]:
                 self.checkpoints.finish(report)
             else:
                 self.checkpoints.delete()
@@ -168,13 +169,13 @@ def plan_resume(
     if folder is not None and isinstance(source, SqlSource) and request.durable:
         source = StagedRows(source, folder, binding)
     checkpoints = CheckpointStore(
-        place if request.sends_events or obstacle is None else None,
+        place if not request.idempotent or obstacle is None else None,
         binding,
         resumable=obstacle is None,
         sent_before=deferred or binding.try_number - 1 > binding.max_tries - request.retries,
-        resend=request.resend,
+        on_restart=request.on_restart,
         # Anybody can delete a file; an entry missing from Airflow's own store never existed.
-        announced=request.sends_events and isinstance(place, CheckpointFile),
+        announced=not request.idempotent and isinstance(place, CheckpointFile),
         retry_effect=_retry_effect(request, obstacle),
     )
     delete_folders = partial(delete_empty_staging_folders, str(url), ti) if url else ResumePlan.delete_folders
@@ -222,7 +223,7 @@ def _retry_effect(request: ResumeRequest, obstacle: str | None) -> str:
     """Return what a retry would do, as the beginning of a sentence."""
     if obstacle is None:
         return "A retry resumes where this try ends"
-    fails = request.sends_events and not request.resend
+    fails = not request.idempotent and request.on_restart == "fail"
     return (
         f"A retry {'fails before it sends an event' if fails else 'begins with the first row again'}"
         + (" and rate windows are waited for in the worker" if _wants_deferral(request) else "")

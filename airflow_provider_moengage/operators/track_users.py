@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.operations.track_users import UserMapping
+from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
+from airflow_provider_moengage.operations.track_users import TRACK_USERS, UserMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
@@ -21,7 +21,7 @@ from airflow_provider_moengage.operators.base import (
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
-from airflow_provider_moengage.parameters import check_max_bytes
+from airflow_provider_moengage.parameters import check_max_bytes, check_switch
 
 
 class MoEngageTrackUsersOperator(MoEngageSendOperator):
@@ -96,7 +96,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
-    rows_parameter = "users"
+    operation = TRACK_USERS
     users = RowsParameter()
     template_fields: Sequence[str] = template_fields("users")
 
@@ -124,7 +124,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         remove_from_arrays: Mapping[str, str] | None = None,
         on_bad_attribute: Literal["reject", "drop"] = "reject",
         bulk: bool = False,
-        max_bytes: int = BULK_IMPORT.max_bytes,
+        max_bytes: int = DEFAULT_MAX_BYTES,
         moengage_conn_id: str = MoEngageHook.default_conn_name,
         project_code: str | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
@@ -174,11 +174,14 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         self.on_bad_attribute = on_bad_attribute
         self.bulk = bulk
         self.max_bytes = max_bytes
+        check_switch("bulk", bulk)
         check_max_bytes(max_bytes)
         self._mapping()
 
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        return hook.track_users(source, mapping=self._mapping(), max_bytes=self.max_bytes, **delivery)
+        return hook.track_users(
+            source, mapping=self._mapping(), bulk=self.bulk, max_bytes=self.max_bytes, **delivery
+        )
 
     def _mapping(self) -> UserMapping:
         return UserMapping(
@@ -192,5 +195,4 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
             add_to_arrays=self.add_to_arrays,
             remove_from_arrays=self.remove_from_arrays,
             on_bad_attribute=self.on_bad_attribute,
-            bulk=self.bulk,
         )

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.api.endpoints import BULK_IMPORT
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
+from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
+from airflow_provider_moengage.operations.unset_attributes import UNSET_ATTRIBUTES, UnsetMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
@@ -20,7 +20,7 @@ from airflow_provider_moengage.operators.base import (
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
-from airflow_provider_moengage.parameters import check_max_bytes
+from airflow_provider_moengage.parameters import check_max_bytes, check_switch
 
 
 class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
@@ -76,7 +76,7 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
     :param kwargs: arguments of Airflow's ``BaseOperator``, such as ``task_id`` and ``retries``.
     """
 
-    rows_parameter = "users"
+    operation = UNSET_ATTRIBUTES
     users = RowsParameter()
     template_fields: Sequence[str] = template_fields("users")
 
@@ -98,7 +98,7 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
         id_column: str = "customer_id",
         update_existing_only: bool = False,
         bulk: bool = False,
-        max_bytes: int = BULK_IMPORT.max_bytes,
+        max_bytes: int = DEFAULT_MAX_BYTES,
         moengage_conn_id: str = MoEngageHook.default_conn_name,
         project_code: str | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
@@ -142,13 +142,14 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
         self.update_existing_only = update_existing_only
         self.bulk = bulk
         self.max_bytes = max_bytes
+        check_switch("bulk", bulk)
         check_max_bytes(max_bytes)
         self._mapping()
 
     def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        return hook.unset_attributes(source, mapping=self._mapping(), max_bytes=self.max_bytes, **delivery)
+        return hook.unset_attributes(
+            source, mapping=self._mapping(), bulk=self.bulk, max_bytes=self.max_bytes, **delivery
+        )
 
     def _mapping(self) -> UnsetMapping:
-        return UnsetMapping(
-            self.unset, self.unset_column, self.id_column, self.update_existing_only, self.bulk
-        )
+        return UnsetMapping(self.unset, self.unset_column, self.id_column, self.update_existing_only)

@@ -11,7 +11,7 @@ from requests_mock import Adapter
 from airflow_provider_moengage import __version__
 from airflow_provider_moengage.api import client as client_module
 from airflow_provider_moengage.api.client import MoEngageClient
-from airflow_provider_moengage.api.endpoints import TRACK_USER, Endpoint
+from airflow_provider_moengage.api.endpoint import Endpoint, Quota
 from airflow_provider_moengage.api.errors import (
     MoEngageAuthError,
     MoEngageNetworkError,
@@ -27,7 +27,9 @@ from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.api.workspace import Workspace
 
 URL = "https://api-01.moengage.com/v1/customer/APP"
-USERS = {"users": 1}
+TRACK_USER = Endpoint("Track User", "/customer/{app_id}", "path")
+USERS = {Quota("users", 10_000): 1}
+BULK_USERS = Quota("bulk_users", 10_000)
 ACCEPTED = {"status": "success", "message": "Your request has been accepted and will be processed soon."}
 
 
@@ -141,7 +143,7 @@ def test_an_answer_must_come_within_the_timeout(requests_mock):
 def test_a_2xx_that_says_success_is_accepted(requests_mock, answer):
     exchange = outcome_of(requests_mock, answer)
     assert exchange.response().request_id == answer["json"].get("request_id")
-    assert (exchange.requests, exchange.unanswered) == (1, False)
+    assert (exchange.requests, exchange.unconfirmed) == (1, False)
 
 
 def refused(kind="MissingAttributeError", **more):
@@ -225,7 +227,7 @@ def test_texts_of_errors_hold_no_key(requests_mock):
 def test_server_errors_are_repeated_five_times_with_growing_pauses(requests_mock, status, pauses):
     exchange = outcome_of(requests_mock, {"status_code": status, "text": "<html>Bad gateway</html>"})
     assert type(exchange.outcome) is MoEngageServerError
-    assert (exchange.requests, exchange.unanswered) == (6, False)
+    assert (exchange.requests, exchange.unconfirmed) == (6, False)
     assert [failures for failures, _ in pauses] == [1, 2, 3, 4, 5]
 
 
@@ -246,7 +248,7 @@ def test_what_passes_by_itself_ends_in_an_answer(requests_mock):
         {"json": ACCEPTED},
     )
     assert isinstance(exchange.outcome, Response)
-    assert (exchange.requests, exchange.unanswered) == (4, True)
+    assert (exchange.requests, exchange.unconfirmed) == (4, True)
 
 
 @pytest.mark.parametrize(
@@ -264,14 +266,14 @@ def test_a_request_without_an_answer_may_have_arrived_unless_nobody_was_there(
     exchange = outcome_of(requests_mock, {"exc": error})
     assert type(exchange.outcome) is MoEngageNetworkError
     assert "check the network" in str(exchange.outcome)
-    assert (exchange.requests, exchange.unanswered) == (6, maybe_processed)
+    assert (exchange.requests, exchange.unconfirmed) == (6, maybe_processed)
 
 
 def test_a_closed_port_means_that_nothing_arrived():
     sender = MoEngageClient(Workspace(app_id="APP", api_key="KEY", host="127.0.0.1:9"))
     exchange = sender.send(TRACK_USER, b"{}", USERS)
     assert type(exchange.outcome) is MoEngageNetworkError
-    assert not exchange.unanswered
+    assert not exchange.unconfirmed
 
 
 def test_a_429_waits_for_its_window_and_counts_against_nothing(requests_mock, pauses):
@@ -361,8 +363,8 @@ def test_a_request_that_no_window_can_hold_is_given_back(requests_mock):
     small = {"x-ratelimit-limit": "10; w=1", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "0"}
     requests_mock.post(URL, [{"status_code": 429, "headers": small}])
     sender = client()
-    assert not sender.windows.exceeds({"bulk_users": 11})
-    exchange = sender.send(TRACK_USER, b"{}", {"bulk_users": 11})
+    assert not sender.windows.exceeds({BULK_USERS: 11})
+    exchange = sender.send(TRACK_USER, b"{}", {BULK_USERS: 11})
     assert type(exchange.outcome) is MoEngageRateLimited
     assert exchange.requests == 1
-    assert sender.windows.exceeds({"bulk_users": 11})
+    assert sender.windows.exceeds({BULK_USERS: 11})

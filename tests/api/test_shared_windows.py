@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from airflow_provider_moengage.api.endpoint import Quota
 from airflow_provider_moengage.api.rate_limit import redis_window as shared_windows
 from airflow_provider_moengage.api.rate_limit.redis_window import (
     RedisGrant,
@@ -26,6 +27,8 @@ from airflow_provider_moengage.api.rate_limit.redis_window import (
     SharedWindowGone,
 )
 from tests.redis_server import HOST, RedisServer, running_redis
+
+USERS, EVENTS = Quota("users", 10_000), Quota("events", 30_000)
 
 LIMIT = 100
 PERIOD = 60.0
@@ -465,7 +468,7 @@ def test_a_server_that_stops_is_gone_and_its_successor_begins_anew(own_redis_ser
     with running_redis(own_redis_server.port):
         # The successor does not know the script: it is sent again.
         assert caller.take(1).units == 1
-        window = windows.window("users")
+        window = windows.window(USERS)
         assert window.acquire(1, limit=LIMIT, period=PERIOD, ends=None, remaining=None).units == 1
         windows.close()
 

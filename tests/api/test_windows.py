@@ -6,12 +6,17 @@ import time
 
 import pytest
 
+from airflow_provider_moengage.api.endpoint import Quota
 from airflow_provider_moengage.api.errors import MoEngageStopped
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 from airflow_provider_moengage.api.rate_limit.limiter import RateLimiter
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisGrant
 from airflow_provider_moengage.api.rate_limit.window import PREFETCHED_UNITS, Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
+
+USERS = Quota("users", 10_000)
+BULK_USERS = Quota("bulk_users", 10_000)
+BULK_EVENTS = Quota("bulk_events", 30_000)
 
 
 class Clock:
@@ -238,12 +243,12 @@ def test_more_than_a_window_holds_is_granted_alone_in_a_fresh_one():
 def test_a_stopped_run_grants_nothing_and_wakes_who_waits():
     windows = RateLimiter(Workspace("W", "K", data_center="01", limits={"users": 1}))
     halt = threading.Event()
-    windows.acquire({"users": 1}, halt).settle(RateHeaders(remaining=0, reset=50.0), 200)
+    windows.acquire({USERS: 1}, halt).settle(RateHeaders(remaining=0, reset=50.0), 200)
     outcome: list[BaseException] = []
 
     def wait() -> None:
         try:
-            windows.acquire({"users": 1}, halt)
+            windows.acquire({USERS: 1}, halt)
         except MoEngageStopped as error:
             outcome.append(error)
 
@@ -259,7 +264,7 @@ def test_a_stopped_run_grants_nothing_and_wakes_who_waits():
 def test_a_stop_is_not_missed_between_the_question_and_the_wait(monkeypatch: pytest.MonkeyPatch, moment: str):
     windows = RateLimiter(Workspace("W", "K", data_center="01", limits={"users": 1}))
     halt = threading.Event()
-    windows.acquire({"users": 1}, halt).settle(RateHeaders(remaining=0, reset=50.0), 200)
+    windows.acquire({USERS: 1}, halt).settle(RateHeaders(remaining=0, reset=50.0), 200)
     offer = Window.try_acquire
 
     def stopped_meanwhile(window: Window, units: int, least: int | None = None) -> Grant | float:
@@ -276,7 +281,7 @@ def test_a_stop_is_not_missed_between_the_question_and_the_wait(monkeypatch: pyt
 
     def wait() -> None:
         with pytest.raises(MoEngageStopped):
-            windows.acquire({"users": 1}, halt)
+            windows.acquire({USERS: 1}, halt)
         stopped.set()
 
     threading.Thread(target=wait, daemon=True).start()
@@ -287,14 +292,14 @@ def test_a_call_of_two_quotas_waits_for_both_and_holds_neither_meanwhile():
     limits = {"bulk_users": 10, "bulk_events": 10}
     windows = RateLimiter(Workspace("W", "K", data_center="01", limits=limits))
     halt = threading.Event()
-    both = {"bulk_users": 5, "bulk_events": 5}
+    both = {BULK_USERS: 5, BULK_EVENTS: 5}
     windows.acquire(both, halt).settle(RateHeaders(), 200)
-    spent = windows.acquire({"bulk_events": 5}, halt)
+    spent = windows.acquire({BULK_EVENTS: 5}, halt)
     waiting = threading.Thread(target=lambda: windows.acquire(both, halt).settle_unanswered(), daemon=True)
     waiting.start()
     # The users that the waiting call wants too are free for another one all the time.
     for _ in range(20):
-        permit = windows.acquire({"bulk_users": 5}, halt)
+        permit = windows.acquire({BULK_USERS: 5}, halt)
         permit.keep({})
     spent.keep({})
     waiting.join(timeout=10)
@@ -304,10 +309,10 @@ def test_a_call_of_two_quotas_waits_for_both_and_holds_neither_meanwhile():
 def test_a_call_of_two_quotas_is_cut_to_the_one_that_has_less_left():
     windows = RateLimiter(Workspace("W", "K", data_center="01", limits={"bulk_users": 10, "bulk_events": 4}))
     halt = threading.Event()
-    windows.acquire({"bulk_users": 1, "bulk_events": 1}, halt).settle(RateHeaders(), 200)
-    wanted = {"bulk_users": 6, "bulk_events": 6}
-    permit = windows.acquire(wanted, halt, {"bulk_users": 1, "bulk_events": 1})
-    assert permit.units == {"bulk_users": 6, "bulk_events": 3}
+    windows.acquire({BULK_USERS: 1, BULK_EVENTS: 1}, halt).settle(RateHeaders(), 200)
+    wanted = {BULK_USERS: 6, BULK_EVENTS: 6}
+    permit = windows.acquire(wanted, halt, {BULK_USERS: 1, BULK_EVENTS: 1})
+    assert permit.units == {BULK_USERS: 6, BULK_EVENTS: 3}
 
 
 class Shared:

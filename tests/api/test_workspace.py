@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_moengage.api.endpoint import Quota
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.api.workspace import Workspace, normalize_data_center
 
@@ -111,11 +112,9 @@ def test_a_timeout_is_a_number_of_seconds(timeout):
         workspace(timeout=timeout)
 
 
-def test_limits_name_known_quotas_and_whole_units():
-    assert workspace(limits={"users": 5}).limit("users") == 5
-    assert workspace(limits={"users": 5}).limit("get_users") == 1000
-    with pytest.raises(MoEngageParameterError, match="'user'; use any of users, events"):
-        workspace(limits={"user": 5})
+def test_limits_are_whole_units():
+    assert workspace(limits={"users": 5}).limit(Quota("users", 10_000)) == 5
+    assert workspace(limits={"users": 5}).limit(Quota("get_users", 1_000)) == 1000
     for wrong in (0, -1, 1.5, True, "x"):
         with pytest.raises(MoEngageParameterError, match=r"limits\['users'\]"):
             workspace(limits={"users": wrong})

@@ -17,9 +17,10 @@ from airflow_provider_moengage.delivery.account import rejected_rows as rejected
 from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts, line_of
-from airflow_provider_moengage.delivery.batch import Batch, Entry, Form
+from airflow_provider_moengage.delivery.batch import Batch, Entry, Envelope
 from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 from airflow_provider_moengage.delivery.shape.row_codec import decoded
+from airflow_provider_moengage.operations.track_users import USERS
 
 ACCEPTED = Response({}, None)
 DEAD = MoEngageServerError("MoEngage answered 500", status=500)
@@ -27,7 +28,7 @@ DEAD = MoEngageServerError("MoEngage answered 500", status=500)
 
 def batch(position: int = 0) -> Batch:
     batch = Batch()
-    batch.add(b"", "", Form({"users": 1}), position, {})
+    batch.add(b"", "", Envelope({USERS: 1}), position, {})
     return batch
 
 
@@ -57,7 +58,7 @@ def test_every_row_is_in_exactly_one_class_and_requests_are_counted_once(outcome
             ledger.reject(Entry(position, {}), error)
         else:
             ledger.settle(batch(position), Exchange(DEAD, requests, unanswered))
-    report = ledger.report(0.0)
+    report = ledger.report(0.0).to_json()
     kinds = [outcome for outcome, _, _ in outcomes]
     sent = [(requests, unanswered) for outcome, requests, unanswered in outcomes if outcome != "invalid"]
     assert report["read"] == len(outcomes)
@@ -75,7 +76,7 @@ def test_at_most_twenty_reasons_are_named_and_none_is_lost():
     for number in range(2_000):
         ledger.read += 1
         ledger.reject(Entry(number, {}), MoEngageRecordInvalid("rule", f"reason {number}"))
-    reasons = ledger.report(0.0)["reasons"]
+    reasons = ledger.report(0.0).to_json()["reasons"]
     assert len(reasons) == 20
     assert sum(reasons.values()) == 2_000
 
@@ -89,7 +90,7 @@ def test_fifty_rejections_of_one_type_without_a_success_are_hopeless_and_one_suc
     assert ledger.hopeless is None
     ledger.reject(Entry(50, {}), error)
     assert ledger.hopeless == "T"
-    ledger.settle(batch(), Exchange(ACCEPTED, 1, unanswered=False))
+    ledger.settle(batch(), Exchange(ACCEPTED, 1, unconfirmed=False))
     assert ledger.hopeless is None
 
 
@@ -123,7 +124,10 @@ def test_a_rejected_row_stands_in_its_part_with_everything_that_is_needed_to_men
     }
     assert decoded(json.loads(lines[0])["row"]) == {"customer_id": "a1", "name": b"x", "half": "\ud800"}
     assert json.loads(lines[1])["row"] == "no row"
-    assert ledger.report(0.0)["reasons"] == {"MoEngage answered 400 T": 1, "a row is of type str": 1}
+    assert ledger.report(0.0).to_json()["reasons"] == {
+        "MoEngage answered 400 T": 1,
+        "a row is of type str": 1,
+    }
     assert part.stat().st_mode & 0o777 == 0o600
 
 
@@ -192,7 +196,7 @@ def test_attributes_that_rows_are_sent_without_are_counted_with_the_rows_that_we
         ledger.drop(position, dropped)
     accept(ledger, 0, 1)
     ledger.reject(Entry(2, {}), MoEngageRecordInvalid("code", "refused by MoEngage"))
-    assert ledger.report(0.0)["dropped"] == {"bio": {"too long": 2}, "status": {"reserved": 1}}
+    assert ledger.report(0.0).to_json()["dropped"] == {"bio": {"too long": 2}, "status": {"reserved": 1}}
 
 
 def test_a_checkpoint_keeps_what_rows_were_sent_without():
@@ -202,7 +206,7 @@ def test_a_checkpoint_keeps_what_rows_were_sent_without():
     accept(ledger, 0, 1)
     ledger.end_segment(2)
     saved = json.loads(json.dumps(ledger.final_state()[0].to_json()))
-    assert Ledger(Checkpoint.from_json(saved)).report(0.0)["dropped"] == {"bio": {"too long": 1}}
+    assert Ledger(Checkpoint.from_json(saved)).report(0.0).dropped == {"bio": {"too long": 1}}
 
 
 def test_a_report_names_twenty_attributes_and_counts_the_rest_together():
@@ -212,7 +216,7 @@ def test_a_report_names_twenty_attributes_and_counts_the_rest_together():
         ledger.drop(position, [(f"name-{position}", "too long"), ("bio", "too long")])
     accept(ledger, *range(3000))
     ledger.end_segment(3000)
-    dropped = ledger.report(0.0)["dropped"]
+    dropped = ledger.report(0.0).to_json()["dropped"]
     assert dropped["bio"] == {"too long": 3000}
     assert dropped["other attributes"] == {"other reasons": 3000 - 18}
     assert sum(len(reasons) for reasons in dropped.values()) == 20

@@ -15,10 +15,11 @@ from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.segments import Tally
-from airflow_provider_moengage.delivery.batch import Batch, Entry, Form
+from airflow_provider_moengage.delivery.batch import Batch, Entry, Envelope
+from airflow_provider_moengage.operations.track_events import EVENTS
 
 ROWS = 40
-EVENT = Form({"events": 1})
+EVENT = Envelope({EVENTS: 1}, idempotent=False)
 ACCEPTED, DEAD = Response({}, None), MoEngageServerError("MoEngage answered 500", status=500)
 
 #: The outcome of a row whenever it is sent: rejected by a check, or accepted, with or without a response lost before.
@@ -73,7 +74,7 @@ def one_attempt(
         ledger.settle(batch, Exchange(ACCEPTED, 1 + bool(silent), bool(silent)))
     for batch in waiting[batches : batches + 1]:
         ledger.begin(batch)
-        ledger.settle(batch, Exchange(DEAD, 6, unanswered=False))
+        ledger.settle(batch, Exchange(DEAD, 6, unconfirmed=False))
     checkpoint, written = ledger.final_state() if in_order else ledger.state()
     lines += written
     return ledger, through_json(checkpoint)
@@ -87,7 +88,7 @@ def test_rows_are_counted_once_over_any_attempts(outcomes, attempts, chance):
     for batches, in_order, order in attempts:
         ledger, checkpoint = one_attempt(checkpoint, outcomes, batches, in_order, order, lines)
         total = ledger.total()
-        assert total.settled + ledger.report(0.0)["unsent"] == ROWS
+        assert total.settled + ledger.report(0.0).to_json()["unsent"] == ROWS
         assert checkpoint.tally.settled == checkpoint.low_water_mark + sum(
             end - first for first, end in checkpoint.done
         )
@@ -95,7 +96,7 @@ def test_rows_are_counted_once_over_any_attempts(outcomes, attempts, chance):
         assert len(lines) == checkpoint.tally.rejected
         assert len({json.loads(line)["position"] for line in lines}) == len(lines)
     ledger, checkpoint = one_attempt(checkpoint, outcomes, ROWS, True, chance, lines)
-    report = ledger.report(0.0)
+    report = ledger.report(0.0).to_json()
     bad = outcomes.count("bad")
     assert (report["accepted"], report["rejected"], report["unsent"]) == (ROWS - bad, bad, 0)
     assert sorted(json.loads(line)["position"] for line in lines) == [
@@ -116,7 +117,7 @@ def test_rows_that_got_no_response_are_unknown_once_however_often_they_are_sent(
                 ledger.mark_unconfirmed(position, 1)
         ledger.end_segment(3)
         ledger.begin(batch)
-        ledger.settle(batch, Exchange(outcome, 6, unanswered=True))
+        ledger.settle(batch, Exchange(outcome, 6, unconfirmed=True))
         assert ledger.total().unknown == 3
         state, _ = ledger.final_state()
         checkpoint = through_json(state)
@@ -130,7 +131,7 @@ def test_what_is_in_flight_when_the_run_ends_is_unconfirmed():
     ledger.begin(batch_of([1, 2]))
     checkpoint, _ = ledger.final_state()
     assert list(checkpoint.unconfirmed) == [(1, 3)]
-    assert ledger.report(0.0)["unknown"] == 2
+    assert ledger.report(0.0).to_json()["unknown"] == 2
 
 
 def test_a_checkpoint_comes_back_from_json_as_it_was():

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_moengage.api.endpoints import BULK_IMPORT, CREATE_EVENT, QUOTAS, TRACK_USER, Endpoint
 from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.delivery.read.sources import Guarded, Named, Rows, described
 from airflow_provider_moengage.delivery.run_log import without_credentials
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
-from airflow_provider_moengage.hooks.options import single_or_bulk
+from airflow_provider_moengage.operations import (
+    BULK_IMPORT,
+    OPERATIONS,
+    QUOTAS,
+    TRACK_EVENTS,
+    TRACK_USERS,
+    UNSET_ATTRIBUTES,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,15 +51,20 @@ def test_where_requests_go_is_named_without_workspace_and_key():
     assert Workspace("W1", "SECRET", host="https://proxy:8443").location == "at proxy:8443"
 
 
-def test_bulk_import_draws_from_the_quota_of_what_is_in_it():
-    assert single_or_bulk(TRACK_USER, False, 1_000).quotas == ("users",)
-    assert single_or_bulk(TRACK_USER, True, 1_000).quotas == ("bulk_users",)
-    assert single_or_bulk(CREATE_EVENT, True, 1_000).quotas == ("bulk_events",)
-    assert single_or_bulk(BULK_IMPORT, True, 1_000).quotas == BULK_IMPORT.quotas
+def test_bulk_import_uses_the_quota_of_what_is_in_it():
+    assert TRACK_USERS.endpoint.quotas == (QUOTAS["users"],)
+    assert TRACK_USERS.in_bulk().endpoint.quotas == UNSET_ATTRIBUTES.in_bulk().endpoint.quotas
+    assert TRACK_USERS.in_bulk().endpoint.quotas == (QUOTAS["bulk_users"],)
+    assert TRACK_EVENTS.in_bulk().endpoint.quotas == (QUOTAS["bulk_events"],)
+    assert [quota.name for quota in BULK_IMPORT.endpoint.quotas] == [
+        "bulk_users",
+        "bulk_events",
+        "bulk_devices",
+    ]
 
 
-def test_every_quota_belongs_to_one_endpoint():
-    from airflow_provider_moengage.api import endpoints
-
-    known = [one for one in vars(endpoints).values() if isinstance(one, Endpoint)]
-    assert sorted(quota for endpoint in known for quota in endpoint.quotas) == sorted(QUOTAS)
+def test_every_quota_name_belongs_to_one_quota():
+    quotas = {
+        quota for operation in OPERATIONS for endpoint in operation.endpoints for quota in endpoint.quotas
+    }
+    assert sorted(quota.name for quota in quotas) == sorted(QUOTAS)

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_moengage.delivery.batch import Batch, Form
+from airflow_provider_moengage.delivery.batch import Batch, Envelope
 from airflow_provider_moengage.delivery.send.workers import Workers
+from airflow_provider_moengage.operations.track_users import USERS
 
 
 def batch(position: int, *users: str) -> Batch:
     batch = Batch()
     for user in users:
-        batch.add(b"", user, Form({"users": 1}), position, {})
+        batch.add(b"", user, Envelope({USERS: 1}), position, {})
     return batch
 
 

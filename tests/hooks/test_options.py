@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_moengage.api.endpoints import TRACK_USER
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.options import CheckedOptions, DeliveryOptions
+from airflow_provider_moengage.hooks.options import DeliveryArguments, DeliveryOptions
+from airflow_provider_moengage.operations.track_users import TRACK_USERS, USERS
 from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
 from airflow_provider_moengage.operations.user_outputs import ListSink
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
@@ -43,10 +43,10 @@ WRONG: list[dict[str, Any]] = [
     *({"concurrency": value} for value in (0, 257, True, "4", 1.0, None)),
     *({"max_rejected": value} for value in (-1, 1.0, True, "1", None, float("nan"))),
     *({"replace_rejected": value} for value in ("no", None)),
-    *({"patience": value} for value in (-1, True, "5", float("inf"), float("nan"))),
+    *({"max_wait": value} for value in (-1, True, "5", float("inf"), float("nan"))),
     {"on_report": "print"},
     {"checkpoints": {}},
-    {"ending": True},
+    {"cancellation": True},
 ]
 
 
@@ -118,7 +118,7 @@ def test_hook_and_operator_refuse_the_same(
 
 
 def test_the_options_that_are_checked_are_those_that_are_typed():
-    assert list(CheckedOptions.__dataclass_fields__) == list(DeliveryOptions.__annotations__)
+    assert list(DeliveryOptions.__dataclass_fields__) == list(DeliveryArguments.__annotations__)
 
 
 class OwnSource:
@@ -183,11 +183,11 @@ def test_one_hook_serves_several_runs(moengage_sandbox_connection: Sandbox):
     moengage_sandbox_connection.settings(users_per_minute=3, window_seconds=1.0)
     hook = MoEngageHook()
     client = hook.get_conn()
-    assert hook.track_users(ROWS * 3, patience=0.0)["accepted"] == 3
+    assert hook.track_users(ROWS * 3, max_wait=0.0)["accepted"] == 3
     assert open_sockets(client) == 0
     # The window is spent: what the run would not wait for, another call does.
     exchange = client.send(
-        TRACK_USER, b'{"type":"customer","customer_id":"ann","attributes":{}}', {"users": 1}
+        TRACK_USERS.endpoint, b'{"type":"customer","customer_id":"ann","attributes":{}}', {USERS: 1}
     )
     assert exchange.response()
     assert hook.track_users(ROWS * 2)["accepted"] == 2
@@ -222,7 +222,7 @@ def test_so_it_is_behind_a_proxy(moengage_sandbox: Sandbox, monkeypatch: pytest.
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     client = MoEngageHook("other").get_conn()
-    exchange = client.send(TRACK_USER, b"{}", {"users": 1})
+    exchange = client.send(TRACK_USERS.endpoint, b"{}", {USERS: 1})
     assert exchange.requests
     assert open_sockets(client) == 1
     (sock,) = [connection.sock for connection in client._adapter._connections]

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
@@ -149,12 +150,12 @@ def test_a_rehearsal_counts_them_as_well(track: Tracker):
 )
 def test_another_word_is_an_error(operator: Any):
     with pytest.raises(MoEngageParameterError, match="on_bad_attribute is 'skip'; use 'reject' or 'drop'"):
-        operator(task_id="t", **{operator.rows_parameter: []}, on_bad_attribute="skip")
+        operator(task_id="t", **{operator.operation.rows: []}, on_bad_attribute="skip")
 
 
 @pytest.mark.parametrize("bulk", [False, True])
 def test_many_are_counted_to_the_last(track: Tracker, bulk: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("airflow_provider_moengage.delivery.pipeline.SEGMENT_ROWS", 10)
+    monkeypatch.setattr(MoEngageHook, "segment_rows", 10)
     rows = [{"customer_id": f"user-{n}", "photo": b"x"} for n in range(300)]
     report = track(users=rows, on_bad_attribute="drop", bulk=bulk, max_bytes=1_000)
     assert count(report["dropped"]) == {"photo": 300}

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage.api.client import MoEngageClient
-from airflow_provider_moengage.api.endpoints import TRACK_USER
 from airflow_provider_moengage.api.errors import MoEngageNetworkError
 from airflow_provider_moengage.api.secret import Secret, SecretBytes
 from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.operations.track_users import TRACK_USERS, USERS
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from tests.operators.hostile import answer, head, serving
 from tests.operators.rows import users
@@ -278,12 +278,12 @@ def test_a_connection_that_is_wrong(connect: Any, fields: dict[str, Any]):
 
 def test_a_client_of_ones_own(fast_retries: None):
     client = MoEngageClient(Workspace("W", Secret(KEY), host=f"127.0.0.1:{refused_port()}"))
-    exchange = client.send(TRACK_USER, b"{}", {"users": 1})
+    exchange = client.send(TRACK_USERS.endpoint, b"{}", {USERS: 1})
     for raises in (exchange.response, client.test_connection):
         with pytest.raises(Exception) as caught:
             raises()
         assert check(caught.value)
-    for one in (client, client.workspace, client._session, client._template(TRACK_USER)):
+    for one in (client, client.workspace, client._session, client._template(TRACK_USERS.endpoint)):
         assert not any(leaked(text) for text in shown(one))
 
 

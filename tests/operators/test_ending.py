@@ -15,6 +15,7 @@ from urllib3.util import connection
 
 from airflow_provider_moengage.api.workspace import DEFAULT_TIMEOUT
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
@@ -33,8 +34,7 @@ FOR_EVER = 40.0
 
 @pytest.fixture
 def sandbox(moengage_sandbox_connection: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    for module in ("pipeline", "resume.checkpointer"):
-        monkeypatch.setattr(f"airflow_provider_moengage.delivery.{module}.SEGMENT_ROWS", 10)
+    monkeypatch.setattr(MoEngageHook, "segment_rows", 10)
     moengage_sandbox_connection.settings(users_per_minute=1_000_000, events_per_minute=1_000_000)
     return moengage_sandbox_connection
 
@@ -119,7 +119,7 @@ def test_what_is_in_flight_settles(sandbox: Sandbox, concurrency: int):
 def test_what_does_not_settle_in_time_is_cut_and_in_doubt(
     sandbox: Sandbox, concurrency: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("airflow_provider_moengage.delivery.pipeline.GRACE", 0.5)
+    monkeypatch.setattr("airflow_provider_moengage.delivery.send.cancellation.GRACE", 0.5)
     sandbox.fault(kind="slow", seconds=FOR_EVER, customer_id="user-20", times=1)
     task = Task(MoEngageTrackEventsOperator, TaskStateStore(), events=orders(60), concurrency=concurrency)
     began = time.monotonic()
@@ -136,7 +136,7 @@ def test_what_does_not_settle_in_time_is_cut_and_in_doubt(
 def test_a_request_whose_connection_is_still_being_opened_is_cut_too(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("airflow_provider_moengage.delivery.pipeline.GRACE", 0.2)
+    monkeypatch.setattr("airflow_provider_moengage.delivery.send.cancellation.GRACE", 0.2)
     for user in ("user-1", "user-2"):
         sandbox.fault(kind="slow", seconds=FOR_EVER, customer_id=user)
     connect, opening = connection.create_connection, threading.Event()
@@ -157,7 +157,7 @@ def test_a_request_whose_connection_is_still_being_opened_is_cut_too(
 
 
 def test_a_time_out_comes_to_the_same_end(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("airflow_provider_moengage.delivery.pipeline.GRACE", 0.5)
+    monkeypatch.setattr("airflow_provider_moengage.delivery.send.cancellation.GRACE", 0.5)
 
     def time_out() -> None:
         raise AirflowTaskTimeout("time is up")

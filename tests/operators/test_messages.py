@@ -97,7 +97,7 @@ def only_reason(error: MoEngageTaskFailed) -> str:
 def test_a_missing_id_is_said_first_and_the_column_that_looks_like_one(
     track: Tracker, operator: type[MoEngageSendOperator], parameters: dict[str, Any], row: dict[str, Any]
 ):
-    rows = {operator.rows_parameter: [{"user_id": "a15", **row}]}
+    rows = {operator.operation.rows: [{"user_id": "a15", **row}]}
     error = track.using(operator).fails(MoEngageTaskFailed, **rows, **parameters)
     assert only_reason(error) == (
         "the row has no column 'customer_id', which identifies the user; set id_column= to the column that does, such as "
@@ -111,7 +111,7 @@ def test_an_id_that_is_null_is_said_first(
     track: Tracker, operator: type[MoEngageSendOperator], parameters: dict[str, Any], row: dict[str, Any]
 ):
     for absent in (None, float("nan"), " "):
-        rows = {operator.rows_parameter: [{"uid": absent, "user_id": "a15", **row}]}
+        rows = {operator.operation.rows: [{"uid": absent, "user_id": "a15", **row}]}
         error = track.using(operator).fails(MoEngageTaskFailed, id_column="uid", **rows, **parameters)
         assert re.fullmatch("(customer_id|the id), in column 'uid', is missing", only_reason(error))
 
@@ -290,7 +290,7 @@ NOTHING = "is None at run time: did the upstream task return nothing? Check the 
     [MoEngageTrackUsersOperator, MoEngageTrackEventsOperator, MoEngageMergeUsersOperator, MoEngageGetUsersOperator],
 )  # fmt: skip
 def test_rows_that_render_to_nothing(track: Tracker, operator: type[MoEngageSendOperator], value: Any):
-    name = operator.rows_parameter
+    name = operator.operation.rows
     task = operator(task_id="push", **{name: "{{ rows }}"})
     setattr(task, name, value)
     with pytest.raises(MoEngageTaskFailed, match=f"^{name} {re.escape(NOTHING)}"):
@@ -406,7 +406,7 @@ WRONG_ROWS: list[tuple[type[MoEngageSendOperator], dict[str, Any], dict[str, str
 def test_a_row_is_told_of_in_words_of_our_own(
     track: Tracker, operator: type[MoEngageSendOperator], parameters: dict[str, Any], rows: dict[str, str]
 ):
-    given = {operator.rows_parameter: [json.loads(row) for row in rows.values()]}
+    given = {operator.operation.rows: [json.loads(row) for row in rows.values()]}
     error = track.using(operator).fails(MoEngageTaskFailed, **given, **parameters)
     assert error.report is not None
     assert set(error.report["reasons"]) == set(rows)

@@ -172,4 +172,4 @@ def test_wrong_rows_of_every_operator_say_nothing_of_people(
         [PERSON],
     ]
     track.using(operator).may_bend = True
-    everything(MoEngageTaskFailed, **{operator.rows_parameter: rows}, **parameters)
+    everything(MoEngageTaskFailed, **{operator.operation.rows: rows}, **parameters)

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_moengage.delivery.resume import checkpoint_store as checkpoints
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import (
@@ -31,8 +32,7 @@ BROKEN = {"kind": "status", "status": 500}
 @pytest.fixture
 def sandbox(moengage_sandbox_connection: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     monkeypatch.setattr("airflow_provider_moengage.api.client.FIRST_BACKOFF", 0.001)
-    for module in ("pipeline", "resume.checkpointer"):
-        monkeypatch.setattr(f"airflow_provider_moengage.delivery.{module}.SEGMENT_ROWS", 10)
+    monkeypatch.setattr(MoEngageHook, "segment_rows", 10)
     moengage_sandbox_connection.settings(users_per_minute=1_000_000, events_per_minute=1_000_000)
     return moengage_sandbox_connection
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage._compat import RetryDecision
-from airflow_provider_moengage.api.endpoints import TRACK_USER
 from airflow_provider_moengage.api.errors import MoEngageAuthError, MoEngageParameterError
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.operations import TRACK_USERS
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.retry_policy import moengage_retry_policy
 from tests.operators.conftest import Tracker
@@ -123,7 +123,7 @@ def test_refused_credentials_fail_at_once(track: Tracker):
         "MoEngageTaskFailed: a retry would not help",
     )
     with pytest.raises(MoEngageAuthError) as caught:
-        MoEngageHook().get_conn().send(TRACK_USER, b'{"customer_id": "user-0"}', {}).response()
+        MoEngageHook().get_conn().send(TRACK_USERS.endpoint, b'{"customer_id": "user-0"}', {}).response()
     assert decide(caught.value)[::2] == ("fail", "MoEngageAuthError (401): a retry would not help")
 
 

@@ -15,6 +15,7 @@ import pytest
 from airflow_provider_moengage.delivery.read import staging
 from airflow_provider_moengage.delivery.resume import checkpoint_store as checkpoints
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator, MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
@@ -30,8 +31,7 @@ QUERY = {"sql": "select customer_id, number from customers order by number", "sq
 def sandbox(moengage_sandbox_connection: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     monkeypatch.setattr("airflow_provider_moengage.api.client.FIRST_BACKOFF", 0.001)
     monkeypatch.setattr("airflow_provider_moengage.delivery.read.staging.CHUNK_ROWS", 30)
-    for module in ("pipeline", "resume.checkpointer"):
-        monkeypatch.setattr(f"airflow_provider_moengage.delivery.{module}.SEGMENT_ROWS", 10)
+    monkeypatch.setattr(MoEngageHook, "segment_rows", 10)
     moengage_sandbox_connection.settings(users_per_minute=1_000_000, events_per_minute=1_000_000)
     return moengage_sandbox_connection
 

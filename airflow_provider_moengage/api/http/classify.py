@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from airflow_provider_moengage.api.endpoints import Endpoint
+from airflow_provider_moengage.api.endpoint import Endpoint
 from airflow_provider_moengage.api.errors import (
     MAX_TEXT,
     MoEngageAuthError,

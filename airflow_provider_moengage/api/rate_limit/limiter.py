@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from math import inf
 
+from airflow_provider_moengage.api.endpoint import Quota, Units
 from airflow_provider_moengage.api.errors import MoEngageStopped, MoEngageWindowSpent
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
@@ -20,15 +20,15 @@ class Permit:
     :param grants: the window and its grant, by quota.
     """
 
-    def __init__(self, grants: dict[str, tuple[Window, Grant]]) -> None:
+    def __init__(self, grants: dict[Quota, tuple[Window, Grant]]) -> None:
         self._grants = grants
 
     @property
-    def units(self) -> Mapping[str, int]:
+    def units(self) -> Units:
         """Return the units granted, by quota."""
         return {quota: grant.units for quota, (_, grant) in self._grants.items()}
 
-    def keep(self, units: Mapping[str, int]) -> None:
+    def keep(self, units: Units) -> None:
         """Return all but so many units to their windows."""
         for quota, (window, grant) in list(self._grants.items()):
             surplus = grant.units - units.get(quota, 0)
@@ -72,15 +72,15 @@ class RateLimiter:
     def __init__(self, workspace: Workspace, shared: RedisWindows | None = None) -> None:
         self._workspace = workspace
         self._shared = shared
-        self._windows: dict[str, Window] = {}
+        self._windows: dict[Quota, Window] = {}
         self._lock = threading.Lock()
 
     def acquire(
         self,
-        units: Mapping[str, int],
+        units: Units,
         halt: threading.Event,
-        minimum: Mapping[str, int] | None = None,
-        patience: float | None = None,
+        minimum: Units | None = None,
+        max_wait: float | None = None,
     ) -> Permit:
         """
         Wait until units may be sent, and return a permit for them.
@@ -88,13 +88,13 @@ class RateLimiter:
         :param units: the units wanted, by quota.
         :param halt: cancels the wait once it is set; :meth:`wake` makes waiting threads check it.
         :param minimum: the fewest units that are of use, by quota; None: all or nothing.
-        :param patience: the maximum number of seconds to wait for a reset; None: unlimited.
+        :param max_wait: the maximum number of seconds to wait for a reset; None: unlimited.
         :return: a permit for ``minimum`` to ``units``.
         :raises MoEngageStopped: ``halt`` was set; nothing was granted.
-        :raises MoEngageWindowSpent: the wait would be longer than ``patience``; nothing was granted.
+        :raises MoEngageWindowSpent: the wait would be longer than ``max_wait``; nothing was granted.
         """
         while True:
-            grants: dict[str, tuple[Window, Grant]] = {}
+            grants: dict[Quota, tuple[Window, Grant]] = {}
             for quota, wanted in units.items():
                 window = self.window(quota)
                 # Read before halt is checked and units are requested, so that no later change is missed.
@@ -108,7 +108,7 @@ class RateLimiter:
                     Permit(grants).keep({})
                     # Requests in flight may return units: only a wait without any is final.
                     idle = not window.in_flight and window.changes == changes
-                    if patience is not None and patience < granted < inf and idle:
+                    if max_wait is not None and max_wait < granted < inf and idle:
                         raise MoEngageWindowSpent(
                             f"the rate window is spent and resets in {granted:.0f} s", retry_after=granted
                         )
@@ -118,15 +118,15 @@ class RateLimiter:
             else:
                 return Permit(grants)
 
-    def exceeds(self, units: Mapping[str, int]) -> bool:
+    def exceeds(self, units: Units) -> bool:
         """Whether a request costs more than a whole window of its quota, as far as is known."""
         return any(count > self.window(quota).capacity for quota, count in units.items())
 
-    def starved(self, units: Mapping[str, int]) -> bool:
+    def starved(self, units: Units) -> bool:
         """Whether one of these quotas has granted nothing for five whole windows."""
         return any(self.window(quota).starved for quota in units)
 
-    def published_reset_in(self, units: Mapping[str, int]) -> float | None:
+    def published_reset_in(self, units: Units) -> float | None:
         """Return the seconds until the last of these quotas' windows resets, as published; None if none was."""
         resets = [self.window(quota).published_reset_in for quota in units]
         return max((seconds for seconds in resets if seconds is not None), default=None)
@@ -172,7 +172,7 @@ class RateLimiter:
         with self._lock:
             return list(self._windows.values())
 
-    def window(self, quota: str) -> Window:
+    def window(self, quota: Quota) -> Window:
         """Return the rate window of a quota, the same for every caller."""
         window = self._windows.get(quota)
         if window is None:
@@ -182,7 +182,7 @@ class RateLimiter:
                     Window(
                         self._workspace.limit(quota),
                         share=self._workspace.rate_limit_share,
-                        shared=self._shared.window(quota) if self._shared else None,
+                        shared=self._shared.window(quota.name) if self._shared else None,
                     ),
                 )
         return window

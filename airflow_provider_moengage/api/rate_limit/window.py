@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, inf
 
-from airflow_provider_moengage.api.endpoints import WINDOW_SECONDS
+from airflow_provider_moengage.api.endpoint import WINDOW_SECONDS
 from airflow_provider_moengage.api.rate_limit.contention import Contention
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindow, SharedWindowGone

@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from airflow_provider_moengage.api.client import Exchange
@@ -17,7 +19,7 @@ from airflow_provider_moengage.delivery.account.position_ranges import PositionR
 from airflow_provider_moengage.delivery.account.rejected_rows import line_of
 from airflow_provider_moengage.delivery.account.segments import Segment, Tally
 from airflow_provider_moengage.delivery.batch import Batch, Entry
-from airflow_provider_moengage.delivery.report import Dropped, Report
+from airflow_provider_moengage.delivery.report import Dropped, RunReport
 from airflow_provider_moengage.delivery.shape.row_codec import readable
 
 log = logging.getLogger(__name__)
@@ -98,6 +100,16 @@ class Ledger:
         with self._lock:
             return self._total()
 
+    def count_source(self, source: Sized) -> None:
+        """
+        Record how many rows a source has, if that is known before it is read.
+
+        :raises MoEngageParameterError: it holds no rows.
+        """
+        with suppress(TypeError):
+            self.read = len(source)
+            self.source_exhausted = True
+
     def found_valid(self) -> None:
         """Record a row that passed every check and is not to be sent."""
         self.valid += 1
@@ -113,10 +125,10 @@ class Ledger:
             if self._unsent(self._total()) == rows:
                 self._finished.accepted += rows
 
-    def mark_unconfirmed(self, position: int, events: int) -> None:
-        """Record a row of which an earlier attempt may have sent ``events`` events."""
+    def mark_unconfirmed(self, position: int, records: int) -> None:
+        """Record a row of which an earlier attempt may have sent ``records`` records."""
         with self._lock:
-            self._segment(position).unconfirmed[position] = events
+            self._segment(position).unconfirmed[position] = records
 
     def drop(self, position: int, dropped: Sequence[Dropped]) -> None:
         """Record the attributes that a row is sent without."""
@@ -132,7 +144,7 @@ class Ledger:
         with self._lock:
             self.requests += exchange.requests
             self.retried += max(0, exchange.requests - 1)
-            if exchange.unanswered:
+            if exchange.unconfirmed:
                 self._mark_batch_unconfirmed(batch)
             if isinstance(exchange.outcome, Response):
                 segment = self._segment(batch.positions[0])
@@ -192,6 +204,10 @@ class Ledger:
         self.deferrals += 1
         self.fruitless = self.fruitless_deferrals
 
+    def undo_deferral(self) -> None:
+        """Take back the deferral that :meth:`defer` counted, since it does not happen."""
+        self.deferrals -= 1
+
     def take_lines(self) -> list[bytes]:
         """Return, and clear, the rejected rows of the segments completed since the last call."""
         with self._lock:
@@ -233,34 +249,40 @@ class Ledger:
                 self.read, tally, PositionRanges(done), PositionRanges(unconfirmed)
             ), lines
 
-    def report(self, throttled_seconds: float, rejected_path: str | None = None) -> Report:
+    def report(
+        self,
+        throttled_seconds: float = 0.0,
+        rejected_path: str | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> RunReport:
         """
         Return the report: rows over all attempts, requests and times of this one.
 
         :param throttled_seconds: spent waiting for rate windows.
         :param rejected_path: the folder with rejected rows, if there are any.
+        :param more: the counts that not every run has.
         """
         total = self.total()
         dropped: dict[str, dict[str, int]] = {}
         for (name, reason), count in _most_common(total.dropped, OTHER_DROPPED).items():
             dropped.setdefault(name, {})[reason] = count
-        return {
-            "read": self.read,
-            "accepted": total.accepted,
-            "rejected": total.rejected,
-            "unsent": self._unsent(total),
-            "unknown": total.unknown,
-            "missing": total.missing,
-            "requests": self.requests,
-            "retried": self.retried,
-            "deferrals": self.deferrals,
-            "throttled_seconds": round(throttled_seconds, 3),
-            "duration_seconds": round(self.duration_seconds, 3),
-            "source_exhausted": self.source_exhausted,
-            "rejected_path": rejected_path,
-            "reasons": _most_common(total.reasons, OTHER_REASONS),
-            "dropped": dropped,
-        }
+        report = RunReport(
+            read=self.read,
+            accepted=total.accepted,
+            rejected=total.rejected,
+            unsent=self._unsent(total),
+            unknown=total.unknown,
+            requests=self.requests,
+            retried=self.retried,
+            deferrals=self.deferrals,
+            throttled_seconds=round(throttled_seconds, 3),
+            duration_seconds=round(self.duration_seconds, 3),
+            source_exhausted=self.source_exhausted,
+            rejected_path=rejected_path,
+            reasons=_most_common(total.reasons, OTHER_REASONS),
+            dropped=dropped,
+        )
+        return replace(report, **(more or {}))
 
     def _checkpoint(
         self, read: int, tally: Tally, done: PositionRanges, unconfirmed: PositionRanges
@@ -310,9 +332,9 @@ class Ledger:
             self._finished.dropped = _with_rare_merged(self._finished.dropped, OTHER_DROPPED)
 
     def _mark_batch_unconfirmed(self, batch: Batch) -> None:
-        # Events are counted one by one, as each would be duplicated; a row can hold several.
-        events = (form.events or 1 for form in batch.forms)
-        self._segment(batch.positions[0]).unconfirmed.update(zip(batch.positions, events, strict=True))
+        # A row of events can hold several, each of which would be duplicated.
+        records = (envelope.records for envelope in batch.envelopes)
+        self._segment(batch.positions[0]).unconfirmed.update(zip(batch.positions, records, strict=True))
 
     def _total(self) -> Tally:
         total = Tally()

@@ -51,7 +51,7 @@ class Progress:
     def of(
         cls,
         ledger: Ledger,
-        windows: RateLimiter | None,
+        windows: RateLimiter,
         *,
         seconds: float,
         throttled_seconds: float,
@@ -60,16 +60,16 @@ class Progress:
         """
         Return the progress according to the ledger; may be called from any thread.
 
-        :param windows: the client's rate windows; None: there is no client yet.
+        :param windows: the client's rate windows.
         :param resets_in: seconds until the reset that a deferral waits for; None: the run is not deferred.
         """
         tally = ledger.total()
         total = ledger.read if ledger.source_exhausted else None
         done = tally.accepted + ledger.valid + tally.rejected
-        if resets_in is None and windows is not None:
+        if resets_in is None:
             resets_in = windows.resets_in
         windows_seconds = 0.0
-        if windows is not None and total is not None and not ledger.valid:
+        if total is not None and not ledger.valid:
             # Assume that the same share of the remaining rows costs a unit.
             share = tally.accepted / done if done else 1.0
             windows_seconds = windows.seconds_for(int((total - done) * share))

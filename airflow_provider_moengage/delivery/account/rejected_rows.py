@@ -65,6 +65,7 @@ class RejectedParts:
         :raises MoEngageStorageError: the folder cannot be created.
         :raises OSError: a file cannot be read or written.
         """
+        self.written = dict(kept or {})
         self._path = storage_path(self.folder, "rejected_path")
         try:
             make_folder(self._path)
@@ -73,7 +74,6 @@ class RejectedParts:
                 f"rejected_path {self.folder!r} cannot be created ({type(error).__name__}: {error.strerror or error}); nothing was "
                 "sent"
             ) from error
-        self.written = dict(kept or {})
         if self._replace:
             delete_own(self._path, lambda name: name.startswith(self._own), kept=self.written)
         for name, lines in self.written.items():

@@ -89,6 +89,9 @@ class StagedRows:
     :param binding: what the copy belongs to; a copy with another binding is deleted.
     """
 
+    #: A copy has to exist even if no checkpoint needs its fingerprint.
+    must_be_prepared = True
+
     def __init__(self, source: SqlSource, folder: str, binding: Binding) -> None:
         self.folder = folder.rstrip("/")
         self._path: Any = None

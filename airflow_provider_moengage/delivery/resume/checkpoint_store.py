@@ -140,7 +140,7 @@ class CheckpointStore:
     :param binding: what it belongs to.
     :param resumable: whether a retry may resume from it; else it records only that something may have been sent.
     :param sent_before: whether an earlier attempt may have sent something; without its checkpoint it is unknown what.
-    :param resend: whether unconfirmed events may be sent again.
+    :param on_restart: ``resend``: unconfirmed events may be sent again; ``fail``: they may not.
     :param retry_effect: what a retry would do after this attempt, for the log; None: nothing is logged.
     :param announced: save a first checkpoint before anything is read or sent, so that a deleted checkpoint can be told
         from one that never existed.
@@ -153,7 +153,7 @@ class CheckpointStore:
         *,
         resumable: bool = True,
         sent_before: bool = False,
-        resend: bool = False,
+        on_restart: str = "fail",
         announced: bool = False,
         retry_effect: str | None = None,
     ) -> None:
@@ -161,13 +161,13 @@ class CheckpointStore:
         self._binding = binding
         self._source: str | None = None
         self.resumable = resumable and place is not None
-        self._resend = resend
+        self._resend = on_restart == "resend"
         self._sent_before = sent_before
         self._announced = announced
         self.retry_effect = retry_effect
         self._saved: Any = None
         #: Whether an earlier attempt may have sent events that are not known and must not be duplicated.
-        self.unsafe = sent_before and place is None and not resend
+        self.unsafe = sent_before and place is None and not self._resend
 
     def open(self) -> None:
         """

@@ -26,6 +26,7 @@ class Checkpointer:
     :param parts: where rejected rows are written; None: nowhere.
     :param checkpoints: where the checkpoint is kept; None: nowhere.
     :param throttled_seconds: returns the seconds this attempt has waited for rate windows.
+    :param segment_rows: rows that are reserved at a time.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class Checkpointer:
         parts: RejectedParts | None,
         checkpoints: CheckpointStore | None,
         throttled_seconds: Callable[[], float],
+        segment_rows: int = SEGMENT_ROWS,
     ) -> None:
         self._ledger = ledger
         self._parts = parts
         self._checkpoints = checkpoints
         self._throttled_seconds = throttled_seconds
+        self._segment_rows = segment_rows
         self._kept = ledger.low_water_mark
         self._reserved = 0
         self._failing = False
@@ -67,7 +70,7 @@ class Checkpointer:
         if self._checkpoints is None or end <= self._reserved:
             return
         with self._writing:
-            self._reserved = max(end, first + SEGMENT_ROWS)
+            self._reserved = max(end, first + self._segment_rows)
             self._checkpoints.save(self._state())
 
     def close(self, *, deferring: bool = False) -> None:

@@ -1,8 +1,13 @@
-"""A cancellation flag that is safe to set from a signal handler."""
+"""The cancellation of a run: its reason, an event to wait for, and a grace period for requests in flight."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
+
+from airflow_provider_moengage.api.errors import MoEngageStopped
 
 #: Seconds that requests in flight have to settle after a cancellation; Airflow 3 kills the task after five.
 GRACE = 3.0
@@ -12,24 +17,73 @@ ABORT_INTERVAL = 0.1
 
 class Cancellation:
     """
-    Signals a run, from any thread or a signal handler, that it is to end.
+    Ends a run before all of its rows are sent.
 
-    A signal handler may interrupt the main thread while it holds a lock; ``SimpleQueue.put`` is reentrant.
+    :param grace: seconds that requests in flight have to settle once :meth:`cancel` was called; None: :data:`GRACE`.
+    :ivar cancelled: whether :meth:`cancel` was called.
+    :ivar reason: the first error that ended the run; None: nothing has.
+    :ivar event: set once no row is to be read and no request to be started any more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float | None = None) -> None:
+        self.grace = GRACE if grace is None else grace
         self.cancelled = False
+        self.reason: BaseException | None = None
+        self.event = threading.Event()
+        # A signal handler may interrupt the main thread while it holds a lock; SimpleQueue.put is reentrant.
         self._signals: SimpleQueue[bool] = SimpleQueue()
+        self._on_stop: list[Callable[[], None]] = []
+        self._abort: Callable[[], None] | None = None
 
     def cancel(self) -> None:
-        """Cancel the run."""
+        """Cancel the run, from any thread or a signal handler; its requests in flight are aborted after the grace period."""
         self.cancelled = True
         self._signals.put(True)
 
-    def finish(self) -> None:
-        """Wake the waiting thread, since the run has ended."""
-        self._signals.put(False)
+    def fail(self, error: BaseException) -> None:
+        """Keep an error as the reason, unless there is one already; rows that were read are still sent."""
+        if self.reason is None:
+            self.reason = error
 
-    def wait(self) -> bool:
-        """Wait for the cancellation; return False if the run has ended without one."""
-        return self._signals.get()
+    def stop(self, error: BaseException) -> None:
+        """Read no more rows and start no more requests; may be called from any thread, but no signal handler."""
+        self.fail(error)
+        self.event.set()
+        for call in self._on_stop:
+            call()
+        if not isinstance(error, Exception):
+            # A task timeout: requests in flight get no more time than after a cancellation.
+            self.cancel()
+
+    def on_stop(self, call: Callable[[], None]) -> None:
+        """Call a function, from any thread, whenever the run is stopped: it interrupts what a thread waits for."""
+        self._on_stop.append(call)
+
+    def on_abort(self, call: Callable[[], None]) -> None:
+        """Call a function that aborts all requests in flight, repeatedly, once the grace period is over."""
+        self._abort = call
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Stop the run, from a thread of its own, if it is cancelled within the block."""
+        ended = threading.Event()
+        thread = threading.Thread(
+            target=self._watch, args=(ended,), name="moengage-cancellation", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            self._signals.put(False)
+
+    def _watch(self, ended: threading.Event) -> None:
+        if not self._signals.get():
+            return
+        self.stop(MoEngageStopped("the task was told to end"))
+        wait = self.grace
+        while not ended.wait(wait):
+            if self._abort is not None:
+                self._abort()
+            # A connection that was still being opened then is closed by the next pass.
+            wait = ABORT_INTERVAL

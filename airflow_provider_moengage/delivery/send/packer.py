@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_moengage.api.endpoints import Endpoint
+from airflow_provider_moengage.api.endpoint import Endpoint
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.batch import Batch, Item
 
@@ -30,11 +30,11 @@ class Packer:
         :raises MoEngageRecordInvalid: the row alone is larger than a request may be; it was not added.
         """
         ready: Sequence[Batch] = ()
-        content, user, form = item
-        opening = form.opening
+        content, user, envelope = item
+        opening = envelope.opening
         grown = self._bytes + 1 + len(content)
         if not self._bytes or opening != self._opening or grown > self._endpoint.max_bytes:
-            grown = len(opening) + len(content) + len(form.closing)
+            grown = len(opening) + len(content) + len(envelope.closing)
             if grown > self._endpoint.max_bytes:
                 raise MoEngageRecordInvalid(
                     "record_size",
@@ -44,7 +44,7 @@ class Packer:
             ready = self.rest()
             self._opening = opening
         batch = self._batch
-        batch.add(content, user, form, position, row)
+        batch.add(content, user, envelope, position, row)
         self._bytes = grown
         if len(batch.contents) >= self._endpoint.max_records:
             return [*ready, *self.rest()]

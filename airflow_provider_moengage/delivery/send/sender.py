@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from queue import SimpleQueue
 
@@ -21,8 +20,9 @@ from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.api.rate_limit.limiter import Permit
 from airflow_provider_moengage.delivery.account.ledger import HOPELESS_REJECTIONS, Ledger
 from airflow_provider_moengage.delivery.batch import Batch
-from airflow_provider_moengage.delivery.operation import Operation
+from airflow_provider_moengage.delivery.operation import Operation, Responses
 from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
+from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 
 
 def unconfirmed_error() -> MoEngageRecordInvalid:
@@ -36,32 +36,36 @@ class Sender:
     """
     Sends batches, from many threads at once.
 
+    :param responses: what the responses mean.
     :param ledger: records the outcome of every row.
     :param checkpointer: writes the outcomes down.
-    :param halt: nothing more is sent once it is set.
-    :param stop: called with the error that ends the run.
-    :param patience: maximum seconds to wait for a rate window; None: no maximum.
+    :param cancellation: ends the run; nothing more is sent then.
+    :param resends: whether a request without a response is sent again; if not, its rows are rejected.
+    :param max_wait: maximum seconds to wait for a rate window; None: no maximum.
     """
 
     def __init__(
         self,
         client: MoEngageClient,
         operation: Operation,
+        responses: Responses,
         ledger: Ledger,
         checkpointer: Checkpointer,
-        halt: threading.Event,
-        stop: Callable[[BaseException], None],
-        patience: float | None = None,
+        cancellation: Cancellation,
+        *,
+        resends: bool,
+        max_wait: float | None,
     ) -> None:
         self._client = client
-        self._operation = operation
+        self._endpoint = operation.endpoint
+        self._responses = responses
         self._ledger = ledger
         self._checkpointer = checkpointer
-        self._halt = halt
-        self._stop = stop
-        self._patience = patience
-        self._responses: SimpleQueue[tuple[Batch, Response]] = SimpleQueue()
-        self._unanswered = 0
+        self._cancellation = cancellation
+        self._resends = resends
+        self._max_wait = max_wait
+        self._received: SimpleQueue[tuple[Batch, Response]] = SimpleQueue()
+        self._unconfirmed_requests = 0
         #: User → error, where responses are received: duplicates of the user's row get its outcome.
         self.rejected: dict[str, MoEngageError] = {}
 
@@ -75,10 +79,10 @@ class Sender:
         while pieces:
             try:
                 permit = self._client.windows.acquire(
-                    pieces[-1].units, self._halt, pieces[-1].minimum_units, self._patience
+                    pieces[-1].units, self._cancellation.event, pieces[-1].minimum_units, self._max_wait
                 )
             except MoEngageWindowSpent as spent:
-                self._stop(spent)
+                self._cancellation.stop(spent)
                 return
             except MoEngageStopped:
                 return
@@ -93,32 +97,31 @@ class Sender:
 
     def receive(self) -> None:
         """Process the responses so far in this thread, since not every sink can be used from another."""
-        while self._operation.receive is not None and not self._responses.empty():
-            self._operation.receive(*self._responses.get())
+        while not self._received.empty():
+            self._responses.receive(*self._received.get())
 
     def _send_once(self, batch: Batch, permit: Permit) -> Sequence[Batch]:
         """Send one request, record its outcome and return the batches to send in its place."""
-        operation = self._operation
         self._ledger.begin(batch)
         exchange = self._client.send(
-            operation.endpoint,
+            self._endpoint,
             batch.body,
             batch.units,
-            self._halt,
-            repeatable=operation.repeatable,
+            self._cancellation.event,
+            idempotent=self._resends,
             permit=permit,
-            patience=self._patience,
+            max_wait=self._max_wait,
         )
         if isinstance(exchange.outcome, Response):
-            error = operation.verify(batch, exchange.outcome)
-            exchange = replace(exchange, outcome=error or exchange.outcome)
+            error = self._responses.verify(batch, exchange.outcome)
+            exchange = replace(exchange, outcome=error) if error is not None else exchange
         self._ledger.settle(batch, exchange)
         outcome = exchange.outcome
         if isinstance(outcome, Response):
-            self._unanswered = 0
-            if operation.receive is not None:
-                self._responses.put((batch, outcome))
-        elif operation.forgives(outcome):
+            self._unconfirmed_requests = 0
+            if self._responses.receives:
+                self._received.put((batch, outcome))
+        elif self._responses.forgives(outcome):
             self._ledger.forgive(batch)
         elif (
             isinstance(outcome, MoEngageRateLimited)
@@ -128,12 +131,12 @@ class Sender:
             return batch.split(len(batch) // 2)
         elif isinstance(outcome, MoEngageRecordRefused):
             return self._bisect(batch, outcome)
-        elif exchange.unanswered and not operation.repeatable and self._unanswered < MAX_RETRIES:
-            self._unanswered += 1
+        elif exchange.unconfirmed and not self._resends and self._unconfirmed_requests < MAX_RETRIES:
+            self._unconfirmed_requests += 1
             for entry in batch.entries:
                 self._ledger.reject(entry, unconfirmed_error())
         elif isinstance(outcome, MoEngageWindowSpent) or not isinstance(outcome, MoEngageStopped):
-            self._stop(outcome)
+            self._cancellation.stop(outcome)
         return ()
 
     def _bisect(self, batch: Batch, rejection: MoEngageRecordRefused) -> Sequence[Batch]:
@@ -141,11 +144,11 @@ class Sender:
         if len(batch) > 1:
             return batch.split(len(batch) // 2)
         self._ledger.reject(next(batch.entries), rejection)
-        if self._operation.receive is not None:
+        if self._responses.receives:
             self.rejected[batch.users[0]] = rejection
         hopeless = self._ledger.hopeless
         if hopeless:
-            self._stop(
+            self._cancellation.stop(
                 MoEngageRequestRefused(
                     f"MoEngage rejected {HOPELESS_REJECTIONS} rows with {hopeless} and accepted none: the fault is not "
                     "the rows'; look at the rejected rows, the workspace's settings and the connection"
