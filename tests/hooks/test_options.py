@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
+from airflow_provider_moengage.delivery.operation import Operation
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DeliveryArguments, DeliveryOptions
+from airflow_provider_moengage.operations import MERGE_USERS, OPERATIONS, UNSET_ATTRIBUTES
+from airflow_provider_moengage.operations.get_users import IdentifierMapping
+from airflow_provider_moengage.operations.merge_users import PairMapping
 from airflow_provider_moengage.operations.track_users import TRACK_USERS, USERS
 from airflow_provider_moengage.operations.unset_attributes import UnsetMapping
 from airflow_provider_moengage.operations.user_outputs import ListSink
@@ -228,3 +234,57 @@ def test_so_it_is_behind_a_proxy(moengage_sandbox: Sandbox, monkeypatch: pytest.
     (sock,) = [connection.sock for connection in client._adapter._connections]
     client.close()
     assert (open_sockets(client), sock.fileno()) == (0, -1)
+
+
+def test_any_operation_of_the_catalogue_can_be_delivered_to(moengage_sandbox_connection: Sandbox):
+    hook = MoEngageHook()
+    assert hook.deliver(TRACK_USERS, ROWS)["accepted"] == 1
+    assert hook.deliver(TRACK_USERS, ROWS, bulk=True)["accepted"] == 1
+    assert hook.deliver(UNSET_ATTRIBUTES, ROWS, mapping=UnsetMapping(["plan"]))["accepted"] == 1
+    paths = [request["path"].rpartition("/")[0] for request in moengage_sandbox_connection.requests()]
+    assert [path.rpartition("/")[2] for path in paths] == ["customer", "transition", "customer"]
+    assert moengage_sandbox_connection.users("ann")["ann"]["attributes"] == {}
+
+
+@pytest.mark.parametrize(
+    "operation", [one for one in OPERATIONS if one.bulk is None], ids=lambda one: one.name
+)
+def test_what_has_no_form_in_bulk_import_is_not_sent_there(
+    moengage_sandbox_connection: Sandbox, operation: Operation
+):
+    with pytest.raises(MoEngageParameterError, match=f"bulk is True, but {operation.name} has no form"):
+        MoEngageHook().deliver(operation, ROWS, bulk=True)
+    assert moengage_sandbox_connection.requests() == []
+
+
+def test_a_mapping_that_has_no_default_has_to_be_given(moengage_sandbox_connection: Sandbox):
+    with pytest.raises(MoEngageParameterError, match="mapping is missing; unset_attributes has no default"):
+        MoEngageHook().deliver(UNSET_ATTRIBUTES, ROWS)
+    assert moengage_sandbox_connection.requests() == []
+
+
+def test_a_mapping_serves_several_runs(moengage_sandbox_connection: Sandbox):
+    hook, mapping = MoEngageHook(), PairMapping()
+    pairs = [{"merged_user": "ann", "retained_user": "ben"}]
+    hook.track_users([{"customer_id": "ann"}, {"customer_id": "ben"}])
+    for _ in range(2):
+        assert hook.deliver(MERGE_USERS, pairs, mapping=mapping, validate_only=True)["valid"] == 1
+    identifiers = IdentifierMapping()
+    for _ in range(2):
+        assert hook.get_users(["ann", "ben"], sink=ListSink(10), mapping=identifiers)["found"] == 2
+
+
+def test_runs_of_one_hook_do_not_steer_each_other(moengage_sandbox_connection: Sandbox):
+    moengage_sandbox_connection.settings(users_per_minute=5, window_seconds=1.0)
+    hook, ended = MoEngageHook(), []
+
+    def patient() -> None:
+        ended.append(hook.track_users(ROWS * 12)["accepted"])
+
+    thread = threading.Thread(target=patient)
+    thread.start()
+    for _ in range(10):
+        with contextlib.suppress(MoEngageWindowSpent):
+            hook.track_users(ROWS * 6, max_wait=0.0)
+    thread.join(60)
+    assert ended == [12]

@@ -478,3 +478,32 @@ def test_users_are_read_back_from_the_first_one_on(sandbox: Sandbox, store: Task
     task = Task(MoEngageGetUsersOperator, store, users=[f"user-{n}" for n in range(30)])
     task.attempt()
     assert store.get(KEY) is None
+
+
+def test_a_folder_of_rejected_rows_that_fails_for_one_try_loses_none(sandbox: Sandbox, tmp_path: Path):
+    folder = tmp_path / "rejected"
+    rows = [{"customer_id": "" if n in (3, 90) else f"user-{n}"} for n in range(100)]
+    task = Task(
+        MoEngageTrackUsersOperator,
+        TaskStateStore(),
+        users=rows,
+        concurrency=1,
+        max_rejected=2,
+        rejected_path=str(folder),
+    )
+    sandbox.fault(kind="status", status=500, customer_id="user-50")
+    task.fails()
+    sandbox.clear_faults()
+    parts = sorted(folder.rglob("part-*"))
+    assert [json.loads(line)["position"] for part in parts for line in part.read_text().splitlines()] == [3]
+    # A file stands where the folder was: it cannot be made.
+    (own,) = {part.parent for part in parts}
+    own.rename(tmp_path / "aside")
+    own.write_text("")
+    assert isinstance(task.fails(), MoEngageIncompleteRun)
+    own.unlink()
+    (tmp_path / "aside").rename(own)
+    report = task.attempt()
+    assert (report["accepted"], report["rejected"]) == (98, 2)
+    lines = [line for part in folder.rglob("part-*") for line in part.read_text().splitlines()]
+    assert sorted(json.loads(line)["position"] for line in lines) == [3, 90]

@@ -6,12 +6,14 @@ import errno
 import json
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_moengage.delivery.account import progress
 from airflow_provider_moengage.delivery.read import staging
 from airflow_provider_moengage.delivery.resume import checkpoint_store as checkpoints
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
@@ -56,6 +58,28 @@ def staged(folder: Path, **parameters: Any) -> Task:
     return Task(
         MoEngageTrackUsersOperator, staging_path=folder.as_uri(), concurrency=1, **{**QUERY, **parameters}
     )
+
+
+def test_a_slow_query_is_heard_of_while_its_rows_are_staged(
+    sandbox: Sandbox,
+    warehouse: Warehouse,
+    folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(progress, "INTERVAL", 0.01)
+    write_whole = staging.write_whole
+
+    def slowly(path: Any, content: bytes) -> None:
+        time.sleep(0.05)
+        write_whole(path, content)
+
+    monkeypatch.setattr(staging, "write_whole", slowly)
+    caplog.set_level(logging.INFO)
+    staged(folder).attempt()
+    said = [record.getMessage() for record in caplog.records if record.getMessage().endswith("staged so far")]
+    assert said[0] == "0 rows staged so far"
+    assert "90 rows staged so far" in said
 
 
 @pytest.mark.parametrize("in_store", [True, False], ids=["state store", "beside the rows"])

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import logging
+import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageStopped,
     MoEngageStorageError,
 )
+from airflow_provider_moengage.delivery.account import progress
 from airflow_provider_moengage.delivery.quantities import counted, span
 from airflow_provider_moengage.delivery.read.sources import CheckColumns
 from airflow_provider_moengage.delivery.read.sql import SqlSource
@@ -181,8 +183,8 @@ class StagedRows:
             folder = self._folder()
             make_folder(folder)
         started = time.monotonic()
-        chunks = []
-        with self._source.chunks(check_columns) as (columns, fetched):
+        chunks: list[Chunk] = []
+        with self._progress_logged(chunks), self._source.chunks(check_columns) as (columns, fetched):
             rows = chain.from_iterable(fetched)
             for number, lines in enumerate(_chunked(rows, halt)):
                 content = gzip.compress(b"".join(lines), COMPRESSION, mtime=0)
@@ -197,6 +199,21 @@ class StagedRows:
         seconds = time.monotonic() - started
         log.info("Staged %s in %s, which took %s", counted(manifest.rows, "row"), self.folder, span(seconds))
         return manifest
+
+    @contextmanager
+    def _progress_logged(self, chunks: Sequence[Chunk]) -> Iterator[None]:
+        """Log how many rows the chunks have so far, from a thread of its own, since a query may be slow."""
+        ended = Event()
+
+        def report() -> None:
+            while not ended.wait(progress.INTERVAL):
+                log.info("%s staged so far", counted(sum(chunk.rows for chunk in chunks), "row"))
+
+        threading.Thread(target=report, name="moengage-staging", daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
 
     @contextmanager
     def _storage_errors(self) -> Iterator[None]:
