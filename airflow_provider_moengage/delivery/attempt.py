@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from types import TracebackType
 from typing import Literal
@@ -12,7 +12,6 @@ from typing_extensions import Self
 
 from airflow_provider_moengage.api.client import MoEngageClient
 from airflow_provider_moengage.api.errors import (
-    MoEngageError,
     MoEngageRateLimited,
     MoEngageRecordInvalid,
     MoEngageStorageError,
@@ -24,13 +23,14 @@ from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.progress import Progress, ProgressReporter
 from airflow_provider_moengage.delivery.batch import Batch, Entry, Item
+from airflow_provider_moengage.delivery.read.sources import SourceError, wrap_source_errors
 from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 from airflow_provider_moengage.delivery.run import Delivery, Run
 from airflow_provider_moengage.delivery.run_log import log_workspace
 from airflow_provider_moengage.delivery.send.packer import Packer
 from airflow_provider_moengage.delivery.send.sender import Sender, unconfirmed_error
 from airflow_provider_moengage.delivery.send.workers import Workers
-from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
+from airflow_provider_moengage.delivery.shape.shaper import Shaper
 from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
 log = logging.getLogger(__name__)
@@ -38,17 +38,6 @@ log = logging.getLogger(__name__)
 #: A segment ends after so many times its usual rows even if its last batch is not full, as when most rows are rejected:
 #: outcomes reach the checkpoint only when their segment ends.
 MAX_SEGMENTS = 10
-
-
-class SourceError(Exception):
-    """Reading the source raised an exception, which is the cause of this one."""
-
-
-def _wrap_source_errors(rows: Iterable[object]) -> Iterator[object]:
-    try:
-        yield from rows
-    except Exception as error:
-        raise SourceError from error
 
 
 class Attempt:
@@ -73,8 +62,8 @@ class Attempt:
             ledger, delivery.parts, delivery.checkpoints, self._throttled_seconds, delivery.segment_rows
         )
         self._mapping = delivery.mapping.for_run()
-        self._item = delivery.operation.shape(self._mapping)
-        self._warnings = RowWarnings(learn_types=delivery.validate_only)
+        shape = delivery.operation.shape(self._mapping)
+        self._shaper = Shaper(shape, learn_types=delivery.validate_only)
         self._packer = Packer(delivery.operation.endpoint)
         self._sender = Sender(
             client,
@@ -123,7 +112,7 @@ class Attempt:
             self._finish_responses()
         with self._stopping():
             self._progress.end()
-        self._warnings.close()
+        self._shaper.close()
         return True
 
     def remaining(self) -> Generator[tuple[int, object], None, None]:
@@ -137,11 +126,9 @@ class Attempt:
     def shape(self, position: int, row: object) -> Item | None:
         """Return a row as it is sent; None: it was rejected, and recorded as such."""
         try:
-            if isinstance(row, Unreadable):
-                raise MoEngageRecordInvalid(row.code, row.reason)
-            item = self._shape(row)
+            item = self._shaper.shape(row)
             if self._is_unconfirmed(position) and not self._delivery.resends:
-                self._warnings.dropped = []
+                self._shaper.take_dropped()
                 self.ledger.mark_unconfirmed(position, item[2].records)
                 raise unconfirmed_error()
         except MoEngageRecordInvalid as error:
@@ -152,9 +139,7 @@ class Attempt:
     def pack(self, position: int, row: object, item: Item) -> Sequence[Batch]:
         """Add a row to its batch, and return the batches that are full now."""
         content, user, envelope = item
-        dropped = self._warnings.dropped
-        if dropped:
-            self._warnings.dropped = []
+        dropped = self._shaper.take_dropped()
         try:
             ready = self._packer.add(item, position, row) if content else ()
         except MoEngageRecordInvalid as error:
@@ -229,7 +214,7 @@ class Attempt:
         sized = ledger.source_exhausted
         start = 0 if self._mapping.remembers else self._start
         with closing(self._delivery.source.rows(self._mapping.check_columns, start)) as rows:
-            for position, row in enumerate(_wrap_source_errors(rows), start):
+            for position, row in enumerate(wrap_source_errors(rows), start):
                 if not sized and position >= ledger.read:
                     ledger.read = position + 1
                 if position >= settled_until or not self._skip_if_settled(position, row):
@@ -246,29 +231,10 @@ class Attempt:
             return False
         if self._mapping.remembers:
             with suppress(MoEngageRecordInvalid):
-                self._shape(row)
+                self._shaper.shape(row)
         if position >= self._start:
             self.ledger.skip(position)
         return True
-
-    def _shape(self, row: object) -> Item:
-        """
-        Return a row as it is sent; an exception raised by one of its values rejects this row only.
-
-        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
-        """
-        try:
-            return self._item(row, self._warnings)
-        except (MoEngageError, MemoryError):
-            raise
-        except RecursionError:
-            raise MoEngageRecordInvalid(
-                "object_levels", "the row has a value that is nested too deeply"
-            ) from None
-        except Exception as error:
-            raise MoEngageRecordInvalid(
-                "value_type", f"the row has a value that cannot be read: it raises {type(error).__name__}"
-            ) from None
 
     def _is_unconfirmed(self, position: int) -> bool:
         return position < self._unconfirmed_until and position in self.ledger.unconfirmed

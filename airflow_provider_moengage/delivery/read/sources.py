@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from itertools import islice
@@ -60,6 +60,22 @@ def described(source: Source) -> str:
     """Return a description of a source's rows for the log; its type where a user's own class has none."""
     description = getattr(source, "description", None)
     return description if isinstance(description, str) else f"rows of {type(source).__name__}"
+
+
+class SourceError(Exception):
+    """Reading the source raised an exception, which is the cause of this one."""
+
+
+def wrap_source_errors(rows: Iterable[object]) -> Iterator[object]:
+    """
+    Return the rows.
+
+    :raises SourceError: the source raised an exception.
+    """
+    try:
+        yield from rows
+    except Exception as error:
+        raise SourceError from error
 
 
 class Rows:
