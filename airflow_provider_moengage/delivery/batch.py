@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from typing import NamedTuple
 
 
@@ -86,6 +87,14 @@ class Batch:
         form = self.forms[0]
         return form.opening + b",".join(self.contents) + form.closing
 
+    @property
+    def size(self) -> int:
+        """The maximum bytes of the request's body."""
+        if not self.forms:
+            return 0
+        form = self.forms[0]
+        return len(form.opening) + sum(map(len, self.contents)) + len(self) + len(form.closing)
+
     @cached_property
     def units(self) -> Mapping[str, int]:
         """The units it costs, by quota."""
@@ -143,3 +152,31 @@ class Batch:
             return Batch(*columns)
 
         return piece(slice(place)), piece(slice(place, None))
+
+    def select(self, chosen: Sequence[bool]) -> tuple[Batch, Batch]:
+        """
+        Return the chosen rows, and the others, as a batch each.
+
+        :param chosen: whether each row is chosen.
+        """
+
+        def piece(of: Sequence[bool]) -> Batch:
+            return Batch(
+                list(compress(self.contents, of)),
+                list(compress(self.users, of)),
+                list(compress(self.forms, of)),
+                list(compress(self.positions, of)),
+                list(compress(self.rows, of)),
+            )
+
+        return piece(chosen), piece([not one for one in chosen])
+
+    def joined(self, other: Batch) -> Batch:
+        """Return its rows and those of a later batch as one batch."""
+        return Batch(
+            self.contents + other.contents,
+            self.users + other.users,
+            self.forms + other.forms,
+            self.positions + other.positions,
+            self.rows + other.rows,
+        )

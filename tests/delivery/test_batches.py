@@ -71,3 +71,17 @@ def test_a_batch_is_cut_to_what_is_granted_of_every_quota():
     assert batch.rows_within({"bulk_users": 2, "bulk_events": 5}) == 3
     assert batch.rows_within({"bulk_users": 1, "bulk_events": 6}) == 2
     assert batch.rows_within({"bulk_users": 1, "bulk_events": 2}) == 1
+
+
+@given(items, st.data())
+def test_the_chosen_rows_and_the_others_are_all_rows_in_their_order(drawn: list[Item], data: st.DataObject):
+    batch = Batch()
+    for position, item in enumerate(drawn):
+        batch.add(*item, position, None)
+    chosen = data.draw(st.lists(st.booleans(), min_size=len(drawn), max_size=len(drawn)))
+    taken, left = batch.select(chosen)
+    assert taken.positions == [position for position, one in enumerate(chosen) if one]
+    assert left.positions == [position for position, one in enumerate(chosen) if not one]
+    together = taken.joined(left)
+    assert together.contents == [drawn[position][0] for position in together.positions]
+    assert together.forms == [drawn[position][2] for position in together.positions]
