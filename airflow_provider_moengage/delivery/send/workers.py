@@ -35,8 +35,10 @@ class Workers:
         #: Workers wait for batches, the caller waits for room.
         self._ready, self._room = threading.Condition(lock), threading.Condition(lock)
         self._queue: deque[Batch] = deque()
-        self._users: set[str] = set()
         self._in_flight = 0
+        #: The users in flight, but for those of a batch that is alone there: most often nobody asks for them.
+        self._users: set[str] = set()
+        self._alone: Batch | None = None
         self._held = HeldRows(self._max_in_flight)
         self._batches_until_wait = 0
         self._finishing = False
@@ -56,10 +58,12 @@ class Workers:
                 self._room.wait()
             if self._error:
                 raise self._error
-            if not (self._users.isdisjoint(batch.ids) and self._held.users.isdisjoint(batch.ids)):
-                batch = self._held.add(batch, self._users)
-                if not batch:
-                    return
+            if self._in_flight:
+                users = self._users_in_flight()
+                if not (users.isdisjoint(batch.ids) and self._held.users.isdisjoint(batch.ids)):
+                    batch = self._held.add(batch, users)
+                    if not batch:
+                        return
             self._queue.append(batch)
             self._begin(batch)
             # Start a thread only when needed: if MoEngage responds fast, few suffice.
@@ -115,14 +119,15 @@ class Workers:
         """Settle a delivered batch, and wait for the next; None: there will be none."""
         with self._ready:
             if done is not None:
-                self._users -= done.ids
-                self._in_flight -= 1
+                self._end(done)
                 # Wake the caller once for half the queue, not for each batch.
                 if self._error is not None or len(self._queue) <= self._concurrency // 2:
                     self._room.notify()
             while self._error is None:
                 # Held rows wait until there is nothing else to send, so that few and full batches are made of them.
-                if (self._held.full or not self._queue) and (batch := self._held.take(self._users)):
+                if (self._held.full or not self._queue) and (
+                    batch := self._held.take(self._users_in_flight())
+                ):
                     self._begin(batch)
                     # More of them may be free, and there may be room again.
                     self._ready.notify()
@@ -137,5 +142,21 @@ class Workers:
             return None
 
     def _begin(self, batch: Batch) -> None:
-        self._users |= batch.ids
+        if self._in_flight:
+            self._users |= batch.ids
+        else:
+            self._alone = batch
         self._in_flight += 1
+
+    def _end(self, batch: Batch) -> None:
+        if batch is self._alone:
+            self._alone = None
+        else:
+            self._users -= batch.ids
+        self._in_flight -= 1
+
+    def _users_in_flight(self) -> set[str]:
+        if self._alone is not None:
+            self._users |= self._alone.ids
+            self._alone = None
+        return self._users
