@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import compress
 from typing import NamedTuple
 
 from airflow_provider_moengage.api.endpoint import Quota, Units
@@ -85,6 +86,14 @@ class Batch:
         envelope = self.envelopes[0]
         return envelope.opening + b",".join(self.contents) + envelope.closing
 
+    @property
+    def size(self) -> int:
+        """The maximum bytes of the request's body."""
+        if not self.envelopes:
+            return 0
+        envelope = self.envelopes[0]
+        return len(envelope.opening) + sum(map(len, self.contents)) + len(self) + len(envelope.closing)
+
     @cached_property
     def units(self) -> Units:
         """The units it costs, by quota."""
@@ -150,3 +159,31 @@ class Batch:
             return Batch(*columns)
 
         return piece(slice(place)), piece(slice(place, None))
+
+    def select(self, chosen: Sequence[bool]) -> tuple[Batch, Batch]:
+        """
+        Return the chosen rows, and the others, as a batch each.
+
+        :param chosen: whether each row is chosen.
+        """
+
+        def piece(of: Sequence[bool]) -> Batch:
+            return Batch(
+                list(compress(self.contents, of)),
+                list(compress(self.users, of)),
+                list(compress(self.envelopes, of)),
+                list(compress(self.positions, of)),
+                list(compress(self.rows, of)),
+            )
+
+        return piece(chosen), piece([not one for one in chosen])
+
+    def joined(self, other: Batch) -> Batch:
+        """Return its rows and those of a later batch as one batch."""
+        return Batch(
+            self.contents + other.contents,
+            self.users + other.users,
+            self.envelopes + other.envelopes,
+            self.positions + other.positions,
+            self.rows + other.rows,
+        )

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 
 import pytest
 
@@ -13,6 +12,7 @@ from airflow_provider_moengage.api.rate_limit.limiter import RateLimiter
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisGrant
 from airflow_provider_moengage.api.rate_limit.window import PREFETCHED_UNITS, Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
+from tests.waiting import wait_until
 
 USERS = Quota("users", 10_000)
 BULK_USERS = Quota("bulk_users", 10_000)
@@ -34,8 +34,7 @@ def test_a_wait_that_lasts_is_counted_and_its_end_is_known():
     assert window.resets_in is None
     waiting = threading.Thread(target=window.wait, args=(60.0, window.changes))
     waiting.start()
-    while window.resets_in is None:
-        time.sleep(0.001)
+    wait_until(lambda: window.resets_in is not None, "a thread waits for the window")
     assert (window.resets_in, window.throttled_seconds) == (60.0, 0.0)
     clock.now += 20
     assert (window.resets_in, window.throttled_seconds) == (40.0, 20.0)

@@ -82,3 +82,17 @@ def test_a_quota_of_requests_costs_one_unit_however_many_records_a_batch_holds()
     assert batch.rows_within({requests: 1}) == 5
     first, second = batch.split(2)
     assert first.units == second.units == {requests: 1}
+
+
+@given(items, st.data())
+def test_the_chosen_rows_and_the_others_are_all_rows_in_their_order(drawn: list[Item], data: st.DataObject):
+    batch = Batch()
+    for position, item in enumerate(drawn):
+        batch.add(*item, position, None)
+    chosen = data.draw(st.lists(st.booleans(), min_size=len(drawn), max_size=len(drawn)))
+    taken, left = batch.select(chosen)
+    assert taken.positions == [position for position, one in enumerate(chosen) if one]
+    assert left.positions == [position for position, one in enumerate(chosen) if not one]
+    together = taken.joined(left)
+    assert together.contents == [drawn[position][0] for position in together.positions]
+    assert together.envelopes == [drawn[position][2] for position in together.positions]

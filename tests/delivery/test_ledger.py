@@ -20,6 +20,7 @@ from airflow_provider_moengage.delivery.account.rejected_rows import RejectedPar
 from airflow_provider_moengage.delivery.batch import Batch, Entry, Envelope
 from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 from airflow_provider_moengage.delivery.shape.row_codec import decoded
+from airflow_provider_moengage.operations.track_events import EVENTS
 from airflow_provider_moengage.operations.track_users import USERS
 
 ACCEPTED = Response({}, None)
@@ -69,6 +70,27 @@ def test_every_row_is_in_exactly_one_class_and_requests_are_counted_once(outcome
     assert report["requests"] == sum(requests for requests, _ in sent)
     assert report["retried"] == sum(requests - 1 for requests, _ in sent)
     assert sum(report["reasons"].values()) == report["rejected"]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_batch_may_hold_rows_of_several_segments(answered: bool):
+    ledger = Ledger()
+    ledger.read = 6
+    held = Batch()
+    for position in (1, 3, 5):
+        held.add(b"", "hot", Envelope({EVENTS: 2}), position, {})
+    for end in (2, 4):
+        ledger.end_segment(end)
+    accept(ledger, 0, 2, 4)
+    assert ledger.low_water_mark == 0
+    ledger.settle(held, Exchange(ACCEPTED if answered else DEAD, 1, not answered))
+    assert ledger.low_water_mark == (4 if answered else 0)
+    report = ledger.report(0.0).to_json()
+    assert (report["accepted"], report["unsent"], report["unknown"]) == ((6, 0, 0) if answered else (3, 3, 6))
+    checkpoint, _ = ledger.final_state()
+    assert [position in checkpoint.unconfirmed for position in range(6)] == [
+        not answered and position % 2 == 1 for position in range(6)
+    ]
 
 
 def test_at_most_twenty_reasons_are_named_and_none_is_lost():

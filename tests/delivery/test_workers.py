@@ -1,53 +1,189 @@
 from __future__ import annotations
 
-import random
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.delivery.batch import Batch, Envelope
+from airflow_provider_moengage.delivery.send import workers as workers_module
 from airflow_provider_moengage.delivery.send.workers import Workers
 from airflow_provider_moengage.operations.track_users import USERS
 
+ENVELOPES = Envelope({USERS: 1}, b"[", b"]"), Envelope({USERS: 1}, b"{{[", b"]}}")
+#: Seconds after which a test fails that waits for a worker.
+LIMIT = 10.0
 
-def batch(position: int, *users: str) -> Batch:
+
+def batch(
+    position: int, *users: str, envelope: Envelope = ENVELOPES[0], contents: Sequence[int] = ()
+) -> Batch:
     batch = Batch()
-    for user in users:
-        batch.add(b"", user, Envelope({USERS: 1}), position, {})
+    for place, user in enumerate(users):
+        content = b"x" * contents[place] if contents else b""
+        batch.add(content, user, envelope, position + place, {})
     return batch
 
 
-@settings(deadline=None, max_examples=25)
-@given(st.lists(st.sampled_from("abcde"), max_size=60), st.integers(1, 8))
-def test_two_rows_of_one_user_never_overtake_one_another(users, concurrency):
-    done: dict[str, list[int]] = {}
-    running: set[str] = set()
-    lock = threading.Lock()
+class Deliveries:
+    """Records when each batch starts and ends, and how many run at once."""
 
-    def deliver(one: Batch) -> None:
-        (user,) = one.ids
-        with lock:
-            assert user not in running
-            running.add(user)
-        time.sleep(random.choice((0, 0.001)))
-        with lock:
-            running.discard(user)
-            done.setdefault(user, []).append(one.positions[0])
+    def __init__(self, seconds: Callable[[], float] = lambda: 0.0) -> None:
+        self.started: list[Batch] = []
+        self.most = 0
+        self._seconds = seconds
+        self._running: set[str] = set()
+        self._now = 0
+        self._changed = threading.Condition()
 
-    workers = Workers(deliver, concurrency)
-    for position, user in enumerate(users):
-        workers.submit(batch(position, user))
+    def __call__(self, one: Batch) -> None:
+        with self._changed:
+            assert self._running.isdisjoint(one.ids), "two batches of one user run concurrently"
+            self._running |= one.ids
+            self._now += 1
+            self.most = max(self.most, self._now)
+            self.started.append(one)
+            self._changed.notify_all()
+        time.sleep(self._seconds())
+        with self._changed:
+            self._running -= one.ids
+            self._now -= 1
+
+    @property
+    def rows(self) -> dict[str, list[int]]:
+        """The positions of each user's rows, in the order in which they started."""
+        rows: dict[str, list[int]] = {}
+        for one in self.started:
+            for user, position in zip(one.users, one.positions, strict=True):
+                rows.setdefault(user, []).append(position)
+        return rows
+
+    def wait_for_users(self, users: set[str]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: users <= self.rows.keys(), LIMIT), self.rows.keys()
+
+
+class HotUser(Deliveries):
+    """Keeps the first batch of the user ``hot`` in flight until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release = threading.Event()
+
+    def __call__(self, one: Batch) -> None:
+        super().__call__(one)
+        if "hot" in one.ids:
+            assert self.release.wait(LIMIT)
+
+
+users = st.sampled_from(["", *"abcdefgh"])
+rows = st.lists(st.tuples(users, st.integers(0, 9)), min_size=1, max_size=6)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(rows, st.sampled_from(ENVELOPES)), max_size=40), st.integers(1, 6), st.randoms())
+def test_two_rows_of_one_user_never_overtake_one_another(drawn, concurrency, chance):
+    deliveries = Deliveries(lambda: chance.choice((0, 0, 0.0005, 0.002)))
+    workers = Workers(deliveries, concurrency)
+    submitted = []
+    for one, form in drawn:
+        position = submitted[-1].end if submitted else 0
+        submitted.append(
+            batch(position, *(user for user, _ in one), envelope=form, contents=[size for _, size in one])
+        )
+        workers.submit(submitted[-1])
     workers.finish()
-    assert sorted(position for positions in done.values() for position in positions) == list(
-        range(len(users))
+    delivered = deliveries.rows
+    assert sorted(position for positions in delivered.values() for position in positions) == list(
+        range(submitted[-1].end if submitted else 0)
     )
-    assert all(positions == sorted(positions) for positions in done.values())
+    for user, positions in delivered.items():
+        assert not user or positions == sorted(positions)
+    for one in deliveries.started:
+        assert one.positions == sorted(one.positions)
+        assert len(set(one.envelopes)) == 1
+        # No limit of the endpoint is passed.
+        assert len(one) <= max(map(len, submitted))
+        assert len(one.body) <= max(other.size for other in submitted)
+    assert deliveries.most <= concurrency
 
 
-def test_so_many_run_at_once_and_no_more():
+def test_a_user_in_every_batch_does_not_hold_up_the_other_users():
+    deliveries = HotUser()
+    workers = Workers(deliveries, 4)
+    for number in range(5):
+        workers.submit(batch(3 * number, f"a{number}", "hot", f"b{number}"))
+    deliveries.wait_for_users({f"{letter}{number}" for letter in "ab" for number in range(5)})
+    assert deliveries.rows["hot"] == [1]
+    deliveries.release.set()
+    workers.finish()
+    assert deliveries.rows["hot"] == [1, 4, 7, 10, 13]
+
+
+def test_held_rows_of_one_user_leave_together():
+    deliveries = HotUser()
+    workers = Workers(deliveries, 4)
+    for number in range(5):
+        workers.submit(batch(3 * number, f"a{number}", "hot", f"b{number}"))
+    deliveries.release.set()
+    workers.finish()
+    # As many as one batch holds, then the rest.
+    assert [one.positions for one in deliveries.started if one.ids == {"hot"}] == [[4, 7, 10], [13]]
+
+
+def test_batches_of_one_row_pass_one_that_waits_for_its_user():
+    deliveries = HotUser()
+    workers = Workers(deliveries, 4)
+    for position in range(12):
+        workers.submit(batch(position, "hot" if position % 2 == 0 else f"u{position}"))
+    deliveries.wait_for_users({f"u{position}" for position in range(1, 12, 2)})
+    assert deliveries.rows["hot"] == [0]
+    deliveries.release.set()
+    workers.finish()
+    assert deliveries.rows["hot"] == [0, 2, 4, 6, 8, 10]
+
+
+def test_no_more_rows_are_held_than_as_many_batches_as_may_be_in_flight():
+    deliveries = HotUser()
+    workers = Workers(deliveries, 4)
+    submitted: list[int] = []
+    enough = threading.Event()
+
+    def submit() -> None:
+        for position in range(50):
+            workers.submit(batch(position, "hot"))
+            submitted.append(position)
+            if len(submitted) == 1 + 8:
+                enough.set()
+
+    reader = threading.Thread(target=submit)
+    reader.start()
+    assert enough.wait(LIMIT)
+    # Give a reader that goes on a chance to show it.
+    reader.join(0.05)
+    assert len(submitted) == 1 + 8
+    deliveries.release.set()
+    reader.join(LIMIT)
+    workers.finish()
+    assert deliveries.rows["hot"] == list(range(50))
+
+
+def test_a_server_that_responds_at_once_is_served_by_one_thread(monkeypatch):
+    monkeypatch.setattr(workers_module, "SWITCH_INTERVAL", LIMIT)
+    threads = set()
+    workers = Workers(lambda one: threads.add(threading.current_thread()), 4)
+    for number in range(20):
+        workers.submit(batch(2 * number, f"a{number}", f"b{number}"))
+    workers.finish()
+    assert len(threads) == 1
+    assert threading.current_thread() not in threads
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_so_many_run_at_once_and_no_more(rows: int):
     running = 0
     most = 0
     lock = threading.Lock()
@@ -64,7 +200,7 @@ def test_so_many_run_at_once_and_no_more():
 
     workers = Workers(deliver, 4)
     for position in range(8):
-        workers.submit(batch(position, str(position)))
+        workers.submit(batch(position * rows, *(f"{position}-{row}" for row in range(rows))))
     workers.finish()
     assert most == 4
 
@@ -89,5 +225,20 @@ def test_what_a_worker_raises_reaches_the_one_who_hands_over():
 
     with pytest.raises(OSError, match="disk full"):
         hand_over()
+    with pytest.raises(OSError, match="disk full"):
+        workers.finish()
+
+
+def test_an_error_ends_the_run_while_rows_are_held():
+    release = threading.Event()
+
+    def deliver(one: Batch) -> None:
+        assert release.wait(LIMIT)
+        raise OSError("disk full")
+
+    workers = Workers(deliver, 2)
+    for position in range(3):
+        workers.submit(batch(position, "hot"))
+    release.set()
     with pytest.raises(OSError, match="disk full"):
         workers.finish()

@@ -71,6 +71,8 @@ class Tracker:
         """Give the error of a run that fails."""
         with pytest.raises(kind) as caught:
             self(**parameters)
+        # Unlike the errors of a run, those of an operator's parameters are not seen by the watch.
+        watch.error(caught.value)
         return caught.value
 
     def report(self, kind: type[MoEngageError], **parameters: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from airflow_provider_moengage.sandbox import Sandbox
 from tests.operators.rows import users
 from tests.operators.tries import Task
 from tests.task_state_store import TaskStateStore
+from tests.waiting import wait_until
 
 try:
     from airflow.sdk.exceptions import AirflowTaskTimeout
@@ -44,8 +45,7 @@ def signalled(when: Callable[[], bool], act: Callable[[], None]) -> Iterator[Non
     """Interrupt the main thread, as Airflow does, once something is so."""
 
     def wait() -> None:
-        while not when():
-            time.sleep(0.02)
+        wait_until(when, "the run has come to where the signal is sent")
         os.kill(os.getpid(), signal.SIGUSR1)
 
     before = signal.signal(signal.SIGUSR1, lambda *_: act())

@@ -21,6 +21,7 @@ from tests.operators.test_ending import FOR_EVER, AirflowTaskTimeout, ended, sig
 from tests.operators.tries import Task
 from tests.postgres import PostgresServer
 from tests.task_state_store import TaskStateStore
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("moengage_sandbox_connection")
 
@@ -210,8 +211,7 @@ def test_an_order_from_another_thread(sandbox: Sandbox, database: Database):
     killed = task(database.hangs)
 
     def kill() -> None:
-        while not database.is_busy():
-            time.sleep(0.02)
+        wait_until(database.is_busy, "the query runs")
         assert killed.running is not None
         killed.running.on_kill()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from airflow_provider_moengage.delivery.send.workers import Workers
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
+from tests.waiting import wait_until
 
 
 class TimeIsUp(BaseException):
@@ -32,8 +32,7 @@ def test_what_is_in_flight_is_settled_before_the_report(
     def interrupted_at_first(workers: Workers) -> None:
         waits.append(workers)
         if len(waits) == 1:
-            while len(sandbox.requests()) < 5:
-                time.sleep(0.01)
+            wait_until(lambda: len(sandbox.requests()) >= 5, "all five requests have arrived")
             raise TimeIsUp
         finish(workers)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
@@ -147,18 +148,18 @@ class Ledger:
             if exchange.unconfirmed:
                 self._mark_batch_unconfirmed(batch)
             if isinstance(exchange.outcome, Response):
-                segment = self._segment(batch.positions[0])
-                segment.accepted.update(batch.positions)
-                self._retire_if_complete(segment)
+                for segment, positions in self._by_segment(batch):
+                    segment.accepted.update(positions)
+                    self._retire_if_complete(segment)
             self._in_flight.pop(id(batch), None)
 
     def forgive(self, batch: Batch) -> None:
         """Record the rows of users that MoEngage does not know, which count as accepted."""
         with self._lock:
-            segment = self._segment(batch.positions[0])
-            segment.missing.update(batch.positions)
-            segment.accepted.update(batch.positions)
-            self._retire_if_complete(segment)
+            for segment, positions in self._by_segment(batch):
+                segment.missing.update(positions)
+                segment.accepted.update(positions)
+                self._retire_if_complete(segment)
 
     def reject(self, entry: Entry, error: MoEngageError) -> None:
         """Record a row that was rejected, by MoEngage or by a check before it."""
@@ -318,6 +319,15 @@ class Ledger:
         # A duplicate, rejected at the end together with the row that it repeats.
         return self._segments[-1]
 
+    def _by_segment(self, batch: Batch) -> Iterator[tuple[Segment, Sequence[int]]]:
+        """Yield the positions of a batch with the segment they belong to: rows held for their user may span several."""
+        positions = batch.positions
+        while positions:
+            segment = self._segment(positions[0])
+            count = len(positions) if segment.end is None else bisect_left(positions, segment.end)
+            yield segment, positions[:count]
+            positions = positions[count:]
+
     def _retire_if_complete(self, segment: Segment) -> None:
         """Retire a completed segment and advance the low-water mark over contiguous ones."""
         if not segment.complete or segment.end is None:
@@ -333,8 +343,12 @@ class Ledger:
 
     def _mark_batch_unconfirmed(self, batch: Batch) -> None:
         # A row of events can hold several, each of which would be duplicated.
-        records = (envelope.records for envelope in batch.envelopes)
-        self._segment(batch.positions[0]).unconfirmed.update(zip(batch.positions, records, strict=True))
+        records = {
+            position: envelope.records
+            for position, envelope in zip(batch.positions, batch.envelopes, strict=True)
+        }
+        for segment, positions in self._by_segment(batch):
+            segment.unconfirmed.update((position, records[position]) for position in positions)
 
     def _total(self) -> Tally:
         total = Tally()
