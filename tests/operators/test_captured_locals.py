@@ -283,7 +283,13 @@ def test_a_client_of_ones_own(fast_retries: None):
         with pytest.raises(Exception) as caught:
             raises()
         assert check(caught.value)
-    for one in (client, client.workspace, client._session, client._template(TRACK_USER)):
+    for one in (
+        client,
+        client.workspace,
+        client._transport,
+        client._transport._session,
+        client._transport.template(TRACK_USER),
+    ):
         assert not any(leaked(text) for text in shown(one))
 
 

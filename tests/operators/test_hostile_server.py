@@ -15,7 +15,7 @@ from itertools import repeat
 import pytest
 
 from airflow_provider_moengage.api import client, endpoints, errors, workspace
-from airflow_provider_moengage.api.http import bounded_response, classify
+from airflow_provider_moengage.api.http import bounded_response, classify, transport
 from airflow_provider_moengage.api.rate_limit import headers
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.get_users import MoEngageGetUsersOperator
@@ -407,7 +407,7 @@ def test_no_answer_costs_much_memory(script: Script, call: str, most: int):
 def test_the_limits_of_an_answer_are_documented():
     page = (ROOT / "docs" / "security.md").read_text()
     documented = dict(re.findall(r"^\| `(\w+)` \| ([\d,.]+) ", page, re.MULTILINE))
-    modules = (bounded_response, classify, client, endpoints, errors, headers, workspace)
+    modules = (bounded_response, classify, client, endpoints, errors, headers, transport, workspace)
     named = {
         name: getattr(module, name) for module in modules for name in documented if hasattr(module, name)
     }

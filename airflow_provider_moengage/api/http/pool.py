@@ -1,18 +1,98 @@
-"""The connection pool of a single host, without cookies."""
+"""The connections to one host: their responses are bounded, TLS failures are told apart, and they can be aborted."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import SSLError
+
+from airflow_provider_moengage.api.http.bounded_response import BoundedResponse
 
 
-class OneHostAdapter(HTTPAdapter):
+class TlsFailed(SSLError):
+    """TLS was not established, so nothing was sent; the cause has the reason."""
+
+
+class BoundedConnection(HTTPConnection):
+    """
+    A connection that bounds the size and duration of every response.
+
+    :param connections: weak references to the open connections, to which this one adds itself.
+    """
+
+    response_class = BoundedResponse
+
+    def __init__(self, *args: Any, connections: set[ref[BoundedConnection]], **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._connected: Any = None
+        self._pieces: list[bytes] | None = None
+        connections.add(ref(self, connections.discard))
+
+    def connect(self) -> None:
+        """
+        Open the connection.
+
+        :raises TlsFailed: TLS was not established; unlike an error of TLS after the request was sent.
+        """
+        try:
+            super().connect()
+        except (ssl.SSLError, SSLError) as error:
+            raise TlsFailed(error) from error
+        self._connected = self.sock
+
+    def request(self, *args: Any, **settings: Any) -> None:
+        """Send a request with a single write: as one packet if it is small, and with fewer switches of threads."""
+        pieces: list[bytes] = []
+        self._pieces = pieces
+        try:
+            super().request(*args, **settings)
+        finally:
+            self._pieces = None
+        self.send(b"".join(pieces))
+
+    def send(self, data: Any) -> None:
+        """Send bytes; those of a request once it is complete."""
+        if self._pieces is None:
+            super().send(data)
+        else:
+            self._pieces.append(data)
+
+    def abort(self) -> None:
+        """Shut the socket down, so that a thread that waits for it fails at once."""
+        # While the body of a response that closes its connection is read, http.client has let go of the socket.
+        sock = self.sock or self._connected
+        # The connection's own thread may close it at the same time.
+        with contextlib.suppress(OSError, AttributeError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+
+class BoundedTlsConnection(BoundedConnection, HTTPSConnection):
+    """The same over TLS."""
+
+
+class BoundedPool(HTTPConnectionPool):
+    """A pool of bounded connections."""
+
+    ConnectionCls = BoundedConnection
+
+
+class BoundedTlsPool(HTTPSConnectionPool):
+    """A pool of bounded connections over TLS."""
+
+    ConnectionCls = BoundedTlsConnection
+
+
+class BoundedAdapter(HTTPAdapter):
     """
     An adapter for requests to one host, with one proxy and one set of CA settings.
 
@@ -21,23 +101,50 @@ class OneHostAdapter(HTTPAdapter):
 
     def __init__(self, connections: int) -> None:
         self._pool: Any = None
-        self._connections: WeakSet[Any] = WeakSet()
+        self._targets: dict[str | None, str] = {}
+        # A set of references instead of a WeakSet, which cannot be listed while another thread adds to it.
+        self._connections: set[ref[BoundedConnection]] = set()
         super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **settings: Any) -> None:
+        """Create the manager of the pools of the host."""
+        super().init_poolmanager(*args, **settings)
+        self.poolmanager.pool_classes_by_scheme = self._pools(BoundedPool, BoundedTlsPool)
+
+    def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
+        """Return the manager of the pools of a proxy."""
+        manager = super().proxy_manager_for(proxy, **settings)
+        pools: tuple[Any, Any] = BoundedPool, BoundedTlsPool
+        if proxy.lower().startswith("socks"):
+            from airflow_provider_moengage.api.http.socks import SOCKS_POOLS
+
+            pools = SOCKS_POOLS
+        manager.pool_classes_by_scheme = self._pools(*pools)
+        return manager
+
+    def _pools(self, plain: Any, tls: Any) -> Mapping[str, Any]:
+        """Return pools by scheme; what a pool does not know, it passes on to its connections."""
+        return {
+            "http": partial(plain, connections=self._connections),
+            "https": partial(tls, connections=self._connections),
+        }
 
     def get_connection_with_tls_context(self, *args: Any, **settings: Any) -> Any:
         """Return the connection pool; requests 2.32 and newer call this."""
         if self._pool is None:
-            pool: Any = super().get_connection_with_tls_context(*args, **settings)
-            kind, connections = pool.ConnectionCls, self._connections
-
-            def connection(*args: Any, **kwargs: Any) -> Any:
-                new = kind(*args, **kwargs)
-                connections.add(new)
-                return new
-
-            pool.ConnectionCls = connection
-            self._pool = pool
+            self._pool = super().get_connection_with_tls_context(*args, **settings)
         return self._pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """Return what the request line names; the same for each URL, as there is one proxy."""
+        target = self._targets.get(request.url)
+        if target is None:
+            target = self._targets[request.url] = super().request_url(request, proxies)
+        return target
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """Wrap urllib3's response, unread."""
+        return UnreadResponse(resp)
 
     def release(self) -> None:
         """Close idle connections now, and the others once they are idle; the next request opens a new one."""
@@ -50,21 +157,22 @@ class OneHostAdapter(HTTPAdapter):
     def close(self) -> None:
         """Close every connection; the next request opens a new one."""
         self.release()
-        for connection in list(self._connections):
+        for connection in self.open_connections():
             connection.close()
 
     def abort(self) -> None:
-        """Shut down every connection, so that requests waiting for a response fail at once."""
-        for connection in list(self._connections):
-            # The connection's own thread may close it at the same time.
-            with contextlib.suppress(OSError, AttributeError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        """Abort every connection, so that requests waiting for a response fail at once."""
+        for connection in self.open_connections():
+            connection.abort()
 
-    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """Wrap urllib3's response: status, headers and unread body."""
-        response = requests.Response()
-        response.status_code = resp.status
-        response.headers = CaseInsensitiveDict(resp.headers)
-        response.raw = resp
-        response.request = req
-        return response
+    def open_connections(self) -> list[BoundedConnection]:
+        """Return the connections that exist, idle or not; those without a socket will connect when they are used."""
+        return [connection for known in list(self._connections) if (connection := known()) is not None]
+
+
+class UnreadResponse(requests.Response):
+    """A response of which only status and ``raw`` are used; the rest, such as cookies, takes time to set up."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self.status_code = raw.status
