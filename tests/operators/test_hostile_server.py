@@ -92,6 +92,9 @@ NO_ANSWERS: dict[str, Script] = {
     "another protocol": lambda body: [b"HTTP/2 200 OK\r\n\r\n"],
     "bytes": lambda body: [bytes(range(256)) * 10],
     "nothing": lambda body: [],
+    "a status that breaks off": lambda body: [b"HTTP/1.1 200 OK"],
+    "headers that break off": lambda body: [b"HTTP/1.1 400 Bad Request\r\nContent-Type: text"],
+    "headers without an end": lambda body: [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"],
 }
 
 

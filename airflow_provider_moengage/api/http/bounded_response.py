@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import time
-from http.client import HTTPException, HTTPResponse, parse_headers
+from http.client import HTTPException, HTTPResponse, RemoteDisconnected, parse_headers
 from typing import Any
 
 #: The maximum size of what precedes the body: status line and headers, including a gateway's ``100 Continue``.
@@ -30,6 +30,7 @@ class ResponseStream(io.RawIOBase):
     :param raw: the socket as an unbuffered file.
     :param sock: the socket; its timeout, in seconds, applies to the whole response.
     :ivar max_bytes: the maximum number of bytes read, which the last read may exceed.
+    :ivar ended: whether the end of the stream was read: the server closed the connection, or it was aborted.
     """
 
     def __init__(self, raw: Any, sock: Any) -> None:
@@ -39,6 +40,7 @@ class ResponseStream(io.RawIOBase):
         self._began = time.monotonic()
         self._read = 0
         self.max_bytes = MAX_HEAD_BYTES
+        self.ended = False
 
     def readable(self) -> bool:
         """Return True: the stream is read-only."""
@@ -58,6 +60,7 @@ class ResponseStream(io.RawIOBase):
             self._raw.readinto(buffer) if not self._read else self._read_within_timeout(buffer)
         )
         self._read += count or 0
+        self.ended = count == 0
         return count
 
     def _read_within_timeout(self, buffer: Any) -> int | None:
@@ -91,8 +94,15 @@ class BoundedResponse(HTTPResponse):
         self.fp: Any = io.BufferedReader(self._stream)
 
     def begin(self) -> None:
-        """Read the status line and the headers."""
+        """
+        Read the status line and the headers.
+
+        :raises RemoteDisconnected: the connection was lost before the end of the headers.
+        """
         super().begin()
+        if self._stream.ended:
+            # http.client takes what came before for all headers.
+            raise RemoteDisconnected("the connection was lost within the headers of the response")
         self._stream.max_bytes = MAX_WIRE_BYTES
 
     def _read_status(self) -> tuple[str, int, str]:
