@@ -91,7 +91,7 @@ def test_an_abort_ends_a_request_wherever_it_waits(pieces: list[bytes]):
         request = Request(transport)
         assert reached.wait(SOON)
         # What was sent before the event may still be on its way; an abort that comes too early is repeated.
-        while request.is_alive() and transport._adapter.open_connections():
+        while request.is_alive() and transport._adapter.connections():
             transport.abort()
             request.join(0.05)
         error = request.result()
@@ -99,7 +99,7 @@ def test_an_abort_ends_a_request_wherever_it_waits(pieces: list[bytes]):
     assert error.maybe_processed
 
 
-def test_an_abort_is_safe_while_other_threads_open_connections():
+def test_an_abort_is_safe_while_other_threads_connections():
     connections: set[Any] = set()
     adapter = BoundedAdapter(1)
     adapter._connections = connections
@@ -135,7 +135,7 @@ def test_a_request_in_flight_outlives_a_release_and_its_connection_is_closed_aft
         request = Request(transport)
         assert reached.wait(SOON)
         transport.release()
-        (connection,) = transport._adapter.open_connections()
+        (connection,) = transport._adapter.connections()
         sock = connection.sock
         assert sock.fileno() != -1
         go_on.set()
@@ -143,6 +143,44 @@ def test_a_request_in_flight_outlives_a_release_and_its_connection_is_closed_aft
     assert isinstance(response, RawResponse)
     assert response.content == ACCEPTED
     assert sock.fileno() == -1
+
+
+def test_a_request_whose_pool_is_released_just_before_it_is_sent_takes_a_new_one():
+    with serving(lambda body: answer(ACCEPTED)) as server:
+        transport = transport_to(server.port)
+        adapter = transport._adapter
+        find = adapter.get_connection_with_tls_context
+
+        def find_and_lose(*args: Any, **settings: Any) -> Any:
+            pool = find(*args, **settings)
+            if not lost:
+                lost.append(pool)
+                adapter.release()
+            return pool
+
+        lost: list[Any] = []
+        adapter.get_connection_with_tls_context = find_and_lose  # type: ignore[method-assign]
+        assert transport.post(transport.template(TRACK_USER), b"{}").content == ACCEPTED
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [b"HTTP/1.1 200 OK\r\n", *[b"a: b\r\n" * 1000] * 1000],
+        [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000] * 1000,
+        [b"x" * 4096] * 1000,
+        [b"HTTP/1.1 403 Forbidden\r\n\r\n"],
+    ],
+    ids=["endless headers", "endless interim responses", "an endless status", "a refusal"],
+)
+def test_a_proxys_response_to_connect_is_bounded_too(said: list[bytes], monkeypatch: pytest.MonkeyPatch):
+    with serving(lambda body: said) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        transport = transport_to(0, host="https://moengage.invalid")
+        with pytest.raises(MoEngageNetworkError):
+            transport.post(transport.template(TRACK_USER), b"{}")
+    assert proxy.asked[0].startswith(b"CONNECT moengage.invalid:443 ")
 
 
 def test_a_small_request_is_one_packet():

@@ -14,7 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import SSLError
+from urllib3.exceptions import ClosedPoolError, SSLError
 
 from airflow_provider_moengage.api.http.bounded_response import BoundedResponse
 
@@ -27,7 +27,7 @@ class BoundedConnection(HTTPConnection):
     """
     A connection that bounds the size and duration of every response.
 
-    :param connections: weak references to the open connections, to which this one adds itself.
+    :param connections: weak references to all connections, to which this one adds itself.
     """
 
     response_class = BoundedResponse
@@ -101,6 +101,7 @@ class BoundedAdapter(HTTPAdapter):
 
     def __init__(self, connections: int) -> None:
         self._pool: Any = None
+        self._verified: Any = None
         self._targets: dict[str | None, str] = {}
         # A set of references instead of a WeakSet, which cannot be listed while another thread adds to it.
         self._connections: set[ref[BoundedConnection]] = set()
@@ -129,11 +130,28 @@ class BoundedAdapter(HTTPAdapter):
             "https": partial(tls, connections=self._connections),
         }
 
+    def send(self, *args: Any, **settings: Any) -> requests.Response:
+        """Send a request, as ``requests``' own adapter does."""
+        try:
+            return super().send(*args, **settings)
+        except requests.ConnectionError as error:
+            if not any(isinstance(cause, ClosedPoolError) for cause in error.args):
+                raise
+        # Another run released the pool before this request had a connection of it: nothing was sent.
+        return super().send(*args, **settings)
+
     def get_connection_with_tls_context(self, *args: Any, **settings: Any) -> Any:
-        """Return the connection pool; requests 2.32 and newer call this."""
-        if self._pool is None:
-            self._pool = super().get_connection_with_tls_context(*args, **settings)
-        return self._pool
+        """Return the connection pool, looked up once; requests 2.32 and newer call this."""
+        pool = self._pool
+        if pool is None:
+            self._pool = pool = super().get_connection_with_tls_context(*args, **settings)
+        return pool
+
+    def cert_verify(self, conn: Any, *args: Any, **settings: Any) -> None:
+        """Set the CA settings of a pool, once: that looks at the file system."""
+        if conn is not self._verified:
+            super().cert_verify(conn, *args, **settings)  # type: ignore[no-untyped-call]
+            self._verified = conn
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """Return what the request line names; the same for each URL, as there is one proxy."""
@@ -148,7 +166,7 @@ class BoundedAdapter(HTTPAdapter):
 
     def release(self) -> None:
         """Close idle connections now, and the others once they are idle; the next request opens a new one."""
-        pool, self._pool = self._pool, None
+        pool, self._pool, self._verified = self._pool, None, None
         super().close()
         if pool is not None:
             # urllib3 closes the connections of a discarded pool only once nothing references the pool.
@@ -157,16 +175,16 @@ class BoundedAdapter(HTTPAdapter):
     def close(self) -> None:
         """Close every connection; the next request opens a new one."""
         self.release()
-        for connection in self.open_connections():
+        for connection in self.connections():
             connection.close()
 
     def abort(self) -> None:
         """Abort every connection, so that requests waiting for a response fail at once."""
-        for connection in self.open_connections():
+        for connection in self.connections():
             connection.abort()
 
-    def open_connections(self) -> list[BoundedConnection]:
-        """Return the connections that exist, idle or not; those without a socket will connect when they are used."""
+    def connections(self) -> list[BoundedConnection]:
+        """Return all connections, idle or in use; one whose socket is closed opens another when it is used again."""
         return [connection for known in list(self._connections) if (connection := known()) is not None]
 
 
