@@ -11,12 +11,13 @@ from typing import Any, Literal
 from typing_extensions import Unpack
 
 from airflow_provider_moengage._compat import BaseHook, mask_secret
-from airflow_provider_moengage.api.client import MoEngageClient, basic_authorization
+from airflow_provider_moengage.api.client import MoEngageClient
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageNetworkError,
     MoEngageParameterError,
 )
+from airflow_provider_moengage.api.http.transport import basic_authorization
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
 from airflow_provider_moengage.api.workspace import DATA_CENTERS, Workspace
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts

@@ -23,6 +23,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageStopped,
     MoEngageUnexpectedAnswer,
 )
+from airflow_provider_moengage.api.http import transport
 from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.api.workspace import Workspace
 
@@ -58,7 +59,7 @@ class Answers(Adapter):
 @pytest.fixture
 def requests_mock(monkeypatch):
     answers = Answers()
-    monkeypatch.setattr(client_module, "BoundedAdapter", lambda connections: answers)
+    monkeypatch.setattr(transport, "BoundedAdapter", lambda connections: answers)
     return answers
 
 

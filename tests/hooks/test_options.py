@@ -201,14 +201,17 @@ def test_one_hook_serves_several_runs(moengage_sandbox_connection: Sandbox):
 
 
 def open_sockets(client: Any) -> int:
-    return sum(getattr(connection, "sock", None) is not None for connection in client._adapter._connections)
+    return sum(
+        getattr(connection, "sock", None) is not None
+        for connection in client._transport._adapter.connections()
+    )
 
 
 def test_a_client_that_is_closed_has_no_socket_open(moengage_sandbox_connection: Sandbox):
     client = MoEngageHook().get_conn()
     client.test_connection()
     assert open_sockets(client) == 1
-    (connection,) = client._adapter._connections
+    (connection,) = client._transport._adapter.connections()
     sock = connection.sock
     client.close()
     assert (open_sockets(client), sock.fileno()) == (0, -1)
@@ -231,7 +234,7 @@ def test_so_it_is_behind_a_proxy(moengage_sandbox: Sandbox, monkeypatch: pytest.
     exchange = client.send(TRACK_USERS.endpoint, b"{}", {USERS: 1})
     assert exchange.requests
     assert open_sockets(client) == 1
-    (sock,) = [connection.sock for connection in client._adapter._connections]
+    (sock,) = [connection.sock for connection in client._transport._adapter.connections()]
     client.close()
     assert (open_sockets(client), sock.fileno()) == (0, -1)
 

@@ -283,8 +283,24 @@ def test_a_client_of_ones_own(fast_retries: None):
         with pytest.raises(Exception) as caught:
             raises()
         assert check(caught.value)
-    for one in (client, client.workspace, client._session, client._template(TRACK_USERS.endpoint)):
+    for one in (
+        client,
+        client.workspace,
+        client._transport,
+        client._transport._session,
+        client._transport.template(TRACK_USERS.endpoint),
+    ):
         assert not any(leaked(text) for text in shown(one))
+
+
+def test_a_connection_that_has_sent_a_request():
+    with serving(lambda body: answer(b"{}")) as server:
+        client = MoEngageClient(Workspace("W", Secret(KEY), host=f"127.0.0.1:{server.port}"))
+        client.send(TRACK_USERS.endpoint, b"{}", {USERS: 1})
+        (connection,) = client._transport._adapter.connections()
+        assert HEADER.encode() in server.asked[0]
+        for one in (connection, client._transport._adapter):
+            assert not any(leaked(text) for text in shown(one))
 
 
 def test_frames_of_whoever_called_are_left_as_they_are():

@@ -19,6 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from airflow_provider_moengage.api.client import MoEngageClient
+from airflow_provider_moengage.api.errors import MoEngageNetworkError
+from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
@@ -219,3 +222,35 @@ def test_a_connection_that_breaks_after_tls_was_established_is_no_failure_of_tls
     said, report = failed()
     assert "did not respond" in said
     assert (report["unsent"], report["unknown"]) == (1, 1)
+
+
+def test_a_request_over_tls_is_aborted_while_it_waits(
+    server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    arrived, ended = threading.Event(), threading.Event()
+
+    def wait(handler: Handler) -> None:
+        arrived.set()
+        ended.wait(60)
+
+    monkeypatch.setattr(Handler, "do_POST", wait)
+    client = MoEngageClient(
+        Workspace("W", "K", host=f"https://127.0.0.1:{server.server_port}", timeout=3600.0)
+    )
+    outcomes: list[BaseException] = []
+
+    def request() -> None:
+        try:
+            client.test_connection()
+        except BaseException as error:
+            outcomes.append(error)
+
+    thread = threading.Thread(target=request, daemon=True)
+    thread.start()
+    assert arrived.wait(60)
+    client.abort()
+    thread.join(60)
+    ended.set()
+    assert [type(error) for error in outcomes] == [MoEngageNetworkError]
+    assert "did not respond" in str(outcomes[0])

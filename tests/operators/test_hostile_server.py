@@ -15,7 +15,7 @@ from itertools import repeat
 import pytest
 
 from airflow_provider_moengage.api import client, endpoint, errors, workspace
-from airflow_provider_moengage.api.http import bounded_response, classify
+from airflow_provider_moengage.api.http import bounded_response, classify, transport
 from airflow_provider_moengage.api.rate_limit import headers
 from airflow_provider_moengage.operations import get_users
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
@@ -93,6 +93,9 @@ NO_ANSWERS: dict[str, Script] = {
     "another protocol": lambda body: [b"HTTP/2 200 OK\r\n\r\n"],
     "bytes": lambda body: [bytes(range(256)) * 10],
     "nothing": lambda body: [],
+    "a status that breaks off": lambda body: [b"HTTP/1.1 200 OK"],
+    "headers that break off": lambda body: [b"HTTP/1.1 400 Bad Request\r\nContent-Type: text"],
+    "headers without an end": lambda body: [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"],
 }
 
 
@@ -408,7 +411,7 @@ def test_no_answer_costs_much_memory(script: Script, call: str, most: int):
 def test_the_limits_of_an_answer_are_documented():
     page = (ROOT / "docs" / "security.md").read_text()
     documented = dict(re.findall(r"^\| `(\w+)` \| ([\d,.]+) ", page, re.MULTILINE))
-    modules = (bounded_response, classify, client, endpoint, errors, get_users, headers, workspace)
+    modules = (bounded_response, classify, client, endpoint, errors, get_users, headers, transport, workspace)
     named = {
         name: getattr(module, name) for module in modules for name in documented if hasattr(module, name)
     }

@@ -8,14 +8,9 @@ A socket's timeout bounds a single read. It does not stop a server that sends a 
 from __future__ import annotations
 
 import io
-import ssl
 import time
-from http.client import HTTPException, HTTPResponse, parse_headers
+from http.client import HTTPException, HTTPResponse, RemoteDisconnected, parse_headers
 from typing import Any
-
-from urllib3.exceptions import SSLError
-
-from airflow_provider_moengage.api.http.pool import OneHostAdapter
 
 #: The maximum size of what precedes the body: status line and headers, including a gateway's ``100 Continue``.
 #: MoEngage's have some hundred bytes; urllib3 logs what it cannot parse.
@@ -28,10 +23,6 @@ class ResponseTooLong(HTTPException):
     """A response exceeds its maximum size; urllib3 treats it as a broken connection."""
 
 
-class TlsFailed(SSLError):
-    """TLS was not established, so nothing was sent; the cause has the reason."""
-
-
 class ResponseStream(io.RawIOBase):
     """
     The raw bytes of one response.
@@ -39,6 +30,7 @@ class ResponseStream(io.RawIOBase):
     :param raw: the socket as an unbuffered file.
     :param sock: the socket; its timeout, in seconds, applies to the whole response.
     :ivar max_bytes: the maximum number of bytes read, which the last read may exceed.
+    :ivar ended: whether the end of the stream was read: the server closed the connection, or it was aborted.
     """
 
     def __init__(self, raw: Any, sock: Any) -> None:
@@ -48,6 +40,7 @@ class ResponseStream(io.RawIOBase):
         self._began = time.monotonic()
         self._read = 0
         self.max_bytes = MAX_HEAD_BYTES
+        self.ended = False
 
     def readable(self) -> bool:
         """Return True: the stream is read-only."""
@@ -67,6 +60,7 @@ class ResponseStream(io.RawIOBase):
             self._raw.readinto(buffer) if not self._read else self._read_within_timeout(buffer)
         )
         self._read += count or 0
+        self.ended = count == 0
         return count
 
     def _read_within_timeout(self, buffer: Any) -> int | None:
@@ -100,8 +94,15 @@ class BoundedResponse(HTTPResponse):
         self.fp: Any = io.BufferedReader(self._stream)
 
     def begin(self) -> None:
-        """Read the status line and the headers."""
+        """
+        Read the status line and the headers.
+
+        :raises RemoteDisconnected: the connection was lost before the end of the headers.
+        """
         super().begin()
+        if self._stream.ended:
+            # http.client takes what came before for all headers.
+            raise RemoteDisconnected("the connection was lost within the headers of the response")
         self._stream.max_bytes = MAX_WIRE_BYTES
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -111,39 +112,3 @@ class BoundedResponse(HTTPResponse):
             if not 101 < status < 200:
                 return version, status, reason
             parse_headers(self.fp)
-
-
-class BoundedAdapter(OneHostAdapter):
-    """An adapter that bounds the size and duration of every response."""
-
-    def init_poolmanager(self, *args: Any, **settings: Any) -> None:
-        """Create the connection pools of the host."""
-        super().init_poolmanager(*args, **settings)
-        _bound(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
-        """Return the connection pools of a proxy."""
-        known = proxy in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **settings)
-        if not known:
-            _bound(manager)
-        return manager
-
-
-def _bound(manager: Any) -> None:
-    # Derived from the existing classes, because a SOCKS proxy has its own.
-    manager.pool_classes_by_scheme = {
-        scheme: type(pool.__name__, (pool,), {"ConnectionCls": _bounded(pool.ConnectionCls)})
-        for scheme, pool in manager.pool_classes_by_scheme.items()
-    }
-
-
-def _bounded(connection: Any) -> Any:
-    def connect(self: Any) -> Any:
-        """Connect; raise TlsFailed to distinguish a TLS failure from one after the request was sent."""
-        try:
-            return connection.connect(self)
-        except (ssl.SSLError, SSLError) as error:
-            raise TlsFailed(error) from error
-
-    return type(connection.__name__, (connection,), {"response_class": BoundedResponse, "connect": connect})
