@@ -80,7 +80,7 @@ class RateLimiter:
         units: Mapping[str, int],
         halt: threading.Event,
         minimum: Mapping[str, int] | None = None,
-        patience: float | None = None,
+        max_wait: float | None = None,
     ) -> Permit:
         """
         Wait until units may be sent, and return a permit for them.
@@ -88,10 +88,10 @@ class RateLimiter:
         :param units: the units wanted, by quota.
         :param halt: cancels the wait once it is set; :meth:`wake` makes waiting threads check it.
         :param minimum: the fewest units that are of use, by quota; None: all or nothing.
-        :param patience: the maximum number of seconds to wait for a reset; None: unlimited.
+        :param max_wait: the maximum number of seconds to wait for a reset; None: unlimited.
         :return: a permit for ``minimum`` to ``units``.
         :raises MoEngageStopped: ``halt`` was set; nothing was granted.
-        :raises MoEngageWindowSpent: the wait would be longer than ``patience``; nothing was granted.
+        :raises MoEngageWindowSpent: the wait would be longer than ``max_wait``; nothing was granted.
         """
         while True:
             grants: dict[str, tuple[Window, Grant]] = {}
@@ -108,7 +108,7 @@ class RateLimiter:
                     Permit(grants).keep({})
                     # Requests in flight may return units: only a wait without any is final.
                     idle = not window.in_flight and window.changes == changes
-                    if patience is not None and patience < granted < inf and idle:
+                    if max_wait is not None and max_wait < granted < inf and idle:
                         raise MoEngageWindowSpent(
                             f"the rate window is spent and resets in {granted:.0f} s", retry_after=granted
                         )
