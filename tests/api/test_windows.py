@@ -7,10 +7,12 @@ import pytest
 
 from airflow_provider_moengage.api.endpoint import Quota
 from airflow_provider_moengage.api.errors import MoEngageStopped
+from airflow_provider_moengage.api.rate_limit.contention import MAX_JITTER
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 from airflow_provider_moengage.api.rate_limit.limiter import RateLimiter
+from airflow_provider_moengage.api.rate_limit.redis_sharing import PREFETCHED_UNITS
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisGrant
-from airflow_provider_moengage.api.rate_limit.window import PREFETCHED_UNITS, Grant, Window
+from airflow_provider_moengage.api.rate_limit.window import Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
 from tests.waiting import wait_until
 
@@ -81,9 +83,9 @@ def test_what_other_clients_use_is_left_alone():
     for left in (1, 0):
         grant = window.try_acquire(1)
         assert isinstance(grant, Grant)
-        assert window.try_acquire(1) == pytest.approx(30.0)
+        assert 30.0 <= window.try_acquire(1) <= 30.0 + MAX_JITTER
         window.settle(grant, RateHeaders(limit=100, remaining=left, reset=30.0), throttled=False)
-    assert window.try_acquire(1) == pytest.approx(30.0)
+    assert 30.0 <= window.try_acquire(1) <= 30.0 + MAX_JITTER
 
 
 def test_the_first_grant_beside_others_is_no_more_than_what_was_ours_of_the_last_window():
@@ -169,8 +171,9 @@ def test_a_429_closes_the_window_until_its_reset():
     window = Window(100, clock=Clock())
     first = window.try_acquire(1)
     window.settle(first, RateHeaders(limit=100, remaining=99, reset=30.0), throttled=False)
+    # Two units are spent, of which MoEngage refused one: another client uses the window too.
     window.settle(window.try_acquire(1), RateHeaders(limit=100, remaining=98, reset=30.0), throttled=True)
-    assert window.try_acquire(1) == pytest.approx(30.0)
+    assert 30.0 <= window.try_acquire(1) <= 30.0 + MAX_JITTER
 
 
 def test_a_429_of_a_call_that_did_not_fit_leaves_the_rest_to_a_smaller_one():

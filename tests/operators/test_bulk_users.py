@@ -400,8 +400,9 @@ def test_calls_are_cut_to_the_window_and_every_window_is_spent_to_the_unit(
         report = bulk.using(MoEngageTrackEventsOperator)(events=list(orders(rows, 1)), bulk=True)
     assert outcome(report) == (rows, 0, 0)
     assert spent(bulk) == expected
-    # The first of them tells how small the windows are.
-    assert quota(bulk, f"bulk_{kind}")["rejected_429"] <= len(expected)
+    # The first one shows how small the windows are. It opens none, so the window may end later than it says, and a second
+    # one shows when.
+    assert quota(bulk, f"bulk_{kind}")["rejected_429"] <= 2
 
 
 def test_events_without_an_answer_are_counted_one_by_one(bulk_events: Tracker):

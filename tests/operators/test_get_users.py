@@ -51,7 +51,7 @@ def five_thousand() -> list[str]:
 
 @pytest.mark.volume
 @pytest.mark.parametrize("faults", [False, True], ids=["calm", "faults"])
-def test_five_thousand_ids_take_five_windows_and_a_429_each_at_most(
+def test_five_thousand_ids_take_five_windows_and_no_429_where_no_response_is_lost(
     track: Tracker, tmp_path: Path, five_thousand: list[str], faults: bool
 ):
     known(track, 500)
@@ -68,8 +68,8 @@ def test_five_thousand_ids_take_five_windows_and_a_429_each_at_most(
     assert {one["customer_id"] for one in lines(missing)} == set(five_thousand[500:])
     calls = exports(track)
     refused = sum(call["status"] == 429 for call in calls)
-    # Six windows, so five resets that may be tried too early.
-    assert refused <= 5
+    # Six windows, so five resets: each may be tried too early if the response to the request that opened its window is lost.
+    assert refused <= (5 if faults else 0)
     assert report["requests"] == len(calls)
     if faults:
         assert report["retried"] == len(calls) - 250 > 0

@@ -44,13 +44,11 @@ def test_windows_are_spent_and_waited_for(track: Tracker, limit_style: str, rese
     assert report["requests"] == track.requests
 
 
-def test_a_window_costs_one_429_at_most_and_each_halves_the_doubt(track: Tracker):
-    track.sandbox.settings(users_per_minute=20, window_seconds=1.0)
-    track(users=users(190))
-    calls = [call["status"] for call in track.sandbox.requests()]
-    # Of the nine resets, six are tried: then what is left of a second's doubt is not worth a call.
-    assert calls.count(429) <= 6
-    assert "429, 429" not in ", ".join(map(str, calls))
+@pytest.mark.parametrize("reset_style", ["ceil", "floor"])
+def test_no_reset_is_tried_too_early(track: Tracker, reset_style: str):
+    track.sandbox.settings(users_per_minute=20, window_seconds=1.0, reset_style=reset_style)
+    assert outcome(track(users=users(90))) == (90, 0, 0)
+    assert refused_calls(track) == 0
 
 
 def test_without_headers_the_connections_limits_hold(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from airflow_provider_moengage.api.rate_limit.window import PREFETCHED_UNITS
+from airflow_provider_moengage.api.rate_limit.redis_sharing import PREFETCHED_UNITS
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operations.track_users import UserMapping

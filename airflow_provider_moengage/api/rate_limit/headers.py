@@ -33,6 +33,11 @@ class RateHeaders:
     retry_after: float | None = None
     by_clock: bool = False
 
+    @property
+    def spent(self) -> int | None:
+        """Return the units of the window that all clients have spent; None: unknown."""
+        return None if self.limit is None or self.remaining is None else self.limit - self.remaining
+
     @classmethod
     def parse(cls, headers: Mapping[str, str], now: float) -> RateHeaders:
         """

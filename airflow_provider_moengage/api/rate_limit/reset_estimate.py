@@ -1,8 +1,8 @@
 """
 Estimates when a rate window resets: published in whole seconds, narrowed down from response to response.
 
-If the reset lies between two times, one request probes the middle: accepted or not, it halves the uncertainty.
-Sleeping for the published seconds instead would cost up to a second per window.
+The reset is known to lie between two times. The next window is entered at the later one, so that no request comes too
+early; waiting for it costs a second at most, and not for every window but once for the whole run.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 
-#: If the reset is known to within this many seconds, sleep to its upper bound instead of probing.
-MIN_PROBED_WIDTH = 0.03
-#: The minimum wait after the second 429 in a row, in seconds; doubled with each that follows.
-MIN_WAIT = 0.25
+#: Seconds until the next attempt after a 429 that came too early; doubled from the third in a row on. Resets are
+#: published in whole seconds, so that one whose rounding is not known is so much later at most.
+MIN_WAIT = 1.0
 
 
 class Bracket(NamedTuple):
@@ -43,7 +42,11 @@ class ResetEstimate:
     """
     Estimates the end of the current window, in seconds of the caller's monotonic clock.
 
-    Whether MoEngage rounds the seconds up or down is not documented: up is assumed until a response contradicts it.
+    Whether MoEngage rounds the seconds up or down is not documented: up is assumed until a response says 0, which
+    nothing that is rounded up can be.
+
+    :ivar ends: when the window ends; None while nothing is known.
+    :ivar published: whether a response has published it.
     """
 
     def __init__(self) -> None:
@@ -51,30 +54,13 @@ class ResetEstimate:
         self.published = False
         self._previous: Bracket | None = None
         self._rounds_down = False
-        self._rounding_known = False
         self._clock_ahead = 0.0
-        self._round_trip = 0.0
-        self._probed = False
         self._throttled_in_a_row = 0
 
-    def wake_at(self, *, probe: bool = True) -> float:
-        """
-        Return when to send the first request of the next window; infinity while nothing is known.
-
-        :param probe: whether that may be in the middle of the bracket, instead of at its end.
-        """
-        if self.ends is None:
-            return inf
-        width = self.ends.latest - self.ends.earliest
-        # While the rounding is unknown, the latest time is the middle of what is possible.
-        if (
-            not probe
-            or self._probed
-            or not self._rounding_known
-            or width <= MIN_PROBED_WIDTH + self._round_trip
-        ):
-            return self.ends.latest
-        return self.ends.middle
+    @property
+    def latest(self) -> float:
+        """Return when the window has certainly ended; infinity while nothing is known."""
+        return inf if self.ends is None else self.ends.latest
 
     def assume(self, ends: float) -> None:
         """Set the end to a time that no response has published."""
@@ -86,7 +72,6 @@ class ResetEstimate:
             windows = 1 + max(0, int((now - self.ends.latest) // period))
             self._previous = self.ends.later((windows - 1) * period)
             self.ends = self.ends.later(windows * period)
-        self._probed = False
 
     def learn(
         self, headers: RateHeaders, sent: float, received: float, period: float, *, first: bool
@@ -98,18 +83,15 @@ class ResetEstimate:
         :return: whether the response belongs to a later window than this one.
         """
         self._throttled_in_a_row = 0
-        if first:
-            self._round_trip = received - sent
-            if self._previous is not None and self.ends is not None:
-                # A window may also begin with its first request instead of at the previous one's end.
-                self.ends = Bracket(self.ends.earliest, max(self.ends.latest, received + period))
+        if first and self._previous is not None and self.ends is not None:
+            # A window may also begin with its first request instead of at the previous one's end.
+            self.ends = Bracket(self.ends.earliest, max(self.ends.latest, received + period))
         self._previous = None
         seen = self._read(headers, sent, received, period)
         if seen is None:
             return False
         rolled = self.published and self.ends is not None and seen.middle > self.ends.latest + period / 2
         self._narrow(seen, by_clock=headers.by_clock and not rolled)
-        self.published = True
         return rolled
 
     def learn_throttled(
@@ -127,37 +109,26 @@ class ResetEstimate:
         early = previous is not None and (seen is None or seen.middle <= previous.latest + period / 2)
         if headers.retry_after is not None:
             self.assume(received + min(headers.retry_after, period))
-        elif previous is None or not early:
-            self._learn_end(seen, received, period)
-        else:
-            self._correct_early(previous, seen, sent, received, headers)
+        elif early:
+            # The previous bracket has been waited for and was wrong. So is this machine's clock, if it was an epoch time.
+            known = seen is not None and not headers.by_clock
+            self.ends = seen if known else Bracket(sent, received + min(MIN_WAIT, period))
+        elif seen is not None:
+            self._narrow(seen, by_clock=False)
+        elif not self.published:
+            self.assume(received + period)
         if first and self.ends is not None and self._throttled_in_a_row > 1:
             pause = min(MIN_WAIT * 2 ** min(self._throttled_in_a_row - 2, 16), period)
             self.ends = Bracket(self.ends.earliest, max(self.ends.latest, received + pause))
         return early
 
-    def _learn_end(self, seen: Bracket | None, received: float, period: float) -> None:
-        """Learn when a window ends whose units are spent."""
-        if seen is not None:
-            self._narrow(seen, by_clock=False)
-            self.published = True
-        elif not self.published:
-            self.assume(received + period)
-
-    def _correct_early(
-        self, previous: Bracket, seen: Bracket | None, sent: float, received: float, headers: RateHeaders
-    ) -> None:
-        """Correct the bracket: the request meant to open a window still fell into the previous one."""
-        if sent > previous.latest and seen is not None and not self._rounding_known and not headers.by_clock:
-            self._set_rounding(down=True)
-            previous, seen = previous.later(1), seen.later(1)
-        still = previous.within(Bracket(sent, inf))
-        self.ends = still or Bracket(sent, received + MIN_WAIT)
-        if seen is not None and not headers.by_clock:
-            self.ends = self.ends.within(seen) or seen
-        self._probed = True
+    def is_current(self, headers: RateHeaders, sent: float, received: float, period: float) -> bool:
+        """Whether a response to a request of an earlier window describes the current one."""
+        seen = self._read(headers, sent, received, period)
+        return seen is not None and self.published and seen.middle > self.latest - period / 2
 
     def _read(self, headers: RateHeaders, sent: float, received: float, period: float) -> Bracket | None:
+        """Return the bracket that a response publishes; None if it publishes none."""
         if self.ends is not None and self.ends.latest > received + period + 1:
             # The windows are shorter than assumed.
             self.assume(received + period)
@@ -165,30 +136,26 @@ class ResetEstimate:
         if reset is None:
             return None
         if headers.by_clock:
-            self._rounding_known = True
             # No window has more seconds left than its period.
             self._clock_ahead = max(self._clock_ahead, reset - period)
             reset = max(0.0, reset - self._clock_ahead)
         elif reset == 0:
-            self._set_rounding(down=True)
-        elif headers.period is not None and reset >= period:
-            self._set_rounding(down=False)
-        reset = min(reset, period)
-        later = 1 if self._rounds_down else 0
-        return Bracket(sent + reset - 1 + later, received + reset + later)
+            self._round_down()
+        reset = min(reset, period) + self._rounds_down
+        return Bracket(sent + reset - 1, received + reset)
 
-    def _set_rounding(self, *, down: bool) -> None:
-        if down != self._rounds_down:
-            shift = 1 if down else -1
-            self.ends = self.ends and self.ends.later(shift)
-            self._previous = self._previous and self._previous.later(shift)
-        self._rounds_down = down
-        self._rounding_known = True
+    def _round_down(self) -> None:
+        """Move what was read as rounded up by the second that rounding down makes of it."""
+        if not self._rounds_down:
+            self._rounds_down = True
+            self.ends = self.ends and self.ends.later(1)
+            self._previous = self._previous and self._previous.later(1)
 
     def _narrow(self, seen: Bracket, *, by_clock: bool) -> None:
         both = self.ends.within(seen) if self.ends is not None and self.published else seen
+        self.published = True
         if both is None and by_clock and self.ends is not None:
             # Grants and 429s have confirmed the current bracket, so the clocks differ.
             self._clock_ahead += seen.middle - self.ends.middle
-            return
-        self.ends = both or seen
+        else:
+            self.ends = both or seen

@@ -11,23 +11,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from math import ceil, inf
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf
 
 from airflow_provider_moengage.api.endpoint import WINDOW_SECONDS
-from airflow_provider_moengage.api.rate_limit.contention import Contention
+from airflow_provider_moengage.api.rate_limit.contention import Alone
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
+from airflow_provider_moengage.api.rate_limit.redis_sharing import InRedis
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindow, SharedWindowGone
-from airflow_provider_moengage.api.rate_limit.reset_estimate import ResetEstimate
+from airflow_provider_moengage.api.rate_limit.sharing import Allowance, Sharing
+from airflow_provider_moengage.api.rate_limit.waits import Waits
+from airflow_provider_moengage.api.rate_limit.window_state import WindowState
 
 log = logging.getLogger(__name__)
 
 #: Whole windows without a single unit granted, after which a run ends.
 STARVED_WINDOWS = 5
-#: Units acquired from a shared window at a time, so that not every request needs a call to Redis.
-PREFETCHED_UNITS = 16
 
 
 @dataclass(frozen=True)
@@ -69,66 +69,51 @@ class Window:
         shared: RedisWindow | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._limit = limit
-        self._share = share
-        self._period = period
-        self._shared = shared
+        self._state = WindowState(limit, share, period)
+        self._reset = self._state.reset
+        self._sharing: Sharing = Alone() if shared is None else InRedis(shared)
         self._clock = clock
         self._changed = threading.Condition()
         self._changes = 0
+        self._waits = Waits(clock)
         self._number = 0
-        self._reset = ResetEstimate()
-        self._remaining: int | None = None
-        self._used = 0
-        self._in_flight = 0
         self._first: Grant | None = None
         self._proven = False
-        self._contention = Contention()
-        self._prefetched = 0
-        self._next_fetch_at = 0.0
         self._throttled_since: float | None = None
-        self._waiting = 0
-        self._waiting_since = 0.0
-        self._throttled_seconds = 0.0
 
     @property
     def throttled_seconds(self) -> float:
         """Return the seconds during which at least one thread waited for this window to reset, until now."""
         with self._changed:
-            waiting = self._clock() - self._waiting_since if self._waiting else 0.0
-            return self._throttled_seconds + waiting
+            return self._waits.seconds
 
     @property
     def resets_in(self) -> float | None:
         """Return the seconds until the reset that at least one thread waits for; None while none waits."""
         with self._changed:
-            if not self._waiting or self._reset.ends is None:
-                return None
-            return max(0.0, self._wake_at() - self._clock())
+            return max(0.0, self._wake_at() - self._clock()) if self._waits.going_on else None
 
     @property
     def published_reset_in(self) -> float | None:
         """Return the seconds until this window resets, as published by responses; None if none did."""
         with self._changed:
-            if self._reset.ends is None or not self._reset.published:
-                return None
-            return max(0.0, self._reset.ends.latest - self._clock())
+            return max(0.0, self._reset.latest - self._clock()) if self._reset.published else None
 
     @property
     def limit(self) -> int:
         """Return the units per window: as published by responses, else as configured."""
-        return self._limit
+        return self._state.limit
 
     @property
     def period(self) -> float:
         """Return the length of the window, in seconds."""
-        return self._period
+        return self._state.period
 
     @property
     def in_flight(self) -> int:
         """Return the units that were granted and are not settled yet."""
         with self._changed:
-            return self._in_flight
+            return self._state.in_flight
 
     @property
     def changes(self) -> int:
@@ -138,27 +123,19 @@ class Window:
     @property
     def capacity(self) -> int:
         """Return the units of a whole window that this client may use."""
-        return max(1, int(self._limit * self._share))
+        return self._state.capacity
 
     @property
     def starved(self) -> bool:
         """Whether MoEngage has granted no unit for five whole windows."""
         since = self._throttled_since
-        return since is not None and self._clock() - since >= STARVED_WINDOWS * self._period
+        return since is not None and self._clock() - since >= STARVED_WINDOWS * self.period
 
     def seconds_for(self, units: int) -> float:
         """Return the minimum number of seconds until so many more units, including those in flight, are granted."""
         with self._changed:
-            now = self._clock()
-            ends = self._wake_at() if self._reset.ends is not None else now + self._period
-            room = self.capacity - self._used if now < ends else 0
-            if self._remaining is not None and now < ends:
-                left = self._remaining - self._in_flight
-                room = left if self._share == 1 else min(room, left)
-            beyond = units - self._in_flight - max(0, room)
-            if beyond <= 0:
-                return 0.0
-            return max(0.0, ends - now) + (ceil(beyond / self.capacity) - 1) * self._period
+            until_reset = None if self._reset.ends is None else self._wake_at() - self._clock()
+            return self._state.seconds_for(units, until_reset)
 
     def try_acquire(self, units: int, minimum: int | None = None) -> Grant | float:
         """
@@ -170,8 +147,21 @@ class Window:
         :param minimum: the fewest units that are of use; None: all or nothing.
         :return: the grant, of ``minimum`` to ``units``; or the seconds to wait, infinity until a grant is settled.
         """
+        minimum = units if minimum is None else minimum
         with self._changed:
-            return self._try_acquire(units, units if minimum is None else minimum)
+            now = self._clock()
+            if now >= self._wake_at():
+                self._reset.advance(now, self.period)
+                self._enter_next(now)
+                self._proven = False
+            if self._first is not None:
+                return inf
+            if self._state.room(minimum) < minimum:
+                return self._wait_until(self._wake_at(), now)
+            allowed = self._take(units, minimum, now)
+            if allowed.units < minimum:
+                return self._wait_until(allowed.retry_at or self._wake_at(), now)
+            return self._grant(allowed.units, now)
 
     def wait(self, seconds: float, changes: int) -> None:
         """
@@ -186,7 +176,7 @@ class Window:
             if seconds == inf:
                 self._changed.wait()
             else:
-                with self._count_wait():
+                with self._waits.count():
                     self._changed.wait(seconds)
 
     def settle(self, grant: Grant, headers: RateHeaders, *, throttled: bool) -> None:
@@ -197,30 +187,27 @@ class Window:
         """
         with self._changed:
             now = self._clock()
-            self._limit = headers.limit or self._limit
-            self._period = headers.period or self._period
+            self._state.limit = headers.limit or self._state.limit
+            self._state.period = headers.period or self._state.period
             if not throttled:
                 self._throttled_since = None
             elif self._throttled_since is None:
                 self._throttled_since = now
-            self._in_flight -= grant.units
-            # The response to a grant of an earlier window says nothing of this one.
-            if grant.window == self._number:
-                if throttled:
-                    self._learn_throttled(grant, headers, now)
-                else:
-                    self._learn(grant, headers, now)
+            self._state.in_flight -= grant.units
+            learn = self._learn_throttled if throttled else self._learn
+            # A request of an earlier window may have been counted in this one.
+            if grant.window == self._number or self._reset.is_current(headers, grant.at, now, self.period):
+                learn(grant, headers, now)
             elif not throttled:
-                # MoEngage may have counted it in this window.
-                self._contention.own += grant.units
+                self._sharing = self._sharing.learn(grant.units, None, now, self._state)
             self._release(grant)
 
     def settle_unanswered(self, grant: Grant) -> None:
         """Settle a grant without a response; MoEngage may have counted it."""
         with self._changed:
-            self._in_flight -= grant.units
+            self._state.in_flight -= grant.units
             if grant.window == self._number:
-                self._contention.own += grant.units
+                self._sharing = self._sharing.learn(grant.units, None, self._clock(), self._state)
             self._release(grant)
 
     def return_units(self, grant: Grant, units: int) -> Grant | None:
@@ -230,15 +217,15 @@ class Window:
         :return: what is left of the grant; None if nothing is, so that the grant is settled.
         """
         with self._changed:
-            self._in_flight -= units
+            self._state.in_flight -= units
             if grant.window == self._number:
-                self._used -= units
-                self._prefetched += units if self._shared is not None else 0
-            left = Grant(grant.units - units, grant.window, grant.first, grant.at)
+                self._state.used -= units
+                self._sharing.put_back(units)
+            left = replace(grant, units=grant.units - units) if units < grant.units else None
             if self._first is grant:
-                self._first = left if left.units else None
+                self._first = left
             self._notify()
-            return left if left.units else None
+            return left
 
     def wake(self) -> None:
         """Wake every waiting thread, so that it re-checks whether its run was stopped."""
@@ -246,130 +233,56 @@ class Window:
             self._notify()
 
     def close(self) -> None:
-        """Return to the shared window the units that were acquired and not used."""
+        """Return to other clients the units that were acquired and not used."""
         with self._changed:
-            self._return_prefetched()
-
-    def _try_acquire(self, units: int, minimum: int) -> Grant | float:
-        now = self._clock()
-        if now >= self._wake_at():
-            self._begin(now)
-        if self._first is not None:
-            return inf
-        room = min(units, self._room(units, minimum, now))
-        if room < minimum:
-            shares_until = self._contention.first_shares_until(now) if self._remaining != 0 else None
-            return self._wait_for((shares_until or self._wake_at()) - now)
-        if self._shared is not None:
-            room = self._acquire_shared(room, minimum, now)
-            if room < minimum:
-                return self._wait_for(self._next_fetch_at - now)
-        return self._grant(room, now)
+            self._sharing.close()
 
     def _wake_at(self) -> float:
-        return self._reset.wake_at(probe=not self._contention.waits_for_latest) + self._contention.jitter
+        return self._reset.latest + self._sharing.jitter
 
-    def _wait_for(self, seconds: float) -> float:
-        return min(max(0.001, seconds), self._period + self._contention.jitter)
+    def _wait_until(self, moment: float, now: float) -> float:
+        return min(max(0.001, moment - now), self.period + self._sharing.jitter)
 
-    def _room(self, units: int, minimum: int, now: float) -> int:
-        """Return the units that may be sent now."""
-        room = self.capacity - self._used
-        if self._remaining is not None:
-            left = self._remaining - self._in_flight
-            # The remaining units that MoEngage reports are decisive, unless others are to get a share of them.
-            room = left if self._share == 1 else min(room, left)
-        elif self._used == 0:
-            # A request that costs more than a whole window can only be sent in a fresh one.
-            room = max(room, minimum)
-        if self._contention.detected and self._shared is None:
-            left = self.capacity if self._remaining is None else self._remaining
-            allowance = self._contention.allowance(
-                units, minimum, now, self.capacity, self._used, left, self._in_flight
-            )
-            room = min(room, allowance)
-        return room
-
-    def _acquire_shared(self, units: int, minimum: int, now: float) -> int:
-        """Acquire units from the shared window, and return how many may be sent."""
-        if self._prefetched < units and self._shared is not None and now >= self._next_fetch_at:
-            ends = self._reset.ends
-            try:
-                acquired = self._shared.acquire(
-                    max(units, PREFETCHED_UNITS) - self._prefetched,
-                    limit=self.capacity,
-                    period=self._period,
-                    ends=(ends.earliest - now, ends.latest - now) if ends and self._reset.published else None,
-                    remaining=self._remaining,
-                )
-            except SharedWindowGone as gone:
-                log.warning("%s; from now on the rate headers alone are followed", gone)
-                self._shared = None
-                return units
-            self._prefetched = acquired.units + (0 if acquired.fresh else self._prefetched)
-            if self._prefetched < minimum:
-                self._next_fetch_at = now + acquired.wait
-        # A request that costs more than a whole window is sent with one: MoEngage's 429 ends the wait.
-        return units if minimum > self.capacity <= self._prefetched else min(units, self._prefetched)
-
-    def _return_prefetched(self, unused: int = 0) -> None:
-        if self._shared is not None and self._prefetched + unused:
-            self._shared.return_units(self._prefetched + unused)
-        self._prefetched = 0
+    def _take(self, units: int, minimum: int, now: float) -> Allowance:
+        try:
+            return self._sharing.take(units, minimum, now, self._state)
+        except SharedWindowGone as gone:
+            log.warning("%s; from now on the rate headers alone are followed", gone)
+            self._sharing = Alone()
+            return self._sharing.take(units, minimum, now, self._state)
 
     def _grant(self, units: int, now: float) -> Grant:
         if self._reset.ends is None:
-            self._reset.assume(now + self._period)
+            self._reset.assume(now + self.period)
         grant = Grant(units, self._number, not self._proven, now)
         if grant.first:
             self._first = grant
-        self._used += units
-        self._in_flight += units
-        self._prefetched = max(0, self._prefetched - units)
+        self._state.used += units
+        self._state.in_flight += units
         return grant
 
-    def _begin(self, now: float) -> None:
-        """Begin a new window; MoEngage may count in it what is still in flight."""
-        self._reset.advance(now, self._period)
-        self._enter_next(now, self._in_flight)
-        self._return_prefetched()
-        self._next_fetch_at = now
-        self._proven = False
-
-    def _enter_next(self, now: float, used: int) -> None:
-        self._contention.next_window(now, self._period)
+    def _enter_next(self, now: float, answered: int = 0) -> None:
+        """Enter a new window, in which MoEngage may count what is in flight, and has counted what is answered."""
         self._number += 1
-        self._remaining = None
-        self._used = used
+        self._state.begin(self._state.in_flight + answered)
+        self._sharing = self._sharing.begin(now, self._state)
 
     def _learn(self, grant: Grant, headers: RateHeaders, now: float) -> None:
-        rolled = self._reset.learn(headers, grant.at, now, self._period, first=grant.first)
-        if rolled:
+        if self._reset.learn(headers, grant.at, now, self.period, first=grant.first):
             # MoEngage's window has ended earlier than estimated.
-            self._enter_next(now, self._in_flight + grant.units)
-        self._contention.own += grant.units
-        self._observe_contention(headers, now)
+            self._enter_next(now, answered=grant.units)
+        self._sharing = self._sharing.learn(grant.units, headers.spent, now, self._state)
         if headers.remaining is not None:
-            self._limit_remaining(headers.remaining)
+            self._state.limit_remaining(headers.remaining)
 
     def _learn_throttled(self, grant: Grant, headers: RateHeaders, now: float) -> None:
         """On a 429, treat the window as having less left than this request costs."""
-        early = self._reset.learn_throttled(headers, grant.at, now, self._period, first=grant.first)
-        if early:
-            self._contention.restore_window()
-            self._return_prefetched(grant.units)
-        else:
-            self._observe_contention(headers, now)
+        early = self._reset.learn_throttled(headers, grant.at, now, self.period, first=grant.first)
+        if not early:
+            self._sharing = self._sharing.learn(0, headers.spent, now, self._state)
         left = headers.remaining or 0
-        # Under contention assume nothing is left: a smaller request would most likely be answered 429 too.
-        self._limit_remaining(left if left < grant.units and not self._contention.detected else 0)
-
-    def _observe_contention(self, headers: RateHeaders, now: float) -> None:
-        if headers.limit is not None and headers.remaining is not None:
-            self._contention.observe(now, headers.limit - headers.remaining, self._in_flight)
-
-    def _limit_remaining(self, remaining: int) -> None:
-        self._remaining = remaining if self._remaining is None else min(self._remaining, remaining)
+        left = self._sharing.throttled(grant.units, left if left < grant.units else 0, early=early)
+        self._state.limit_remaining(left)
 
     def _release(self, grant: Grant) -> None:
         if grant is self._first:
@@ -380,15 +293,3 @@ class Window:
     def _notify(self) -> None:
         self._changes += 1
         self._changed.notify_all()
-
-    @contextmanager
-    def _count_wait(self) -> Iterator[None]:
-        if self._waiting == 0:
-            self._waiting_since = self._clock()
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
-            if self._waiting == 0:
-                self._throttled_seconds += self._clock() - self._waiting_since

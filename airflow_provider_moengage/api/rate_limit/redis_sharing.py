@@ -1,0 +1,84 @@
+"""Shares a rate window among all tasks of all workers, through Redis."""
+
+from __future__ import annotations
+
+from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindow
+from airflow_provider_moengage.api.rate_limit.sharing import Allowance, Sharing
+from airflow_provider_moengage.api.rate_limit.window_state import WindowState
+
+#: Units acquired from Redis at a time, so that not every request needs a call to it.
+PREFETCHED_UNITS = 16
+
+
+class InRedis:
+    """
+    Takes units from the window in Redis, and shares with all tasks what responses say of it.
+
+    :param window: the window in Redis.
+    """
+
+    jitter = 0.0
+
+    def __init__(self, window: RedisWindow) -> None:
+        self._window = window
+        self._prefetched = 0
+        self._next_fetch_at = 0.0
+
+    def take(self, wanted: int, minimum: int, now: float, state: WindowState) -> Allowance:
+        """
+        Take units from Redis.
+
+        :raises SharedWindowGone: Redis did not respond.
+        """
+        units = min(wanted, state.room(minimum))
+        if self._prefetched < units and now >= self._next_fetch_at:
+            self._fetch(units, minimum, now, state)
+        # A request that costs more than a whole window is sent with one: MoEngage's 429 ends the wait.
+        whole = minimum > state.capacity <= self._prefetched
+        allowed = units if whole else min(units, self._prefetched)
+        if allowed < minimum:
+            return Allowance(allowed, self._next_fetch_at)
+        self._prefetched = max(0, self._prefetched - allowed)
+        return Allowance(allowed)
+
+    def put_back(self, units: int) -> None:
+        """Keep units for the next request."""
+        self._prefetched += units
+
+    def learn(self, units: int, spent: int | None, now: float, state: WindowState) -> Sharing:
+        """Do nothing: the next call to Redis shares what the window knows."""
+        return self
+
+    def throttled(self, units: int, left: int, *, early: bool) -> int:
+        """Return all units to Redis if they were those of a window that has not begun."""
+        if early:
+            self._return(self._prefetched + units)
+        return left
+
+    def begin(self, now: float, state: WindowState) -> Sharing:
+        """Return the units of the last window."""
+        self._return(self._prefetched)
+        self._next_fetch_at = now
+        return self
+
+    def close(self) -> None:
+        """Return the units that were acquired and not used."""
+        self._return(self._prefetched)
+
+    def _fetch(self, units: int, minimum: int, now: float, state: WindowState) -> None:
+        ends = state.reset.ends if state.reset.published else None
+        acquired = self._window.acquire(
+            max(units, PREFETCHED_UNITS) - self._prefetched,
+            limit=state.capacity,
+            period=state.period,
+            ends=(ends.earliest - now, ends.latest - now) if ends else None,
+            remaining=state.remaining,
+        )
+        self._prefetched = acquired.units + (0 if acquired.fresh else self._prefetched)
+        if self._prefetched < minimum:
+            self._next_fetch_at = now + acquired.wait
+
+    def _return(self, units: int) -> None:
+        if units:
+            self._window.return_units(units)
+        self._prefetched = 0
