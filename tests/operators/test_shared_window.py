@@ -16,7 +16,6 @@ import redis
 from airflow_provider_moengage.api.rate_limit.redis_sharing import PREFETCHED_UNITS
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, users
@@ -69,7 +68,7 @@ def at_once(senders: int, each: int, *, bulk: bool = False) -> list[dict[str, An
     def send(number: int) -> dict[str, Any]:
         together.wait()
         rows = users(each, first=number * each)
-        return MoEngageHook().track_users(rows, mapping=UserMapping(bulk=bulk), concurrency=4)
+        return MoEngageHook().track_users(rows, bulk=bulk, concurrency=4)
 
     with ThreadPoolExecutor(senders) as pool:
         return list(pool.map(send, range(senders)))
