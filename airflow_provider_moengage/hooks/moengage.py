@@ -41,9 +41,9 @@ from airflow_provider_moengage.operations.user_outputs import Sink
 from airflow_provider_moengage.parameters import (
     ON_UNKNOWN,
     check_max_bytes,
-    check_max_users,
     check_one_of,
     check_switch,
+    check_whole_number,
 )
 
 
@@ -282,7 +282,7 @@ class MoEngageHook(MoEngageConnectionHook):
         :param max_users: more users than that fail the task before the first one is deleted.
         :return: the report, with ``missing``; errors as :meth:`deliver`.
         """
-        check_max_users(max_users)
+        check_whole_number("max_users", max_users, 1)
         responses = DeletionResponses(on_missing)
         guarded = Guarded(as_source("users", users), max_users)
         return self.deliver(DELETE_USERS, guarded, mapping=mapping, responses=responses, **options)
