@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_moengage import __version__
+from airflow_provider_moengage import __version__, operators
 
 INTEGRATION = "MoEngage"
 #: The connection form's own fields, in order. Airflow 3.2 and newer read them from here, older versions from
@@ -106,10 +106,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": INTEGRATION,
-                "python-modules": [
-                    f"airflow_provider_moengage.operators.{name}"
-                    for name in ("users", "events", "devices", "bulk")
-                ],
+                "python-modules": [f"{operators.__name__}.{name}" for name in operators.MODULES],
             }
         ],
         "config": {

@@ -142,7 +142,10 @@ def written(defaults: dict[str, object]) -> dict[str, str]:
 
 def defaults(operator: type[MoEngageSendOperator]) -> dict[str, object]:
     parameters = inspect.signature(operator.__init__).parameters.values()
-    return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+    # The base class takes a mapping too, which operators build of the parameters that are their own.
+    return {
+        one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "mapping"
+    }
 
 
 def own_defaults(operator: type[MoEngageSendOperator]) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol
 
 from typing_extensions import Self
@@ -16,10 +16,21 @@ from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 
 
 class RowMapping(Protocol):
-    """Turns the rows of one operation into records; its fields are the operator's parameters."""
+    """
+    Turns the rows of one operation into records.
+
+    It is a frozen dataclass, and the arguments of its constructor are the operator's parameters.
+    """
 
     #: Whether the record depends on earlier rows, which a later attempt then has to read again.
     remembers: ClassVar[bool] = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Airflow copies operators, and so their mappings: by the parameters, because what is derived from them has parts
+        # that can be neither copied nor pickled.
+        mapping: Any = self
+        parameters = {one.name: getattr(self, one.name) for one in fields(mapping) if one.init}
+        return _build, (type(self), parameters)
 
     def for_run(self) -> Self:
         """Return the mapping to use in one run: itself, or a new one if it remembers the rows of a run."""
@@ -45,6 +56,10 @@ class RowMapping(Protocol):
     def repeated_row(self, user: str) -> object:
         """Return the row of a duplicate, given its user; only the user is kept in memory."""
         return user
+
+
+def _build(kind: Callable[..., RowMapping], parameters: Mapping[str, Any]) -> RowMapping:
+    return kind(**parameters)
 
 
 class BulkMapping(RowMapping, Protocol):

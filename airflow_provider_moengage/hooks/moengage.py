@@ -1,25 +1,14 @@
-"""The hook: builds a MoEngage client from an Airflow connection and delivers rows through it."""
+"""The hook: delivers rows through the client that an Airflow connection describes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage._compat import BaseHook, mask_secret
-from airflow_provider_moengage.api.client import MoEngageClient
-from airflow_provider_moengage.api.errors import (
-    MoEngageError,
-    MoEngageNetworkError,
-    MoEngageParameterError,
-)
-from airflow_provider_moengage.api.http.transport import basic_authorization
-from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
-from airflow_provider_moengage.api.workspace import DATA_CENTERS, Workspace
+from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
 from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
 from airflow_provider_moengage.delivery.operation import Operation, Responses, RowMapping
@@ -30,14 +19,7 @@ from airflow_provider_moengage.delivery.report_table import LoggedEnd
 from airflow_provider_moengage.delivery.run import Delivery
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
-from airflow_provider_moengage.get_provider_info import FIELD_BEHAVIOUR
-from airflow_provider_moengage.hooks.connection import (
-    ConnectionFields,
-    rate_limit_conn_id_of,
-    read_connection,
-    workspace_of,
-)
-from airflow_provider_moengage.hooks.connection_form import form_widgets
+from airflow_provider_moengage.hooks.connection_hook import MoEngageConnectionHook
 from airflow_provider_moengage.hooks.metrics import RunMetrics
 from airflow_provider_moengage.hooks.options import (
     DeliveryArguments,
@@ -45,7 +27,6 @@ from airflow_provider_moengage.hooks.options import (
     as_source,
 )
 from airflow_provider_moengage.hooks.outcome import conclude
-from airflow_provider_moengage.hooks.redis import shared_windows
 from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
 from airflow_provider_moengage.operations.bulk_import import BULK_IMPORT, ElementMapping
 from airflow_provider_moengage.operations.delete_users import DELETE_USERS, DeletionMapping, DeletionResponses
@@ -58,92 +39,24 @@ from airflow_provider_moengage.operations.track_users import TRACK_USERS, UserMa
 from airflow_provider_moengage.operations.unset_attributes import UNSET_ATTRIBUTES, UnsetMapping
 from airflow_provider_moengage.operations.user_outputs import Sink
 from airflow_provider_moengage.parameters import (
-    MAX_CONCURRENCY,
     ON_UNKNOWN,
     check_max_bytes,
-    check_max_users,
     check_one_of,
     check_switch,
+    check_whole_number,
 )
 
 
-class MoEngageHook(BaseHook):
+class MoEngageHook(MoEngageConnectionHook):
     """
-    Holds a MoEngage connection: login = Workspace ID, password = the key of the Data tile.
+    Holds a MoEngage connection and delivers rows: login = Workspace ID, password = the key of the Data tile.
 
     :param moengage_conn_id: the Airflow connection.
     :param project_code: the project of a Portfolio workspace, in place of the connection's.
     """
 
-    conn_name_attr = "moengage_conn_id"
-    default_conn_name = "moengage_default"
-    conn_type = "moengage"
-    hook_name = "MoEngage"
     #: Rows by which the checkpoint of a run advances; after a crash, about so many are sent again.
     segment_rows = SEGMENT_ROWS
-
-    def __init__(self, moengage_conn_id: str = default_conn_name, *, project_code: str | None = None) -> None:
-        super().__init__()
-        self.moengage_conn_id = moengage_conn_id
-        self.project_code = project_code
-
-    @cached_property
-    def _fields(self) -> ConnectionFields:
-        return read_connection("moengage_conn_id", self.moengage_conn_id, self.conn_type)
-
-    @cached_property
-    def workspace(self) -> Workspace:
-        """
-        Return the workspace that the connection describes.
-
-        :raises MoEngageParameterError: there is no such connection, it is of another type, or a field is missing or
-            not allowed.
-        """
-        fields = self._fields
-        with self._connection_named_in_errors():
-            return self._workspace_of(fields)
-
-    def _workspace_of(self, fields: ConnectionFields) -> Workspace:
-        workspace = workspace_of(fields, self.log)
-        if self.project_code:
-            workspace = replace(workspace, project_code=self.project_code)
-        # Airflow masks the password, but not its base64 form in the header. mask_secret accepts plain strings only.
-        authorization = basic_authorization(workspace)
-        mask_secret(str(workspace.api_key))
-        mask_secret(str(authorization))
-        mask_secret(authorization.removeprefix("Basic "))
-        return workspace
-
-    @cached_property
-    def shared_windows(self) -> RedisWindows | None:
-        """
-        Return the rate windows that all tasks of all workers share; None if the connection names no Redis connection.
-
-        :raises MoEngageParameterError: the Redis connection or the redis package is missing, or a field of the
-            connection is not allowed.
-        """
-        fields, workspace = self._fields, self.workspace
-        with self._connection_named_in_errors():
-            return shared_windows(rate_limit_conn_id_of(fields), workspace, self.log)
-
-    @contextmanager
-    def _connection_named_in_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except MoEngageParameterError as error:
-            raise MoEngageParameterError(f"Connection {self.moengage_conn_id!r}: {error}") from None
-
-    @cached_property
-    def _client(self) -> MoEngageClient:
-        return MoEngageClient(self.workspace, connections=MAX_CONCURRENCY, shared=self.shared_windows)
-
-    def get_conn(self) -> MoEngageClient:
-        """
-        Return the client, which all threads of this hook share.
-
-        :raises MoEngageParameterError: a field of the connection is missing or not allowed.
-        """
-        return self._client
 
     def deliver(
         self,
@@ -369,45 +282,10 @@ class MoEngageHook(BaseHook):
         :param max_users: more users than that fail the task before the first one is deleted.
         :return: the report, with ``missing``; errors as :meth:`deliver`.
         """
-        check_max_users(max_users)
+        check_whole_number("max_users", max_users, 1)
         responses = DeletionResponses(on_missing)
         guarded = Guarded(as_source("users", users), max_users)
         return self.deliver(DELETE_USERS, guarded, mapping=mapping, responses=responses, **options)
-
-    def test_connection(self) -> tuple[bool, str]:
-        """
-        Check the credentials with a request to MoEngage.
-
-        :return: whether they are valid, and a sentence: the workspace, or what to change. It does not name the
-            connection, because Airflow's UI tests a copy under another id.
-        """
-        try:
-            workspace = self._workspace_of(self._fields)
-            shared = shared_windows(rate_limit_conn_id_of(self._fields), workspace, self.log)
-            with MoEngageClient(workspace, connections=1, shared=shared) as client:
-                response = client.test_connection()
-        except MoEngageNetworkError as error:
-            return False, f"No network, or no MoEngage there: {error}"
-        except MoEngageError as error:
-            text = str(error)
-            return False, text[:1].upper() + text[1:]
-        name = response.body.get("app_name")
-        where = None if workspace.host else workspace.data_center
-        return True, (
-            "Connected to workspace "
-            + (f"{name!r}" if name else workspace.app_id)
-            + (f" in data centre {where} ({DATA_CENTERS[where]})" if where else f" at {workspace.base_url}")
-        )
-
-    @classmethod
-    def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return the appearance of Airflow's standard fields in the connection form of Airflow 2.11 to 3.1."""
-        return {name.replace("-", "_"): value for name, value in FIELD_BEHAVIOUR.items()}
-
-    @classmethod
-    def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the form's own fields for Airflow 2.11 to 3.1; newer versions read them from the provider info."""
-        return form_widgets()
 
 
 def _bytes_in_bulk(bulk: bool, max_bytes: int) -> int | None:

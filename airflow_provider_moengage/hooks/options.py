@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from math import inf
 from typing import Any, TypedDict
 
 from typing_extensions import Self
@@ -20,9 +19,11 @@ from airflow_provider_moengage.delivery.resume.checkpoint_store import Checkpoin
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 from airflow_provider_moengage.parameters import (
-    check_concurrency,
+    MAX_CONCURRENCY,
     check_max_rejected,
+    check_seconds,
     check_switch,
+    check_whole_number,
 )
 
 DEFAULT_CONCURRENCY = 16
@@ -74,7 +75,7 @@ class DeliveryOptions:
     cancellation: Cancellation | None = None
 
     def __post_init__(self) -> None:
-        check_concurrency(self.concurrency)
+        check_whole_number("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
         check_max_rejected(self.max_rejected)
         check_switch("replace_rejected", self.replace_rejected)
         check_switch("validate_only", self.validate_only)
@@ -82,11 +83,7 @@ class DeliveryOptions:
             raise MoEngageParameterError(
                 f"on_report is of type {type(self.on_report).__name__}; use a function that takes the report"
             )
-        max_wait: object = self.max_wait
-        if max_wait is not None and (
-            isinstance(max_wait, bool) or not isinstance(max_wait, (int, float)) or not 0 <= max_wait < inf
-        ):
-            raise MoEngageParameterError(f"max_wait is {max_wait!r}; use a number of seconds from 0, or None")
+        check_seconds("max_wait", self.max_wait, optional=True)
         for name, kind in (("checkpoints", CheckpointStore), ("cancellation", Cancellation)):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from airflow_provider_moengage.api.endpoint import Endpoint, Quota
-from airflow_provider_moengage.api.errors import MoEngageError, MoEngageParameterError, MoEngageRecordRefused
+from airflow_provider_moengage.api.errors import MoEngageError, MoEngageRecordRefused
 from airflow_provider_moengage.delivery.batch import Envelope, Item
 from airflow_provider_moengage.delivery.operation import Operation, Responses, RowMapping
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_has_column, id_of_row
-from airflow_provider_moengage.parameters import check_column, check_on_missing
+from airflow_provider_moengage.parameters import ON_MISSING, check_column, check_one_of
 from airflow_provider_moengage.records.users import Deletion, Terms
 
 USERS_DELETED = Quota("delete_users", 5_000)
@@ -34,10 +34,7 @@ class DeletionMapping(RowMapping):
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
-        if self.identity_type not in ("customer_id", "moengage_id"):
-            raise MoEngageParameterError(
-                f"identity_type is {self.identity_type!r}; use 'customer_id' or 'moengage_id'"
-            )
+        check_one_of("identity_type", self.identity_type, ("customer_id", "moengage_id"))
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
@@ -63,7 +60,7 @@ class DeletionResponses(Responses):
     """
 
     def __init__(self, on_missing: Literal["ignore", "fail"] = "ignore") -> None:
-        check_on_missing(on_missing)
+        check_one_of("on_missing", on_missing, ON_MISSING)
         self._forgives = on_missing == "ignore"
 
     def forgives(self, error: MoEngageError) -> bool:

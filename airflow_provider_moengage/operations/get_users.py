@@ -24,7 +24,7 @@ from airflow_provider_moengage.delivery.shape.row_forms import as_row
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_has_column, id_of_row
 from airflow_provider_moengage.operations.user_outputs import Sink
-from airflow_provider_moengage.parameters import check_column, check_on_missing
+from airflow_provider_moengage.parameters import ON_MISSING, check_column, check_one_of
 from airflow_provider_moengage.records.reasons import in_column
 from airflow_provider_moengage.records.users import Identifier, Terms
 
@@ -159,7 +159,7 @@ class UsersRead(Responses):
         on_missing: Literal["ignore", "fail"] = "ignore",
         on_missing_ids: Callable[[list[Missing]], None] | None = None,
     ) -> None:
-        check_on_missing(on_missing)
+        check_one_of("on_missing", on_missing, ON_MISSING)
         self._sink = sink
         self._missing = missing
         self._fails = on_missing == "fail"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from airflow_provider_moengage.api.endpoint import Endpoint, Quota
@@ -19,6 +20,7 @@ USERS_MERGED = Quota("merge_users", 1_000)
 MERGE = Envelope({USERS_MERGED: 1}, b'{"merge_data":[', b"]}")
 
 
+@dataclass(frozen=True)
 class PairMapping(RowMapping):
     """
     Converts rows to pairs of users to merge; rejects repeated merges of one user and chains of merges.
@@ -28,9 +30,8 @@ class PairMapping(RowMapping):
 
     remembers: ClassVar[bool] = True
 
-    def __init__(self) -> None:
-        self._merged: set[str] = set()
-        self._retained: set[str] = set()
+    _merged: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    _retained: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def for_run(self) -> PairMapping:
         """Return a mapping that holds no id."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_moengage.api.endpoint import Endpoint, Quota
-from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.batch import Envelope, Item
 from airflow_provider_moengage.delivery.operation import Operation, RowMapping
 from airflow_provider_moengage.delivery.shape.convert import json_value
@@ -16,7 +15,7 @@ from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_tex
 from airflow_provider_moengage.delivery.shape.row_forms import as_row
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.source_columns import check_known_columns, parsed_list
-from airflow_provider_moengage.parameters import check_column
+from airflow_provider_moengage.parameters import check_column, check_one_of
 from airflow_provider_moengage.records.devices import OptOut
 from airflow_provider_moengage.records.reasons import in_column
 from airflow_provider_moengage.records.users import Terms
@@ -53,8 +52,8 @@ class OptOutMapping(RowMapping):
         names = {"user_identifier_value": in_column("customer_id", self.id_column)}
         object.__setattr__(self, "_id_terms", Terms(names=names))
         object.__setattr__(self, "_other_terms", Terms())
-        if self.action not in (None, "block", "unblock"):
-            raise MoEngageParameterError(f"action is {self.action!r}; use 'block' or 'unblock'")
+        if self.action is not None:
+            check_one_of("action", self.action, ("block", "unblock"))
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""

@@ -25,9 +25,10 @@ from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS, AttributeType, DateFormat
 from airflow_provider_moengage.operations.bulk_endpoint import BULK_EVENTS, bulk_endpoint, bulk_envelope
 from airflow_provider_moengage.parameters import (
+    ON_BAD_ATTRIBUTE,
     check_column,
     check_identifiers,
-    check_on_bad_attribute,
+    check_one_of,
     check_switch,
 )
 from airflow_provider_moengage.records.epoch import number_of
@@ -96,7 +97,7 @@ class EventMapping(BulkMapping):
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
         check_switch("update_existing_only", self.update_existing_only)
-        check_on_bad_attribute(self.on_bad_attribute)
+        check_one_of("on_bad_attribute", self.on_bad_attribute, ON_BAD_ATTRIBUTE)
         check_column("action_column", self.action_column)
         if self.time_column is not None:
             check_column("time_column", self.time_column)

@@ -20,9 +20,10 @@ from airflow_provider_moengage.delivery.shape.row_warnings import MAX_USER_ATTRI
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.operations.bulk_endpoint import BULK_USERS, bulk_endpoint, bulk_envelope
 from airflow_provider_moengage.parameters import (
+    ON_BAD_ATTRIBUTE,
     check_column,
     check_identifiers,
-    check_on_bad_attribute,
+    check_one_of,
     check_switch,
 )
 from airflow_provider_moengage.records.names import BLOCKED_CUSTOMER_IDS, MAX_VALUE_LENGTH, check_customer_id
@@ -96,10 +97,9 @@ class UserMapping(BulkMapping):
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
-        if self.nulls not in NULL_POLICIES:
-            raise MoEngageParameterError(f"nulls is {self.nulls!r}; use one of {', '.join(NULL_POLICIES)}")
+        check_one_of("nulls", self.nulls, NULL_POLICIES)
         check_switch("update_existing_only", self.update_existing_only)
-        check_on_bad_attribute(self.on_bad_attribute)
+        check_one_of("on_bad_attribute", self.on_bad_attribute, ON_BAD_ATTRIBUTE)
         arrays = {
             **_dict("add_to_arrays", self.add_to_arrays),
             **_dict("remove_from_arrays", self.remove_from_arrays),

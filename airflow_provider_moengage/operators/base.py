@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from math import inf
 from typing import Any, Literal, NoReturn
 
 from typing_extensions import Unpack
@@ -18,7 +16,7 @@ from airflow_provider_moengage._compat import (
     conf,
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
-from airflow_provider_moengage.delivery.operation import Operation
+from airflow_provider_moengage.delivery.operation import Operation, RowMapping
 from airflow_provider_moengage.delivery.read.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.read.files import FileSource
 from airflow_provider_moengage.delivery.read.sources import Named, Rows, Source, is_source
@@ -26,12 +24,12 @@ from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.report_table import LoggedEnd, log_report
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
-from airflow_provider_moengage.delivery.shape.column_names import ColumnNames, check_fold_columns
+from airflow_provider_moengage.delivery.shape.column_names import FOLDS, ColumnNames
 from airflow_provider_moengage.delivery.shape.not_rows import of_empty_text, of_nothing
 from airflow_provider_moengage.delivery.storage import task_folder
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
 from airflow_provider_moengage.operators.resumption import (
     ResumePlan,
     ResumeRequest,
@@ -39,7 +37,14 @@ from airflow_provider_moengage.operators.resumption import (
     plan_resume,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
-from airflow_provider_moengage.parameters import check_concurrency, check_max_rejected
+from airflow_provider_moengage.parameters import (
+    MAX_CONCURRENCY,
+    check_max_rejected,
+    check_one_of,
+    check_seconds,
+    check_switch,
+    check_whole_number,
+)
 
 #: Seconds: a shorter wait is not worth a deferral, which starts a new process.
 DEFAULT_DEFER_THRESHOLD = 15.0
@@ -121,6 +126,7 @@ class MoEngageSendOperator(BaseOperator):
     """
     Reads rows from exactly one source, sends them, and accounts for every row.
 
+    :param mapping: turns rows into records; an operator builds it from parameters of its own.
     :param sql: one statement that returns rows, or a ``.sql`` file. It is sent as written, and its rows are streamed.
         Templated.
     :param sql_conn_id: the connection that runs ``sql``; its hook is a ``DbApiHook``. Templated.
@@ -163,6 +169,7 @@ class MoEngageSendOperator(BaseOperator):
     def __init__(
         self,
         *,
+        mapping: RowMapping,
         sql: str | None = None,
         sql_conn_id: str | None = None,
         parameters: Sequence[Any] | Mapping[str, Any] | None = None,
@@ -186,6 +193,7 @@ class MoEngageSendOperator(BaseOperator):
         **kwargs: Unpack[TaskArguments],
     ) -> None:
         super().__init__(**kwargs)
+        self.mapping = mapping
         self.moengage_conn_id = moengage_conn_id
         self.sql = sql
         self.sql_conn_id = sql_conn_id
@@ -208,13 +216,11 @@ class MoEngageSendOperator(BaseOperator):
         self.defer_threshold = defer_threshold
         self._cancellation: Cancellation | None = None
         self._check_source()
-        check_fold_columns(fold_columns)
-        check_concurrency(concurrency)
+        check_one_of("fold_columns", fold_columns, FOLDS, optional=True)
+        check_whole_number("concurrency", concurrency, 1, MAX_CONCURRENCY)
         check_max_rejected(max_rejected)
-        if on_empty not in ON_EMPTY:
-            raise MoEngageParameterError(f"on_empty is {on_empty!r}; use one of {', '.join(ON_EMPTY)}")
-        if not isinstance(validate_only, bool):
-            raise MoEngageParameterError(f"validate_only is {validate_only!r}; use True or False")
+        check_one_of("on_empty", on_empty, ON_EMPTY)
+        check_switch("validate_only", validate_only)
         self._check_durability()
 
     def execute(self, context: Context) -> Report:
@@ -291,18 +297,17 @@ class MoEngageSendOperator(BaseOperator):
             self._end_empty(report)
         return report
 
-    @abstractmethod
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        """Call the hook's method for this operation."""
+    def own_arguments(self) -> dict[str, Any]:
+        """Return the arguments that this operator passes to the hook and others do not, by their names."""
+        return {}
+
+    def _send(self, hook: MoEngageHook, source: Source, **options: Unpack[DeliveryArguments]) -> Report:
+        return hook.deliver(self.operation, source, mapping=self.mapping, **self.own_arguments(), **options)
 
     def _check_durability(self) -> None:
-        if not isinstance(self.durable, bool):
-            raise MoEngageParameterError(f"durable is {self.durable!r}; use True or False")
-        if self.deferrable not in (None, True, False):
-            raise MoEngageParameterError(f"deferrable is {self.deferrable!r}; use True, False or None")
-        threshold = self.defer_threshold
-        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold < inf:
-            raise MoEngageParameterError(f"defer_threshold is {threshold!r}; use a number of seconds from 0")
+        check_switch("durable", self.durable)
+        check_switch("deferrable", self.deferrable, optional=True)
+        check_seconds("defer_threshold", self.defer_threshold)
         if self.deferrable and not self.resumable:
             raise MoEngageParameterError(
                 f"deferrable is True, but {type(self).__name__} keeps what it reads in its process; leave it out"
@@ -315,7 +320,7 @@ class MoEngageSendOperator(BaseOperator):
 
     def _plan_resume(self, context: Context, *, deferred: bool) -> ResumePlan:
         request = ResumeRequest(
-            fingerprint=fingerprint_of(self, self.operation.rows),
+            fingerprint=fingerprint_of(self),
             durable=self.durable,
             staging_path=self.staging_path,
             deferrable=self.deferrable,

@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.delivery.read.sources import Source
-from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
@@ -23,7 +21,7 @@ from airflow_provider_moengage.operators.base import (
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
-from airflow_provider_moengage.parameters import check_max_bytes, check_on_restart
+from airflow_provider_moengage.parameters import ON_RESTART, check_max_bytes, check_one_of
 
 
 class MoEngageBulkImportOperator(MoEngageSendOperator):
@@ -125,6 +123,22 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
     ) -> None:
         self.elements = elements
         super().__init__(
+            mapping=ElementMapping(
+                UserMapping(
+                    types=types,
+                    timezone=timezone,
+                    identifiers=identifiers,
+                    add_to_arrays=add_to_arrays,
+                    remove_from_arrays=remove_from_arrays,
+                    on_bad_attribute=on_bad_attribute,
+                ),
+                EventMapping(
+                    types=types,
+                    timezone=timezone,
+                    identifiers=identifiers,
+                    on_bad_attribute=on_bad_attribute,
+                ),
+            ),
             sql=sql,
             sql_conn_id=sql_conn_id,
             parameters=parameters,
@@ -147,35 +161,11 @@ class MoEngageBulkImportOperator(MoEngageSendOperator):
             defer_threshold=defer_threshold,
             **kwargs,
         )
-        self.types = types
-        self.timezone = timezone
-        self.identifiers = identifiers
-        self.add_to_arrays = add_to_arrays
-        self.remove_from_arrays = remove_from_arrays
-        self.on_bad_attribute = on_bad_attribute
         self.on_restart = on_restart
         self.max_bytes = max_bytes
         check_max_bytes(max_bytes)
-        check_on_restart(on_restart)
-        self._mapping()
+        check_one_of("on_restart", on_restart, ON_RESTART)
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        return hook.bulk_import(source, mapping=self._mapping(), max_bytes=self.max_bytes, **delivery)
-
-    def _mapping(self) -> ElementMapping:
-        return ElementMapping(
-            UserMapping(
-                types=self.types,
-                timezone=self.timezone,
-                identifiers=self.identifiers,
-                add_to_arrays=self.add_to_arrays,
-                remove_from_arrays=self.remove_from_arrays,
-                on_bad_attribute=self.on_bad_attribute,
-            ),
-            EventMapping(
-                types=self.types,
-                timezone=self.timezone,
-                identifiers=self.identifiers,
-                on_bad_attribute=self.on_bad_attribute,
-            ),
-        )
+    def own_arguments(self) -> dict[str, Any]:
+        """Return the largest body of a request."""
+        return {"max_bytes": self.max_bytes}

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
 from airflow_provider_moengage.operations.delete_users import DELETE_USERS, DeletionMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
@@ -19,7 +19,7 @@ from airflow_provider_moengage.operators.base import (
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
-from airflow_provider_moengage.parameters import check_max_users, check_on_missing
+from airflow_provider_moengage.parameters import ON_MISSING, check_one_of, check_whole_number
 
 
 class MoEngageDeleteUsersOperator(MoEngageSendOperator):
@@ -73,6 +73,7 @@ class MoEngageDeleteUsersOperator(MoEngageSendOperator):
     """
 
     operation = DELETE_USERS
+    mapping: DeletionMapping
     users = RowsParameter()
     template_fields: Sequence[str] = template_fields("users")
 
@@ -108,6 +109,7 @@ class MoEngageDeleteUsersOperator(MoEngageSendOperator):
     ) -> None:
         self.users = users
         super().__init__(
+            mapping=DeletionMapping(id_column, identity_type),
             sql=sql,
             sql_conn_id=sql_conn_id,
             parameters=parameters,
@@ -130,19 +132,14 @@ class MoEngageDeleteUsersOperator(MoEngageSendOperator):
             defer_threshold=defer_threshold,
             **kwargs,
         )
-        self.id_column = id_column
-        self.identity_type = identity_type
         self.on_missing = on_missing
         self.max_users = max_users
-        check_on_missing(on_missing)
-        check_max_users(max_users)
-        DeletionMapping(id_column, identity_type)
+        check_one_of("on_missing", on_missing, ON_MISSING)
+        check_whole_number("max_users", max_users, 1)
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        return hook.delete_users(
-            source,
-            mapping=DeletionMapping(self.id_column, self.identity_type),
-            on_missing=self.on_missing,
-            max_users=self.max_users,
-            **delivery,
-        )
+    def own_arguments(self) -> dict[str, Any]:
+        """Return what happens to users that MoEngage does not know, and how many may be deleted."""
+        return {"on_missing": self.on_missing, "max_users": self.max_users}
+
+    def _send(self, hook: MoEngageHook, source: Source, **options: Unpack[DeliveryArguments]) -> Report:
+        return hook.delete_users(source, mapping=self.mapping, **self.own_arguments(), **options)

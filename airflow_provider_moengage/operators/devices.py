@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.delivery.read.sources import Source
-from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.operations.opt_out_devices import OPT_OUT_DEVICES, OptOutMapping
@@ -101,6 +99,7 @@ class MoEngageTrackDevicesOperator(MoEngageSendOperator):
     ) -> None:
         self.devices = devices
         super().__init__(
+            mapping=DeviceMapping(id_column),
             sql=sql,
             sql_conn_id=sql_conn_id,
             parameters=parameters,
@@ -123,11 +122,6 @@ class MoEngageTrackDevicesOperator(MoEngageSendOperator):
             defer_threshold=defer_threshold,
             **kwargs,
         )
-        self.id_column = id_column
-        DeviceMapping(id_column)
-
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        return hook.track_devices(source, mapping=DeviceMapping(self.id_column), **delivery)
 
 
 class MoEngageOptOutDevicesOperator(MoEngageSendOperator):
@@ -212,6 +206,7 @@ class MoEngageOptOutDevicesOperator(MoEngageSendOperator):
     ) -> None:
         self.devices = devices
         super().__init__(
+            mapping=OptOutMapping(action, id_column),
             sql=sql,
             sql_conn_id=sql_conn_id,
             parameters=parameters,
@@ -234,9 +229,3 @@ class MoEngageOptOutDevicesOperator(MoEngageSendOperator):
             defer_threshold=defer_threshold,
             **kwargs,
         )
-        self.action = action
-        self.id_column = id_column
-        OptOutMapping(action, id_column)
-
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        return hook.opt_out_devices(source, mapping=OptOutMapping(self.action, self.id_column), **delivery)

@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.delivery.read.sources import Source
-from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
@@ -22,9 +20,9 @@ from airflow_provider_moengage.operators.base import (
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
 from airflow_provider_moengage.parameters import (
+    ON_RESTART,
     ON_UNKNOWN,
     check_max_bytes,
-    check_on_restart,
     check_one_of,
     check_switch,
 )
@@ -142,6 +140,17 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
     ) -> None:
         self.events = events
         super().__init__(
+            mapping=EventMapping(
+                id_column=id_column,
+                action_column=action_column,
+                time_column=time_column,
+                attributes=attributes,
+                types=types,
+                timezone=timezone,
+                update_existing_only=update_existing_only,
+                identifiers=identifiers,
+                on_bad_attribute=on_bad_attribute,
+            ),
             sql=sql,
             sql_conn_id=sql_conn_id,
             parameters=parameters,
@@ -164,15 +173,6 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
             defer_threshold=defer_threshold,
             **kwargs,
         )
-        self.id_column = id_column
-        self.action_column = action_column
-        self.time_column = time_column
-        self.attributes = attributes
-        self.types = types
-        self.timezone = timezone
-        self.update_existing_only = update_existing_only
-        self.identifiers = identifiers
-        self.on_bad_attribute = on_bad_attribute
         self.on_unknown = on_unknown
         self.on_restart = on_restart
         self.bulk = bulk
@@ -180,28 +180,12 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         check_switch("bulk", bulk)
         check_max_bytes(max_bytes)
         check_one_of("on_unknown", on_unknown, ON_UNKNOWN)
-        check_on_restart(on_restart)
-        self._mapping()
+        check_one_of("on_restart", on_restart, ON_RESTART)
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        return hook.track_events(
-            source,
-            mapping=self._mapping(),
-            on_unknown=self.on_unknown,
-            bulk=self.bulk,
-            max_bytes=self.max_bytes,
-            **delivery,
-        )
-
-    def _mapping(self) -> EventMapping:
-        return EventMapping(
-            id_column=self.id_column,
-            action_column=self.action_column,
-            time_column=self.time_column,
-            attributes=self.attributes,
-            types=self.types,
-            timezone=self.timezone,
-            update_existing_only=self.update_existing_only,
-            identifiers=self.identifiers,
-            on_bad_attribute=self.on_bad_attribute,
-        )
+    def own_arguments(self) -> dict[str, Any]:
+        """Return what happens to events without a response, and how they go to Bulk Import, if they do."""
+        return {
+            "on_unknown": self.on_unknown,
+            "bulk": self.bulk,
+            "max_bytes": self.max_bytes if self.bulk else None,
+        }

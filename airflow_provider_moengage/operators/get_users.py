@@ -15,7 +15,7 @@ from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
 from airflow_provider_moengage.operations.get_users import GET_USERS, IdentifierMapping, Missing
 from airflow_provider_moengage.operations.user_outputs import FileSink, ListSink, Sink, TableSink, write_ids
 from airflow_provider_moengage.operators.base import (
@@ -25,7 +25,7 @@ from airflow_provider_moengage.operators.base import (
     template_fields,
 )
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
-from airflow_provider_moengage.parameters import check_on_missing
+from airflow_provider_moengage.parameters import ON_MISSING, check_one_of, check_whole_number
 
 DEFAULT_XCOM_LIMIT = 100
 
@@ -96,6 +96,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
     """
 
     operation = GET_USERS
+    mapping: IdentifierMapping
     resumable = False
     users = RowsParameter()
     template_fields: Sequence[str] = template_fields(
@@ -141,6 +142,12 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
     ) -> None:
         self.users = users
         super().__init__(
+            mapping=IdentifierMapping(
+                id_column=id_column,
+                identifier_type=identifier_type,
+                fields=fields,
+                identifier_type_column=identifier_type_column,
+            ),
             sql=sql,
             sql_conn_id=sql_conn_id,
             parameters=parameters,
@@ -163,10 +170,6 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
             defer_threshold=defer_threshold,
             **kwargs,
         )
-        self.id_column = id_column
-        self.identifier_type = identifier_type
-        self.identifier_type_column = identifier_type_column
-        self.fields = fields
         self.xcom_limit = xcom_limit
         self.output_path = output_path
         self.output_table = output_table
@@ -174,11 +177,9 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         self.csv_formulas = csv_formulas
         self.missing_path = missing_path
         self.on_missing = on_missing
-        check_on_missing(on_missing)
-        if csv_formulas not in ("escape", "keep"):
-            raise MoEngageParameterError(f"csv_formulas is {csv_formulas!r}; use 'escape' or 'keep'")
-        if isinstance(xcom_limit, bool) or not isinstance(xcom_limit, int) or xcom_limit < 0:
-            raise MoEngageParameterError(f"xcom_limit is {xcom_limit!r}; use a whole number from 0")
+        check_one_of("on_missing", on_missing, ON_MISSING)
+        check_one_of("csv_formulas", csv_formulas, ("escape", "keep"))
+        check_whole_number("xcom_limit", xcom_limit, 0)
         if output_path is not None and output_table is not None:
             raise MoEngageParameterError("output_path and output_table are given; use one of them")
         if (output_table is None) != (output_conn_id is None):
@@ -187,7 +188,6 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
             )
         if output_table is not None and not fields:
             raise MoEngageParameterError("fields is missing; with output_table= it names the table's columns")
-        self._mapping()
 
     def execute(self, context: Context) -> Report:
         """
@@ -203,38 +203,38 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
             return {**report, "users": self._sink.users, "users_not_found": self._not_found}
         return report
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
+    def own_arguments(self) -> dict[str, Any]:
+        """Return what happens if MoEngage does not know a user."""
+        return {"on_missing": self.on_missing}
+
+    def _send(self, hook: MoEngageHook, source: Source, **options: Unpack[DeliveryArguments]) -> Report:
         return hook.get_users(
             source,
             sink=self._sink,
-            mapping=self._mapping(),
-            on_missing=self.on_missing,
+            mapping=self.mapping,
             on_missing_ids=self._keep_missing,
-            **delivery,
+            **self.own_arguments(),
+            **options,
         )
 
     def _keep_missing(self, ids: list[Missing]) -> None:
         self._not_found = ids
         if self.missing_path:
-            write_ids(str(self.missing_path), self.identifier_type, ids)
+            write_ids(str(self.missing_path), self.mapping.identifier_type, ids)
 
     def _new_sink(self) -> Sink:
+        fields = list(self.mapping.fields or ())
         try:
             if self.missing_path:
                 # The file is written last: check its URL before any user is read.
                 storage_path(str(self.missing_path), "missing_path")
             if self.output_path:
-                return FileSink(str(self.output_path), list(self.fields or ()), self.csv_formulas)
+                return FileSink(str(self.output_path), fields, self.csv_formulas)
             if self.output_table:
-                return TableSink(str(self.output_conn_id), str(self.output_table), list(self.fields or ()))
+                return TableSink(str(self.output_conn_id), str(self.output_table), fields)
             sink = ListSink(self.xcom_limit)
             with suppress(TypeError):
                 sink.check(len(self._source()))
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from None
         return sink
-
-    def _mapping(self) -> IdentifierMapping:
-        return IdentifierMapping(
-            self.id_column, self.identifier_type, self.fields, self.identifier_type_column
-        )

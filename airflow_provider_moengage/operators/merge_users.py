@@ -7,11 +7,9 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.delivery.read.sources import Source
-from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
-from airflow_provider_moengage.operations.merge_users import MERGE_USERS
+from airflow_provider_moengage.operations.merge_users import MERGE_USERS, PairMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
@@ -99,6 +97,7 @@ class MoEngageMergeUsersOperator(MoEngageSendOperator):
     ) -> None:
         self.pairs = pairs
         super().__init__(
+            mapping=PairMapping(),
             sql=sql,
             sql_conn_id=sql_conn_id,
             parameters=parameters,
@@ -121,6 +120,3 @@ class MoEngageMergeUsersOperator(MoEngageSendOperator):
             defer_threshold=defer_threshold,
             **kwargs,
         )
-
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        return hook.merge_users(source, **delivery)

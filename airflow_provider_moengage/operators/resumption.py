@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
-from itertools import takewhile
 from typing import Any
 
-from airflow_provider_moengage._compat import BaseOperator, Context, conf
+from airflow_provider_moengage._compat import Context, conf
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.read.sources import Source
@@ -30,22 +28,22 @@ from airflow_provider_moengage.delivery.storage import delete_empty_staging_fold
 
 log = logging.getLogger(__name__)
 
-#: Parameters that affect neither rows nor requests: they may change between two attempts.
-TUNING = frozenset(
-    {
-        "concurrency",
-        "max_rejected",
-        "rejected_path",
-        "staging_path",
-        "durable",
-        "deferrable",
-        "defer_threshold",
-        "on_empty",
-        "on_unknown",
-        "on_restart",
-        "validate_only",
-    }
+#: Parameters of every operator that affect rows or requests. The rows have a fingerprint of their own.
+COMPARED = (
+    "sql",
+    "sql_conn_id",
+    "parameters",
+    "sql_hook_params",
+    "path",
+    "encoding",
+    "delimiter",
+    "null_values",
+    "fold_columns",
+    "moengage_conn_id",
+    "project_code",
 )
+#: Arguments of some operators that affect neither: they may change between two attempts.
+TUNING = frozenset({"on_unknown"})
 
 
 @dataclass(frozen=True)
@@ -182,28 +180,28 @@ def plan_resume(
     return ResumePlan(request, source, checkpoints, obstacle, delete_folders)
 
 
-def fingerprint_of(operator: BaseOperator, rows_parameter: str) -> str:
+def fingerprint_of(operator: Any) -> str:
     """
     Return a fingerprint of the arguments that affect rows and requests.
 
-    :param rows_parameter: the parameter that accepts rows; it is left out, as the source has its own fingerprint.
+    :param operator: a :class:`~airflow_provider_moengage.operators.base.MoEngageSendOperator`.
     """
-    excluded = {*TUNING, rows_parameter}
-    names = sorted(set(_parameters(type(operator))) - excluded)
-    texts = [
-        type(operator).__qualname__,
-        *(f"{name}={canonical(getattr(operator, name, None))}" for name in names),
-    ]
+    named = {name: getattr(operator, name) for name in COMPARED}
+    named.update((name, value) for name, value in operator.own_arguments().items() if name not in TUNING)
+    named["mapping"] = _parameters_of(operator.mapping)
+    texts = [type(operator).__qualname__, *(f"{name}={canonical(named[name])}" for name in sorted(named))]
     return hashlib.sha256("\n".join(texts).encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _parameters(kind: type) -> Iterator[str]:
-    # Airflow's own arguments affect no rows.
-    for own in takewhile(lambda one: one is not BaseOperator, kind.__mro__):
-        constructor = vars(own).get("__init__")
-        for name, parameter in inspect.signature(constructor).parameters.items() if constructor else ():
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-                yield name
+def _parameters_of(mapping: object) -> object:
+    """Return the type of a mapping and its parameters, those of the mappings in it included."""
+    if not is_dataclass(mapping):
+        return mapping
+    # The other fields are derived from these, or hold the rows of a run.
+    parameters = {
+        one.name: _parameters_of(getattr(mapping, one.name)) for one in fields(mapping) if one.compare
+    }
+    return type(mapping), parameters
 
 
 def _checkpoint_place(context: Context, folder: str | None) -> CheckpointPlace | None:

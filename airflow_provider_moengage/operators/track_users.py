@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.delivery.read.sources import Source
-from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
@@ -140,6 +138,18 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
     ) -> None:
         self.users = users
         super().__init__(
+            mapping=UserMapping(
+                id_column=id_column,
+                attributes=attributes,
+                types=types,
+                timezone=timezone,
+                nulls=nulls,
+                update_existing_only=update_existing_only,
+                identifiers=identifiers,
+                add_to_arrays=add_to_arrays,
+                remove_from_arrays=remove_from_arrays,
+                on_bad_attribute=on_bad_attribute,
+            ),
             sql=sql,
             sql_conn_id=sql_conn_id,
             parameters=parameters,
@@ -162,37 +172,11 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
             defer_threshold=defer_threshold,
             **kwargs,
         )
-        self.id_column = id_column
-        self.attributes = attributes
-        self.types = types
-        self.timezone = timezone
-        self.nulls = nulls
-        self.update_existing_only = update_existing_only
-        self.identifiers = identifiers
-        self.add_to_arrays = add_to_arrays
-        self.remove_from_arrays = remove_from_arrays
-        self.on_bad_attribute = on_bad_attribute
         self.bulk = bulk
         self.max_bytes = max_bytes
         check_switch("bulk", bulk)
         check_max_bytes(max_bytes)
-        self._mapping()
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        return hook.track_users(
-            source, mapping=self._mapping(), bulk=self.bulk, max_bytes=self.max_bytes, **delivery
-        )
-
-    def _mapping(self) -> UserMapping:
-        return UserMapping(
-            id_column=self.id_column,
-            attributes=self.attributes,
-            types=self.types,
-            timezone=self.timezone,
-            nulls=self.nulls,
-            update_existing_only=self.update_existing_only,
-            identifiers=self.identifiers,
-            add_to_arrays=self.add_to_arrays,
-            remove_from_arrays=self.remove_from_arrays,
-            on_bad_attribute=self.on_bad_attribute,
-        )
+    def own_arguments(self) -> dict[str, Any]:
+        """Return how the rows go to Bulk Import, if they do."""
+        return {"bulk": self.bulk, "max_bytes": self.max_bytes if self.bulk else None}

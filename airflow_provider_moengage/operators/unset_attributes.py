@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage.delivery.read.sources import Source
-from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
@@ -114,6 +112,12 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
     ) -> None:
         self.users = users
         super().__init__(
+            mapping=UnsetMapping(
+                unset=unset,
+                unset_column=unset_column,
+                id_column=id_column,
+                update_existing_only=update_existing_only,
+            ),
             sql=sql,
             sql_conn_id=sql_conn_id,
             parameters=parameters,
@@ -136,20 +140,11 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
             defer_threshold=defer_threshold,
             **kwargs,
         )
-        self.unset = unset
-        self.unset_column = unset_column
-        self.id_column = id_column
-        self.update_existing_only = update_existing_only
         self.bulk = bulk
         self.max_bytes = max_bytes
         check_switch("bulk", bulk)
         check_max_bytes(max_bytes)
-        self._mapping()
 
-    def _send(self, hook: MoEngageHook, source: Source, **delivery: Any) -> Report:
-        return hook.unset_attributes(
-            source, mapping=self._mapping(), bulk=self.bulk, max_bytes=self.max_bytes, **delivery
-        )
-
-    def _mapping(self) -> UnsetMapping:
-        return UnsetMapping(self.unset, self.unset_column, self.id_column, self.update_existing_only)
+    def own_arguments(self) -> dict[str, Any]:
+        """Return how the rows go to Bulk Import, if they do."""
+        return {"bulk": self.bulk, "max_bytes": self.max_bytes if self.bulk else None}

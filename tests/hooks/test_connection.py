@@ -173,7 +173,7 @@ def test_unknown_extras_are_ignored_with_a_line_in_the_log(
 
 def test_the_key_and_the_header_that_carries_it_are_masked(workspace, monkeypatch: pytest.MonkeyPatch):
     masked: list[str] = []
-    monkeypatch.setattr("airflow_provider_moengage.hooks.moengage.mask_secret", masked.append)
+    monkeypatch.setattr("airflow_provider_moengage.hooks.connection_hook.mask_secret", masked.append)
     found = workspace({**WORKSPACE, "extra": {"data_center": "01"}})
     encoded = base64.b64encode(b"WORKSPACE:SECRETKEY").decode()
     assert {"SECRETKEY", encoded} <= set(masked)

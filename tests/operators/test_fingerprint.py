@@ -15,11 +15,20 @@ from hypothesis import strategies as st
 from airflow_provider_moengage.delivery.read.sources import Rows
 from airflow_provider_moengage.delivery.shape.canonical import canonical, text_of_row
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
+from airflow_provider_moengage.operations.track_events import EventMapping
+from airflow_provider_moengage.operators.base import MoEngageSendOperator
+from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
+from airflow_provider_moengage.operators.devices import MoEngageOptOutDevicesOperator
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.resumption import fingerprint_of
-from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+from airflow_provider_moengage.operators.users import (
+    MoEngageDeleteUsersOperator,
+    MoEngageGetUsersOperator,
+    MoEngageTrackUsersOperator,
+)
 from tests.dag_runs import ROOT
 from tests.operators.conftest import Tracker
+from tests.operators.test_signatures import parameters
 from tests.operators.tries import Task
 from tests.task_state_store import TaskStateStore
 
@@ -60,7 +69,7 @@ values = {
 operator = MoEngageTrackUsersOperator(
     task_id="t", sql="select 1", sql_conn_id="db", identifiers=words, parameters=values, sql_hook_params=values
 )
-print(fingerprint_of(operator, "users"))
+print(fingerprint_of(operator))
 rows = [{"customer_id": "ann", "tags": words, "own": Plain(), "n": 1}, {"customer_id": "ben", "attributes": {"a": words}}]
 print(Rows(rows).prepare(None, None))
 print(Rows(words).prepare(None, None))
@@ -136,7 +145,7 @@ def test_what_contains_itself_or_is_shared_ends():
 
 def test_different_arguments_have_different_fingerprints():
     def fingerprint(**more: Any) -> str:
-        return fingerprint_of(MoEngageTrackUsersOperator(task_id="t", users=[], **more), "users")
+        return fingerprint_of(MoEngageTrackUsersOperator(task_id="t", users=[], **more))
 
     base = fingerprint()
     changes: list[dict[str, Any]] = [
@@ -180,3 +189,69 @@ def test_rows_of_a_set_have_one_order():
     backwards = ids[::-1]
     one, other = Rows(set(ids)), Rows(set(backwards))
     assert list(one.rows(lambda columns: None)) == list(other.rows(lambda columns: None)) == sorted(ids)
+
+
+#: Parameters of every operator that may change between two attempts.
+TUNING = {
+    "concurrency",
+    "max_rejected",
+    "rejected_path",
+    "on_empty",
+    "validate_only",
+    "staging_path",
+    "durable",
+    "deferrable",
+    "defer_threshold",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in parameters(MoEngageSendOperator) if name != "kwargs"])
+def test_each_parameter_is_compared_or_one_of_tuning(name: str):
+    operator = MoEngageTrackEventsOperator(task_id="t", events=[])
+    before = fingerprint_of(operator)
+    setattr(operator, name, EventMapping(id_column="other") if name == "mapping" else "other")
+    assert (fingerprint_of(operator) == before) == (name in TUNING)
+
+
+@pytest.mark.parametrize(
+    ("operator", "rows", "compared", "tuning"),
+    [
+        (MoEngageTrackUsersOperator, "users", [{"bulk": True}, {"bulk": True, "max_bytes": 5_000}], {}),
+        (
+            MoEngageTrackEventsOperator,
+            "events",
+            [{"bulk": True}, {"bulk": True, "max_bytes": 5_000}, {"action_column": "name"}],
+            {"on_unknown": "reject", "on_restart": "resend"},
+        ),
+        (
+            MoEngageBulkImportOperator,
+            "elements",
+            [{"max_bytes": 5_000}, {"identifiers": {"moe_mobile"}}, {"timezone": "UTC"}],
+            {"on_restart": "resend"},
+        ),
+        (MoEngageOptOutDevicesOperator, "devices", [{"action": "block"}, {"action": "unblock"}], {}),
+        (
+            MoEngageDeleteUsersOperator,
+            "users",
+            [{"on_missing": "fail"}, {"identity_type": "moengage_id"}],
+            {},
+        ),
+        (MoEngageGetUsersOperator, "users", [{"fields": ["a"]}, {"identifier_type_column": "kind"}], {}),
+    ],
+)
+def test_the_parameters_of_an_operator_are_compared(
+    operator: Any, rows: str, compared: list[dict[str, Any]], tuning: dict[str, Any]
+):
+    def fingerprint(**more: Any) -> str:
+        return fingerprint_of(operator(task_id="t", **{rows: []}, **more))
+
+    base = fingerprint()
+    assert len({base, *(fingerprint(**change) for change in compared)}) == len(compared) + 1
+    assert fingerprint(**tuning) == base
+
+
+def test_what_a_run_has_learnt_is_not_compared(track: Tracker):
+    operator = MoEngageTrackUsersOperator(task_id="t", users=[{"customer_id": "ann", "plan": "gold"}])
+    before = fingerprint_of(operator)
+    operator.execute({})
+    assert fingerprint_of(operator) == before

@@ -116,9 +116,11 @@ def parameters(operator: type) -> dict[str, inspect.Parameter]:
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_shared_parameters_are_the_same_in_every_operator(operator: type):
     shared, own = parameters(MoEngageSendOperator), parameters(operator)
-    assert {name: own.get(name) for name in shared} == shared
     shared_texts, texts = documented(MoEngageSendOperator), documented(operator)
     assert set(shared_texts) == set(shared)
+    # What every operator builds of the parameters that are its own.
+    del shared["mapping"], shared_texts["mapping"]
+    assert {name: own.get(name) for name in shared} == shared
     assert {name: texts.get(name) for name in shared_texts} == shared_texts
 
 

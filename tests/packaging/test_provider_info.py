@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import json
+import pkgutil
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import airflow
 import jsonschema
 import pytest
+
+from airflow_provider_moengage import operators
+from airflow_provider_moengage.operators.base import MoEngageSendOperator
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +53,20 @@ def test_listed_modules_import(info, kind):
     for group in info.get(kind, []):
         for module in group["python-modules"]:
             importlib.import_module(module)
+
+
+def operators_in(module: str) -> set[type]:
+    return {
+        one
+        for one in vars(importlib.import_module(module)).values()
+        if isinstance(one, type) and issubclass(one, MoEngageSendOperator) and one is not MoEngageSendOperator
+    }
+
+
+def test_every_operator_is_in_one_of_the_listed_modules(info):
+    (listed,) = [group["python-modules"] for group in info["operators"]]
+    found = [operator for module in listed for operator in operators_in(module)]
+    files = pkgutil.iter_modules(operators.__path__, f"{operators.__name__}.")
+    assert sorted(found, key=str) == sorted(
+        set().union(*(operators_in(file.name) for file in files)), key=str
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
+from airflow_provider_moengage.parameters import check_one_of
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class ColumnNames:
     """
 
     def __init__(self, fold: str | None = None) -> None:
-        check_fold_columns(fold)
+        check_one_of("fold_columns", fold, FOLDS, optional=True)
         self._fold = fold
         #: Names known to be unchanged in a flat row; and in a row of the API's own shape.
         self._clean: set[object] = set()
@@ -203,16 +204,6 @@ def _collision(
         if other != name:
             return other, name
     return None
-
-
-def check_fold_columns(fold: object) -> None:
-    """
-    Check the parameter ``fold_columns``.
-
-    :raises MoEngageParameterError: it is neither ``lower`` nor ``upper`` nor None.
-    """
-    if fold is not None and fold not in FOLDS:
-        raise MoEngageParameterError(f"fold_columns is {fold!r}; use 'lower', 'upper' or None")
 
 
 def spelling_hint(wanted: object, columns: Iterable[object]) -> str:
