@@ -16,14 +16,14 @@ PACKAGE = ROOT / "airflow_provider_moengage"
 DOORS: Mapping[str, set[str]] = {
     "api": set(),
     "records": {"api"},
-    "delivery": {"api", "records", "_compat"},
+    "delivery": {"api", "records", "parameters", "_compat"},
     "operations": {"api", "records", "delivery", "parameters"},
     "hooks": {"api", "delivery", "operations", "parameters", "exceptions", "get_provider_info", "_compat"},
     "operators": {"api", "delivery", "operations", "hooks", "parameters", "exceptions", "_compat"},
     "sandbox": set(),
     "_compat": set(),
     "exceptions": {"api", "delivery", "_compat"},
-    "get_provider_info": set(),
+    "get_provider_info": {"operators"},
     "parameters": {"api"},
     "retry_policy": {"api", "hooks", "exceptions", "_compat"},
     "typing": {"delivery"},
@@ -110,4 +110,4 @@ def test_the_engine_names_no_operation():
 
 def test_the_graph_is_not_empty():
     assert len(MODULES) > 100
-    assert "airflow_provider_moengage.api.client" in imports_of("airflow_provider_moengage.hooks.moengage")
+    assert "airflow_provider_moengage.api.client" in imports_of("airflow_provider_moengage.hooks.connection_hook")
