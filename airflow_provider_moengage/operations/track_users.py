@@ -23,7 +23,6 @@ from airflow_provider_moengage.parameters import (
     check_on_bad_attribute,
     check_switch,
 )
-from airflow_provider_moengage.records.names import check_customer_id
 from airflow_provider_moengage.records.platforms import users_platforms
 from airflow_provider_moengage.records.reasons import in_column
 from airflow_provider_moengage.records.users import Terms, UnsetRule, User, check_user_id, user_json
@@ -171,10 +170,7 @@ class UserMapping:
         if unchecked or fields or self._reads_more:
             for name in self.identifiers:
                 self._read_identifier(name, attributes, unchecked, warnings)
-            if "platforms" in fields:
-                self._move_platforms(attributes, unchecked, fields.pop("platforms"))
-            if "platforms" in attributes:
-                attributes["platforms"] = users_platforms(attributes["platforms"])
+            self._normalize_platforms(attributes, unchecked, fields)
             for operator, columns in self._operators.items():
                 changes = columns.values(values, (), left_out)[0]
                 self._add_array_changes(attributes, unchecked, operator, changes)
@@ -187,17 +183,13 @@ class UserMapping:
             self._unset(fields, nulls)
         unset: Sequence[UnsetRule] = ()
         if fields:
-            record = {"update_existing_only": self.update_existing_only, **fields}
-            record |= {"customer_id": customer_id, "attributes": attributes}
-            user = User.check(record, self._terms)
+            fields.setdefault("update_existing_only", self.update_existing_only)
+            user = User.check({**fields, "customer_id": customer_id, "attributes": attributes}, self._terms)
             content, unset = user.to_json(), user.unset_attributes
         else:
             if unchecked:
                 check_attributes(attributes, self._terms.texts, unchecked)
-            if customer_id is None:
-                check_user_id(None, attributes, self._terms)
-            else:
-                check_customer_id(customer_id, self._called)
+            check_user_id(customer_id, attributes, self._terms)
             content = user_json(customer_id, attributes, self.update_existing_only)
         whose = customer_id or self._ordering_key(attributes)
         warnings.look_at(whose, attributes, unset, unchecked)
@@ -258,14 +250,20 @@ class UserMapping:
             attributes[name] = text
             unchecked.append(name)
 
-    def _move_platforms(self, attributes: dict[str, Any], unchecked: list[str], platforms: object) -> None:
-        """Move ``platforms`` into the attributes, where every sample of MoEngage has it."""
+    def _normalize_platforms(
+        self, attributes: dict[str, Any], unchecked: list[str], fields: dict[str, Any]
+    ) -> None:
+        """Move ``platforms`` into the attributes, where every sample of MoEngage has it, in the documented form."""
+        if "platforms" in fields:
+            if "platforms" in attributes:
+                raise MoEngageRecordInvalid(
+                    "platforms",
+                    "the row has 'platforms' both inside and outside 'attributes'; send one of them",
+                )
+            attributes["platforms"] = json_value("platforms", fields.pop("platforms"), self._columns.zone)
+            unchecked.append("platforms")
         if "platforms" in attributes:
-            raise MoEngageRecordInvalid(
-                "platforms", "the row has 'platforms' both inside and outside 'attributes'; send one of them"
-            )
-        attributes["platforms"] = json_value("platforms", platforms, self._columns.zone)
-        unchecked.append("platforms")
+            attributes["platforms"] = users_platforms(attributes["platforms"])
 
     def _ordering_key(self, attributes: Mapping[str, Any]) -> str:
         """Return the key by which rows of one user keep their order, for a row without an id."""

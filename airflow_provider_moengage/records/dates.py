@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
+from string import ascii_letters
 from types import MappingProxyType
 
 #: The shortest and the longest string that can be a date with a day, a month and a year of four digits.
@@ -146,11 +147,16 @@ def _in_any_case(words: Iterable[str]) -> str:
     )
 
 
+_NAMES = (*MONTHS, *WEEKDAYS)
+_NEVER_FIRST = "".join(
+    letter for letter in ascii_letters if not any(name.startswith(letter.lower()) for name in _NAMES)
+)
 #: Matches no string that is certainly not an undocumented date: one that begins like no date, or is documented. Days that
 #: not every month has are left to the calendar.
 may_begin_date = re.compile(
+    rf"(?![{_NEVER_FIRST}])"
     r"(?![1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?\Z)"
-    rf"[{BLANKS}]*(?:\d|{_in_any_case((*MONTHS, *WEEKDAYS))})"
+    rf"[{BLANKS}]*(?:\d|{_in_any_case(_NAMES)})"
 ).match
 _MAY_BE_ONE = re.compile(
     f"[{BLANKS}]*(?=[0-9]|{'|'.join((*MONTHS, *WEEKDAYS))}).*?(?:[12][0-9]{{3}}|000[01]|9999)",

@@ -75,7 +75,7 @@ class RowWarnings:
         latest = self._latest
         if user in latest:
             latest[user] = rows = latest[user] + 1
-            if rows >= MANY_ROWS_OF_A_USER and not self._warned_of_many:
+            if rows >= MANY_ROWS_OF_A_USER:
                 self._warn_of_many()
         else:
             if len(latest) >= LATEST_USERS:
@@ -91,13 +91,14 @@ class RowWarnings:
             )
 
     def _warn_of_many(self) -> None:
-        self._warned_of_many = True
-        self._latest.clear()
-        log.warning(
-            "One user has %d rows and more; MoEngage silently blocks a user who is updated too often, so send "
-            "each user's last state and not every change",
-            MANY_ROWS_OF_A_USER,
-        )
+        if not self._warned_of_many:
+            self._warned_of_many = True
+            self._latest.clear()
+            log.warning(
+                "One user has %d rows and more; MoEngage silently blocks a user who is updated too often, so send "
+                "each user's last state and not every change",
+                MANY_ROWS_OF_A_USER,
+            )
 
     def close(self) -> None:
         """Log how many ids had blanks at their ends, and the collected types."""
