@@ -23,6 +23,7 @@ from airflow_provider_moengage.parameters import (
     check_on_bad_attribute,
     check_switch,
 )
+from airflow_provider_moengage.records.names import check_customer_id
 from airflow_provider_moengage.records.platforms import users_platforms
 from airflow_provider_moengage.records.reasons import in_column
 from airflow_provider_moengage.records.users import Terms, UnsetRule, User, check_user_id, user_json
@@ -189,7 +190,10 @@ class UserMapping:
         else:
             if unchecked:
                 check_attributes(attributes, self._terms.texts, unchecked)
-            check_user_id(customer_id, attributes, self._terms)
+            if customer_id is None:
+                check_user_id(None, attributes, self._terms)
+            else:
+                check_customer_id(customer_id, self._called)
             content = user_json(customer_id, attributes, self.update_existing_only)
         whose = customer_id or self._ordering_key(attributes)
         warnings.look_at(whose, attributes, unset, unchecked)

@@ -250,7 +250,7 @@ def check_user_id(customer_id: object, attributes: Mapping[str, Any], terms: Ter
     """
     if customer_id is None and identifier_in(attributes, terms.identifiers):
         return None
-    return check_customer_id(customer_id, terms.names.get("customer_id", "customer_id"))
+    return check_customer_id(customer_id, terms.called("customer_id"))
 
 
 def identifier_in(values: Mapping[str, Any], identifiers: frozenset[str]) -> bool:
