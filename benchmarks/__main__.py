@@ -77,6 +77,7 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
     turns: list[dict[str, Measure]] = [
         {"plain": lambda names: speed.plain(times)},
         {"bulk": lambda names: speed.bulk(times, "bulk", names)},
+        {"warehouse": lambda names: speed.warehouse(times)},
         {"threads": lambda names: speed.bulk(times, "threads", names)},
         {"latency": lambda names: speed.latency(times)},
         {"memory": lambda names: memory.memory(times)},

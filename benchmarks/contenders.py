@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, datetime, timezone
+from decimal import Decimal
 from typing import Any
 
-from benchmarks.data import SELECT, customers
+from benchmarks.data import SELECT, customers, warehouse_customers
 from benchmarks.processes import KEY, WORKSPACE, Tasks
 
 #: Users that every contender sends before the measurement, so that imports and look-ups are not measured.
@@ -19,6 +21,8 @@ LIMITED, UNLIMITED = "moengage_default", "unlimited"
 
 Rows = list[dict[str, Any]]
 Send = Callable[[Rows], None]
+#: Returns as many rows as it is told.
+Source = Callable[[int], Rows]
 
 
 def loop(url: str, count: int) -> Tasks:
@@ -69,6 +73,15 @@ def pypi(url: str, count: int) -> Tasks:
 
 def floor(url: str, count: int) -> Tasks:
     """Prepare the minimum of a bulk import: serialise, pack, post, without checks or accounting."""
+    return _floor(url, count, customers, element)
+
+
+def warehouse_floor(url: str, count: int) -> Tasks:
+    """Prepare the same with the rows of a warehouse, whose values are converted first."""
+    return _floor(url, count, warehouse_customers, lambda row: element(converted(row)))
+
+
+def _floor(url: str, count: int, source: Source, to_element: Callable[[dict[str, Any]], Any]) -> Tasks:
     import requests
     from pydantic_core import to_json
 
@@ -84,7 +97,7 @@ def floor(url: str, count: int) -> Tasks:
         elements: list[bytes] = []
         size = empty = len(OPENING) + len(CLOSING)
         for row in rows:
-            content = to_json(element(row))
+            content = to_json(to_element(row))
             if elements and size + len(content) + 1 >= BULK_BYTES:
                 post(elements)
                 elements, size = [], empty
@@ -93,7 +106,22 @@ def floor(url: str, count: int) -> Tasks:
         if elements:
             post(elements)
 
-    return _warmed(send, count)
+    return _warmed(send, count, source)
+
+
+def converted(row: dict[str, Any]) -> dict[str, Any]:
+    """Convert the values of a warehouse to those of JSON, in the forms that MoEngage documents; leave NULLs out."""
+    values: dict[str, Any] = {}
+    for column, value in row.items():
+        if isinstance(value, datetime):
+            value = value.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        elif isinstance(value, date):
+            value = value.isoformat()
+        elif isinstance(value, Decimal):
+            value = float(value)
+        if value is not None:
+            values[column] = value
+    return values
 
 
 def element(row: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +130,7 @@ def element(row: dict[str, Any]) -> dict[str, Any]:
     return {"type": "customer", "customer_id": attributes.pop("customer_id"), "attributes": attributes}
 
 
-def track_users(count: int, parameters: dict[str, Any]) -> Tasks:
+def track_users(count: int, parameters: dict[str, Any], source: Source = customers) -> Tasks:
     """Prepare ``MoEngageTrackUsersOperator`` with a list of rows."""
     track = _sender(parameters)
 
@@ -111,7 +139,7 @@ def track_users(count: int, parameters: dict[str, Any]) -> Tasks:
         if accepted != len(rows):
             raise RuntimeError(f"of {len(rows)} users {accepted} were accepted")
 
-    return _warmed(send, count)
+    return _warmed(send, count, source)
 
 
 def finish_tracking(count: int, half: int, parameters: dict[str, Any]) -> Tasks:
@@ -179,9 +207,9 @@ def _sender(parameters: dict[str, Any]) -> Callable[[Rows, str], int]:
     return send
 
 
-def _warmed(send: Send, count: int) -> Tasks:
-    rows = customers(count)
-    send(customers(WARM_UP))
+def _warmed(send: Send, count: int, source: Source = customers) -> Tasks:
+    rows = source(count)
+    send(source(WARM_UP))
 
     def run() -> int:
         send(rows)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 FIRST_NAMES = ("Asha", "Lukas", "Zoë", "Mohammed", "Siobhán", "Yuki", "José", "Ananya", "Nguyễn", "Kwame")
@@ -32,6 +33,23 @@ def customers(count: int, start: int = 0) -> list[dict[str, Any]]:
     """Return ``count`` customers from number ``start`` on."""
     chance = random.Random(start)
     return [customer(number, chance) for number in range(start, start + count)]
+
+
+def warehouse_customers(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """Return the same customers in a database driver's types, with two more columns: a date, and NULLs."""
+    chance = random.Random(start)
+    return [
+        {
+            **row,
+            "lifetime_value": Decimal(str(row["lifetime_value"])),
+            "last_order_at": datetime.fromisoformat(row["last_order_at"][:19]).replace(
+                microsecond=chance.randrange(10**6), tzinfo=timezone.utc
+            ),
+            "born_on": date(1950, 1, 1) + timedelta(days=chance.randrange(20_000)),
+            "referrer": None,
+        }
+        for row in customers(count, start)
+    ]
 
 
 def customer(number: int, chance: random.Random) -> dict[str, Any]:

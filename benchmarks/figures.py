@@ -84,23 +84,28 @@ def _shared(name: str, what: str, used: float, refused: float, refusals: str) ->
 FIGURES = (
     Figure("latency.cpu", "CPU per user, single requests, concurrency=16, 50 ms, against session", 0.70),
     Figure("latency.wall", "time per user, single requests, concurrency=16, 50 ms, against session", 1 / 13),
-    Figure("plain.cpu", "CPU per user, single requests, concurrency=1, no latency, against session", 0.70),
-    Figure("bulk.floor", "CPU per user, bulk=True, one request at a time like floor, against floor", 2.5),
+    Figure("plain.cpu", "CPU per user, single requests, concurrency=1, no latency, against session", 0.65),
+    Figure("bulk.floor", "CPU per user, bulk=True, one request at a time like floor, against floor", 2.0),
     Figure(
         "bulk.loop",
         "users per CPU second, bulk=True, one request at a time like loop, against loop",
-        100,
+        120,
         True,
     ),
     Figure(
         "bulk.pypi",
         "users per CPU second, bulk=True, one request at a time like pypi, against pypi",
-        100,
+        120,
         True,
     ),
-    Figure("threads.floor", "CPU per user, bulk=True, concurrency=16, against floor", 2.5),
-    Figure("threads.loop", "users per CPU second, bulk=True, concurrency=16, against loop", 100, True),
-    Figure("threads.pypi", "users per CPU second, bulk=True, concurrency=16, against pypi", 100, True),
+    Figure(
+        "warehouse.floor",
+        "CPU per user, rows in a warehouse's types, bulk=True, one request at a time like floor, against floor",
+        2.5,
+    ),
+    Figure("threads.floor", "CPU per user, bulk=True, concurrency=16, against floor", 2.2),
+    Figure("threads.loop", "users per CPU second, bulk=True, concurrency=16, against loop", 110, True),
+    Figure("threads.pypi", "users per CPU second, bulk=True, concurrency=16, against pypi", 110, True),
     *(
         figure
         for kind, what in (("bulk", "bulk=True"), ("single", "single requests"))

@@ -38,7 +38,8 @@ one fixed window. Half of its latency passes before a request is processed and h
 sent is compared with what the sink counted.
 
 **Rows.** Flat customers with nine columns (`benchmarks/data.py`): texts, numbers, a boolean, a datetime in the
-documented format. Every contender gets the same list, built before the measurement; one that sends a request per user
+documented format. The rows of `warehouse` have the same columns in the types that a database driver returns (an aware
+datetime with microseconds, a Decimal) and two more: a date, and one that is NULL in every row. Every contender gets the same list, built before the measurement; one that sends a request per user
 gets its first few thousand rows.
 
 **Process.** Every run has a fresh process, with everything imported, logging at WARNING, and 20 users sent before
@@ -56,7 +57,8 @@ connection comes from the environment; if no window is measured, its `limits` ar
 **pypi** is the client `moengage` 0.3.4: `Moengage(...).create_or_update_user(id, **attributes)` for every row.
 
 **floor** converts the same rows into elements, serialises each with `pydantic_core.to_json`, packs them below 100,000
-bytes and posts them with one `requests.Session()`, without checks or accounting.
+bytes and posts them with one `requests.Session()`, without checks or accounting. For `warehouse` it first converts each
+row: `strftime` writes datetimes in UTC, `isoformat` dates, `float` Decimals, and NULLs are left out.
 
 **One request at a time, and sixteen** (`bulk`, `threads`). The three rivals send one request after another, and so does
 `bulk`, with `concurrency=1`. `threads` is the same with the default `concurrency=16` against a server without latency,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks import contenders
+from benchmarks.data import warehouse_customers
 from benchmarks.figures import Sample
 from benchmarks.processes import NO_LIMITS, Measured, Tasks, connection, contender
 from benchmarks.sink import RunningSink, running_sink
@@ -62,6 +63,17 @@ def bulk(repetitions: int, group: str, rivals: Sequence[str]) -> dict[str, Sampl
     }
 
 
+def warehouse(repetitions: int) -> dict[str, Sample]:
+    """Measure Bulk Import of rows in a warehouse's types, which have to be converted."""
+    runs = _by_turns(
+        repetitions,
+        0.0,
+        ours=(60_000, {"bulk": True, "concurrency": 1}, warehouse_customers),
+        rivals={"floor": (60_000, contenders.warehouse_floor)},
+    )
+    return {"warehouse.floor": _ratio(runs["ours"], runs["floor"], _cpu_a_user, "floor")}
+
+
 def _cpu_a_user(run: Measured) -> float:
     return run.cpu / run.count
 
@@ -74,7 +86,7 @@ def _by_turns(
     repetitions: int,
     latency: float,
     *,
-    ours: tuple[int, dict[str, Any]],
+    ours: tuple[int, dict[str, Any]] | tuple[int, dict[str, Any], contenders.Source],
     rivals: dict[str, tuple[int, Callable[..., Tasks]]],
 ) -> dict[str, list[Measured]]:
     """Run all contenders in turn, ``repetitions`` times, on one sink."""

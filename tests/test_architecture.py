@@ -110,4 +110,6 @@ def test_the_engine_names_no_operation():
 
 def test_the_graph_is_not_empty():
     assert len(MODULES) > 100
-    assert "airflow_provider_moengage.api.client" in imports_of("airflow_provider_moengage.hooks.connection_hook")
+    assert "airflow_provider_moengage.api.client" in imports_of(
+        "airflow_provider_moengage.hooks.connection_hook"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ import requests
 
 pytest.importorskip("uvloop", reason="uvloop, the event loop of the benchmarks' sink, is not installed")
 
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
+from airflow_provider_moengage.operations.track_users import UserMapping
+from benchmarks.contenders import converted, element
+from benchmarks.data import warehouse_customers
 from benchmarks.figures import FIGURES, Figure, chosen
 from benchmarks.sink import RunningSink, running_sink
 
@@ -124,6 +129,15 @@ def test_settings_begin_to_count_anew(sink: RunningSink) -> None:
     sink.settings()
     counters: dict[str, Any] = sink.counters()
     assert (counters["calls"], counters["units"], counters["first"], counters["windows"]) == (0, 0, None, [])
+
+
+def test_the_floor_sends_of_a_warehouses_rows_what_the_operator_sends():
+    rows = warehouse_customers(50)
+    kinds = {type(value).__name__ for value in rows[0].values()}
+    assert kinds == {"str", "int", "bool", "Decimal", "datetime", "date", "NoneType"}
+    for row in rows:
+        sent = json.loads(UserMapping().item(row, RowWarnings())[0])
+        assert {name: sent[name] for name in ("type", "customer_id", "attributes")} == element(converted(row))
 
 
 def test_figures_are_chosen_by_name_and_by_group() -> None:

@@ -15,11 +15,12 @@ from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.batch import Envelope, Item
 from airflow_provider_moengage.delivery.operation import BulkMapping, Operation
 from airflow_provider_moengage.delivery.shape.column_names import check_spelling
-from airflow_provider_moengage.delivery.shape.columns import Columns, LeftOut
+from airflow_provider_moengage.delivery.shape.columns import Columns
 from airflow_provider_moengage.delivery.shape.convert import is_null, json_value
 from airflow_provider_moengage.delivery.shape.foreign import python_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_absent
+from airflow_provider_moengage.delivery.shape.left_out import LeftOut
 from airflow_provider_moengage.delivery.shape.row_forms import as_row, is_type, own_fields, own_id_column
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS, AttributeType, DateFormat

@@ -11,12 +11,13 @@ from airflow_provider_moengage.api.endpoint import Endpoint, Quota
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.batch import Envelope, Item
 from airflow_provider_moengage.delivery.operation import BulkMapping, Operation
-from airflow_provider_moengage.delivery.shape.columns import Columns, LeftOut
+from airflow_provider_moengage.delivery.shape.columns import Columns
 from airflow_provider_moengage.delivery.shape.convert import json_value
 from airflow_provider_moengage.delivery.shape.id_columns import missing_id
 from airflow_provider_moengage.delivery.shape.ids import id_text, identifier_text, is_no_id
+from airflow_provider_moengage.delivery.shape.left_out import LeftOut
 from airflow_provider_moengage.delivery.shape.row_forms import as_row, is_type, own_fields, own_id_column
-from airflow_provider_moengage.delivery.shape.row_warnings import MAX_USER_ATTRIBUTES, RowWarnings
+from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.operations.bulk_endpoint import BULK_USERS, bulk_endpoint, bulk_envelope
 from airflow_provider_moengage.parameters import (
@@ -26,7 +27,7 @@ from airflow_provider_moengage.parameters import (
     check_one_of,
     check_switch,
 )
-from airflow_provider_moengage.records.names import BLOCKED_CUSTOMER_IDS, MAX_VALUE_LENGTH, check_customer_id
+from airflow_provider_moengage.records.names import check_customer_id
 from airflow_provider_moengage.records.platforms import users_platforms
 from airflow_provider_moengage.records.reasons import in_column
 from airflow_provider_moengage.records.users import Terms, UnsetRule, User, check_user_id, user_json
@@ -93,7 +94,7 @@ class UserMapping(BulkMapping):
     _operators: Mapping[str, Columns] = field(init=False, repr=False, compare=False)
     _array_columns: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _kept_out: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    _has_more: bool = field(init=False, repr=False, compare=False)
+    _reads_more: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_column("id_column", self.id_column)
@@ -114,7 +115,7 @@ class UserMapping(BulkMapping):
         array_columns = (*(self.add_to_arrays or {}).values(), *(self.remove_from_arrays or {}).values())
         object.__setattr__(self, "_array_columns", array_columns)
         object.__setattr__(self, "_kept_out", (self.id_column, *array_columns))
-        object.__setattr__(self, "_has_more", bool(array_columns or self.identifiers))
+        object.__setattr__(self, "_reads_more", bool(self.identifiers or array_columns))
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
@@ -141,39 +142,60 @@ class UserMapping(BulkMapping):
         content, user = self._shaped(row, warnings, own=own)
         return (content, user, BULK_USER)
 
-    def _shaped(self, row: object, warnings: RowWarnings, *, own: bool = False) -> tuple[bytes, str]:
-        """Return the content of a row and its user."""
+    def _shaped(self, row: object, warnings: RowWarnings, own: bool = False) -> tuple[bytes, str]:
+        """
+        Pick a row's values, convert them, check them, and serialise the user.
+
+        :param own: the row is in the API's own shape, whatever its content.
+        :return: the user as JSON, and the user whose rows must keep their order.
+        :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
+        """
         row = row if type(row) is dict else as_row(row)
         if own or (("attributes" in row or "type" in row) and self._is_own_shape(row)):
             id_column, kept_out = own_id_column(row, self.id_column), self._array_columns
-            customer_id = row.get(id_column)
-            if is_no_id(customer_id) and not self.identifiers:
+            if is_no_id(row.get(id_column)) and not self.identifiers:
                 raise missing_id(row, id_column, self._called)
             values, fields = self._own(row)
         else:
             id_column, kept_out = self.id_column, self._kept_out
-            customer_id = row.get(id_column)
             values, fields = row, {}
-        # Fast path: nearly all ids are plain texts and pass this test.
-        if (
-            type(customer_id) is not str
-            or not customer_id.isascii()
-            or customer_id.strip() is not customer_id
-        ):
-            customer_id = id_text(customer_id, warnings, self._called)
-            if not customer_id and not self.identifiers:
-                raise missing_id(row, id_column, self._called)
-        attributes = self._columns.good_values(values, kept_out)
-        if attributes is None or fields or not customer_id or self._has_more:
-            return self._shaped_by_value(customer_id or None, values, kept_out, fields, warnings)
-        # Fast path: call check_customer_id only for ids that it may reject.
-        if not 1 < len(customer_id) <= MAX_VALUE_LENGTH or customer_id.casefold() in BLOCKED_CUSTOMER_IDS:
-            check_customer_id(customer_id, self._called)
-        if warnings.learns_types or len(attributes) > MAX_USER_ATTRIBUTES:
-            warnings.look_at(customer_id, attributes)
+        customer_id = id_text(row.get(id_column), warnings, self._called)
+        if customer_id is None and not self.identifiers:
+            raise missing_id(row, id_column, self._called)
+        left_out = None if self.on_bad_attribute == "reject" else LeftOut(self.identifiers)
+        attributes, nulls, unchecked = self._columns.values(values, kept_out, left_out)
+        if unchecked or fields or self._reads_more:
+            for name in self.identifiers:
+                self._read_identifier(name, attributes, unchecked, warnings)
+            self._normalize_platforms(attributes, unchecked, fields)
+            for operator, columns in self._operators.items():
+                changes = columns.values(values, (), left_out)[0]
+                self._add_array_changes(attributes, unchecked, operator, changes)
+            if left_out is not None:
+                unchecked = self._drop_bad_attributes(left_out, attributes, unchecked)
+        if nulls and self.nulls == "send":
+            attributes.update(dict.fromkeys(nulls))
+            unchecked += nulls
+        elif nulls and self.nulls == "unset":
+            self._unset(fields, nulls)
+        unset: Sequence[UnsetRule] = ()
+        if fields:
+            fields.setdefault("update_existing_only", self.update_existing_only)
+            user = User.check({**fields, "customer_id": customer_id, "attributes": attributes}, self._terms)
+            content, unset = user.to_json(), user.unset_attributes
         else:
-            warnings.count(customer_id)
-        return user_json(customer_id, attributes, self.update_existing_only), customer_id
+            if unchecked:
+                check_attributes(attributes, self._terms.texts, unchecked)
+            if customer_id is None:
+                check_user_id(None, attributes, self._terms)
+            else:
+                check_customer_id(customer_id, self._called)
+            content = user_json(customer_id, attributes, self.update_existing_only)
+        whose = customer_id or self._ordering_key(attributes)
+        warnings.look_at(whose, attributes, unset, unchecked)
+        if left_out is not None:
+            warnings.dropped = left_out.dropped
+        return content, whose
 
     def _is_own_shape(self, row: Mapping[Any, Any]) -> bool:
         if isinstance(row.get("attributes"), Mapping):
@@ -192,79 +214,65 @@ class UserMapping(BulkMapping):
             )
         return values, fields
 
-    def _shaped_by_value(
-        self,
-        customer_id: str | None,
-        values: Mapping[Any, Any],
-        kept_out: tuple[str, ...],
-        fields: dict[str, Any],
-        warnings: RowWarnings,
-    ) -> tuple[bytes, str]:
-        """Convert and check a row's values one by one, and build its record."""
-        left_out = None if self.on_bad_attribute == "reject" else LeftOut(self.identifiers)
-        attributes, nulls = self._columns.values(values, kept_out, left_out)
-        self._read_identifiers(attributes, warnings)
-        if "platforms" in fields:
-            self._move_platforms(attributes, fields.pop("platforms"))
-        if "platforms" in attributes:
-            attributes["platforms"] = users_platforms(attributes["platforms"])
-        for operator, columns in self._operators.items():
-            self._add_array_changes(attributes, operator, columns.values(values, (), left_out)[0])
-        if left_out is not None:
-            self._drop_bad_attributes(left_out, attributes)
-        rules = fields.get("unset_attributes", [])
-        if nulls and self.nulls == "send":
-            attributes.update(dict.fromkeys(nulls))
-        elif nulls and self.nulls == "unset" and isinstance(rules, list):
-            more = [{"type": "equals", "attr": name, "case_sensitive": True} for name in nulls]
-            fields["unset_attributes"] = [*rules, *more]
-        unset: Sequence[UnsetRule] = ()
-        if fields:
-            record = {"update_existing_only": self.update_existing_only, **fields}
-            record |= {"customer_id": customer_id, "attributes": attributes}
-            user = User.check(record, self._terms)
-            content, unset = user.to_json(), user.unset_attributes
-        else:
-            check_attributes(attributes, self._terms.texts)
-            check_user_id(customer_id, attributes, self._terms)
-            content = user_json(customer_id, attributes, self.update_existing_only)
-        whose = customer_id or self._ordering_key(attributes)
-        warnings.look_at(whose, attributes, unset)
-        if left_out is not None:
-            warnings.dropped = left_out.dropped
-        return content, whose
-
-    def _drop_bad_attributes(self, left_out: LeftOut, attributes: dict[str, Any]) -> None:
-        """Drop the attributes that break a rule, including single changes to arrays."""
+    def _drop_bad_attributes(
+        self, left_out: LeftOut, attributes: dict[str, Any], unchecked: Sequence[str]
+    ) -> list[str]:
+        """Drop the attributes that break a rule, including single changes to arrays; return those kept of those to check."""
         operators = {name: attributes.pop(name) for name in ARRAY_OPERATORS if name in attributes}
-        left_out.take_from(attributes, lambda name, value: check_attribute(name, value, self._terms.texts))
+        names = [name for name in unchecked if name not in operators]
+        left_out.take_from(
+            attributes, lambda name, value: check_attribute(name, value, self._terms.texts), names
+        )
         for operator, changes in operators.items():
             if isinstance(changes, dict):
                 left_out.take_from(changes, partial(check_array_change, operator))
             if changes:
                 attributes[operator] = changes
+        return [name for name in unchecked if name in attributes]
 
-    def _read_identifiers(self, attributes: dict[str, Any], warnings: RowWarnings) -> None:
-        for name in self.identifiers:
-            if name in attributes:
-                text = identifier_text(name, attributes.pop(name), warnings)
-                if text is not None:
-                    attributes[name] = text
+    @staticmethod
+    def _unset(fields: dict[str, Any], names: Sequence[str]) -> None:
+        rules = fields.get("unset_attributes", [])
+        if isinstance(rules, list):
+            more = [{"type": "equals", "attr": name, "case_sensitive": True} for name in names]
+            fields["unset_attributes"] = [*rules, *more]
 
-    def _move_platforms(self, attributes: dict[str, Any], platforms: object) -> None:
-        """Move ``platforms`` into the attributes, where every sample of MoEngage has it."""
+    @staticmethod
+    def _read_identifier(
+        name: str, attributes: dict[str, Any], unchecked: list[str], warnings: RowWarnings
+    ) -> None:
+        if name not in attributes:
+            return
+        text = identifier_text(name, attributes.pop(name), warnings)
+        if name in unchecked:
+            unchecked.remove(name)
+        if text is not None:
+            attributes[name] = text
+            unchecked.append(name)
+
+    def _normalize_platforms(
+        self, attributes: dict[str, Any], unchecked: list[str], fields: dict[str, Any]
+    ) -> None:
+        """Move ``platforms`` into the attributes, where every sample of MoEngage has it, in the documented form."""
+        if "platforms" in fields:
+            if "platforms" in attributes:
+                raise MoEngageRecordInvalid(
+                    "platforms",
+                    "the row has 'platforms' both inside and outside 'attributes'; send one of them",
+                )
+            attributes["platforms"] = json_value("platforms", fields.pop("platforms"), self._columns.zone)
+            unchecked.append("platforms")
         if "platforms" in attributes:
-            raise MoEngageRecordInvalid(
-                "platforms", "the row has 'platforms' both inside and outside 'attributes'; send one of them"
-            )
-        attributes["platforms"] = json_value("platforms", platforms, self._columns.zone)
+            attributes["platforms"] = users_platforms(attributes["platforms"])
 
     def _ordering_key(self, attributes: Mapping[str, Any]) -> str:
         """Return the key by which rows of one user keep their order, for a row without an id."""
         return next(f"{name}={attributes[name]}" for name in self.identifiers if name in attributes)
 
     @staticmethod
-    def _add_array_changes(attributes: dict[str, Any], operator: str, values: Mapping[str, Any]) -> None:
+    def _add_array_changes(
+        attributes: dict[str, Any], unchecked: list[str], operator: str, values: Mapping[str, Any]
+    ) -> None:
         """Put values to add to arrays, or to remove from them, under the API's operator."""
         changes = {
             attribute: value if isinstance(value, list) else [value]
@@ -282,6 +290,7 @@ class UserMapping(BulkMapping):
             changes = {**own, **changes}
         if changes:
             attributes[operator] = changes
+            unchecked.append(operator)
 
     def _checked_operators(self) -> Mapping[str, Columns]:
         operators = {}

@@ -7,7 +7,7 @@ Source: Data API overview ("datetime"), docs ("data tracking policies").
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
 from string import ascii_letters
 from types import MappingProxyType
@@ -29,7 +29,7 @@ WEEKDAYS: Mapping[str, str] = MappingProxyType(
         "sun": "day",
     }
 )  # fmt: skip
-#: The whitespace of a character class, the same in Python's and in pydantic's patterns.
+#: Whitespace, and characters that cannot be seen, as a character class.
 BLANKS = " \t\n\r\x0b\x0c\x1c-\x1f\x85\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 
 _DOCUMENTED = re.compile(r"\d{4}-\d{2}-\d{2}(?:T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ)?", re.ASCII)
@@ -59,15 +59,15 @@ def is_undocumented_date(text: str) -> bool:
     """
     if len(text) < SHORTEST_DATE:
         return False
-    # Quick exit: most strings are not dates, as most first characters show.
-    if text[0] in _NEVER_FIRST:
+    # Quick exit: most strings are not dates, as their first characters show.
+    if not may_begin_date(text):
         return False
     if text[4] == text[7] == "-" and _BEGINS_LIKE_ONE.match(text):
         return not is_documented_date(text)
     return (
         _MAY_BE_ONE.match(text) is not None
         and len(text) <= LONGEST_DATE
-        and any(form.fullmatch(text) for form in _OTHER_FORMS)
+        and any(form.fullmatch(text) for form in FORMS_OF_DATES)
     )
 
 
@@ -137,10 +137,30 @@ def _other_forms() -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(f"{blank}(?:{form}){blank}", re.ASCII | re.IGNORECASE) for form in forms)
 
 
-_INITIALS = "".join(name[0] for name in (*MONTHS, *WEEKDAYS))
-_NEVER_FIRST = frozenset(ascii_letters) - frozenset(_INITIALS + _INITIALS.upper())
+def _in_any_case(words: Iterable[str]) -> str:
+    """Return a pattern of words in lower, upper or mixed case, which fails faster than one that ignores the case."""
+    rests: dict[str, list[str]] = {}
+    for word in words:
+        rests.setdefault(word[:1], []).append(word[1:])
+    return "|".join(
+        f"[{first}{first.upper()}](?:{_in_any_case(rest)})" if first else "" for first, rest in rests.items()
+    )
+
+
+_NAMES = (*MONTHS, *WEEKDAYS)
+_NEVER_FIRST = "".join(
+    letter for letter in ascii_letters if not any(name.startswith(letter.lower()) for name in _NAMES)
+)
+#: Matches no string that is certainly not an undocumented date: one that begins like no date, or is documented. Days that
+#: not every month has are left to the calendar.
+may_begin_date = re.compile(
+    rf"(?![{_NEVER_FIRST}])"
+    r"(?![1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?\Z)"
+    rf"[{BLANKS}]*(?:\d|{_in_any_case(_NAMES)})"
+).match
 _MAY_BE_ONE = re.compile(
     f"[{BLANKS}]*(?=[0-9]|{'|'.join((*MONTHS, *WEEKDAYS))}).*?(?:[12][0-9]{{3}}|000[01]|9999)",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
-_OTHER_FORMS = _other_forms()
+#: The undocumented forms of dates, besides those that begin like ``YYYY-MM-DD``.
+FORMS_OF_DATES = _other_forms()

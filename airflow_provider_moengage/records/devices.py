@@ -7,9 +7,10 @@ from typing import Any, Literal
 from pydantic import ValidationInfo, field_validator
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.records.encoding import serialised
 from airflow_provider_moengage.records.names import MAX_VALUE_LENGTH, check_customer_id
 from airflow_provider_moengage.records.reasons import FieldRule
-from airflow_provider_moengage.records.users import Record, serialised, terms_of
+from airflow_provider_moengage.records.users import Record, terms_of
 
 
 class DeviceAttributes(Record):

@@ -16,10 +16,11 @@ from pydantic import ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.records.encoding import serialised
 from airflow_provider_moengage.records.epoch import is_calendar_number, number_of, whole_seconds
 from airflow_provider_moengage.records.names import check_customer_id, event_name_fault, event_name_rule
 from airflow_provider_moengage.records.reasons import FieldRule
-from airflow_provider_moengage.records.users import Record, identifier_in, serialised, terms_of
+from airflow_provider_moengage.records.users import Record, identifier_in, terms_of
 from airflow_provider_moengage.records.values import check_value
 
 MAX_EVENT_ATTRIBUTES = 100

@@ -7,17 +7,16 @@ raises :class:`MoEngageRecordInvalid` here. Source of the shapes: Track User.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import Self
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.records.encoding import serialised
 from airflow_provider_moengage.records.names import check_customer_id, unset_fault
 from airflow_provider_moengage.records.reasons import code_and_reason
 from airflow_provider_moengage.records.values import check_attributes
@@ -268,27 +267,3 @@ def identifier_in(values: Mapping[str, Any], identifiers: frozenset[str]) -> boo
         "identifier_missing",
         f"there is no customer_id, and none of the identifiers {', '.join(sorted(identifiers))} is a string",
     )
-
-
-def serialised(fields: Mapping[str, Any]) -> bytes:
-    """
-    Serialise a record's fields.
-
-    :raises MoEngageRecordInvalid: a string cannot be encoded in UTF-8.
-    """
-    try:
-        return to_json(fields)
-    except PydanticSerializationError:
-        return _escaped(fields)
-
-
-def _escaped(fields: Mapping[str, Any]) -> bytes:
-    """Serialise strings with surrogates: JSON accepts a pair as one character, but not a lone surrogate."""
-    body = json.dumps(fields).encode()
-    try:
-        from_json(body)
-    except ValueError:
-        raise MoEngageRecordInvalid(
-            "encoding", "a text holds half of a surrogate pair, which UTF-8 cannot carry"
-        ) from None
-    return body

@@ -7,17 +7,14 @@ wrong type, so everything is checked here. Sources: Track User ("attributes"), d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, to_json
-
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.records.dates import SHORTEST_DATE, is_documented_date, is_undocumented_date
+from airflow_provider_moengage.records.encoding import json_bytes
 from airflow_provider_moengage.records.names import CREATE_ONLY_NAMES, MAX_VALUE_LENGTH, name_fault
-from airflow_provider_moengage.records.quick_values import are_good
 
 MAX_ARRAY_ELEMENTS = 50
 MAX_ARRAY_OBJECTS = 100
@@ -194,17 +191,9 @@ def _check_object(name: str, path: str, value: dict[Any, Any], as_text: bool, le
         raise MoEngageRecordInvalid(
             "object_keys", f"attribute {where!r} has an object of more than {MAX_OBJECT_KEYS} keys"
         )
-    if level == 1 and _json_bytes(value) > MAX_OBJECT_BYTES:
+    if level == 1 and json_bytes(value) > MAX_OBJECT_BYTES:
         raise MoEngageRecordInvalid("object_size", f"attribute {where!r} has an object over 25 KB")
     return keys
-
-
-def _json_bytes(value: dict[Any, Any]) -> int:
-    try:
-        return len(to_json(value))
-    except PydanticSerializationError:
-        # A string has surrogates; whether they can be sent is checked for the whole record.
-        return len(json.dumps(value, separators=(",", ":")))
 
 
 def _check_key(where: str, key: object) -> None:
@@ -247,28 +236,36 @@ _SHAPES: Mapping[str, Callable[[object], None]] = {
 }
 
 
-def are_plain(names: Iterable[object]) -> bool:
-    """Whether these are valid attribute names, none of which has rules of its own."""
-    special = {*_SHAPES, *ARRAY_OPERATORS, *CREATE_ONLY_NAMES}
-    return not any(name_fault(name) or name in special for name in names)
+#: Attributes with rules that depend on their names, besides those whose names are invalid.
+_SPECIAL_NAMES = frozenset({*_SHAPES, *ARRAY_OPERATORS, *CREATE_ONLY_NAMES})
 
 
-def check_attributes(attributes: Mapping[str, Any], texts: frozenset[str]) -> None:
+def is_special(name: object) -> bool:
+    """Whether an attribute's name is invalid or has rules of its own, so that its value alone does not decide."""
+    return name_fault(name) is not None or name in _SPECIAL_NAMES
+
+
+def is_accepted(text: str) -> bool:
+    """Whether MoEngage stores a string unchanged, under a name without rules of its own."""
+    return len(text) <= MAX_VALUE_LENGTH and not is_undocumented_date(text)
+
+
+def check_attributes(
+    attributes: Mapping[str, Any], texts: frozenset[str], names: Iterable[str] | None = None
+) -> None:
     """
-    Check every attribute of a user: its name, its value, and that array operators do not conflict.
+    Check the attributes of a user: their names, their values, and that array operators do not conflict.
 
     :param texts: names of attributes that are declared as strings, even if they look like dates.
+    :param names: the attributes to check, where the others are known to be accepted; None: all.
     :raises MoEngageRecordInvalid: the first rule that is broken.
     """
     operators = {key: attributes[key] for key in ARRAY_OPERATORS if key in attributes}
     if operators:
-        attributes = {name: value for name, value in attributes.items() if name not in ARRAY_OPERATORS}
-        _check_array_operators(attributes, operators)
-    # One check of all values is cheaper than one of each.
-    good = are_good(attributes)
-    for name, value in attributes.items():
-        if not good or name in _SHAPES or name_fault(name):
-            check_attribute(name, value, texts)
+        _check_array_operators([name for name in attributes if name not in operators], operators)
+    for name in attributes if names is None else names:
+        if name not in operators:
+            check_attribute(name, attributes[name], texts)
 
 
 def check_attribute(name: str, value: object, texts: frozenset[str]) -> None:
@@ -287,9 +284,6 @@ def check_attribute(name: str, value: object, texts: frozenset[str]) -> None:
     if name in _SHAPES:
         _SHAPES[name](value)
         return
-    if type(value) not in _NESTED:
-        _check_scalar(name, "", value, name in texts)
-        return
     check_value(name, value, as_text=name in texts)
     if name in STANDARD_NAMES and _holds_objects(value):
         raise MoEngageRecordInvalid(
@@ -298,14 +292,11 @@ def check_attribute(name: str, value: object, texts: frozenset[str]) -> None:
         )
 
 
-_NESTED = frozenset({list, dict})
-
-
 def _holds_objects(value: object) -> bool:
     return type(value) is dict or (type(value) is list and any(type(element) is dict for element in value))
 
 
-def _check_array_operators(attributes: Mapping[str, Any], operators: Mapping[str, Any]) -> None:
+def _check_array_operators(attributes: Iterable[str], operators: Mapping[str, Any]) -> None:
     seen: dict[str, str] = dict.fromkeys(attributes, "set")
     for operator, fields in operators.items():
         if not isinstance(fields, dict):

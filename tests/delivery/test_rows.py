@@ -1,10 +1,10 @@
-"""The quick path of nearly all rows does what the careful one would: the same bytes, or the same refusal."""
+"""A row becomes what the rules of its record say: the same bytes, or the same rejection."""
 
 from __future__ import annotations
 
 import enum
 import math
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +14,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
+from airflow_provider_moengage.delivery.shape.columns import Columns
 from airflow_provider_moengage.delivery.shape.convert import attribute_value, customer_id_text
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS
 from airflow_provider_moengage.operations.track_users import UserMapping
-from airflow_provider_moengage.records.quick_values import are_good
 from airflow_provider_moengage.records.users import Terms, User
 from airflow_provider_moengage.records.values import check_attributes
 
@@ -194,35 +194,53 @@ def test_so_it_is_where_identifiers_may_take_the_ids_place(row: Any, customer_id
     assert found == told(lambda: expected(as_text, {}, "skip", ("moe_mobile",)))
 
 
-@given(st.dictionaries(st.text(max_size=2), values | good, max_size=4))
+@given(st.dictionaries(st.text(max_size=2), values | good, max_size=4), st.sampled_from([None, "UTC"]))
 @settings(max_examples=800, deadline=None)
-@example({"": "2021-02-29"})
-@example({"": "2021-02-28T23:59:60Z"})
-@example({"": 10**5_000, "n": -0.0})
-def test_what_is_good_at_a_glance_is_good(drawn: dict[str, Any]):
-    attributes = {f"a{name}": value for name, value in drawn.items()}
-    if are_good(attributes):
-        check_attributes(attributes, frozenset())
+@example({"": "2021-02-29"}, None)
+@example({"": "2021-02-28T23:59:60Z"}, None)
+@example({"": "0000-01-01"}, None)
+@example({"": "\u0660000-00-00"}, None)
+@example({"": 10**5_000, "n": -0.0}, None)
+def test_a_value_that_its_type_decides_passes_the_check(drawn: dict[str, Any], zone: str | None):
+    row = {f"a{name}": value for name, value in drawn.items()}
+    try:
+        attributes, _, unchecked = Columns(timezone=zone).values(row, ())
+    except MoEngageRecordInvalid:
+        return
+    check_attributes(attributes, frozenset(), [name for name in attributes if name not in unchecked])
 
 
 @given(dates)
 @settings(max_examples=800, deadline=None)
-def test_a_text_that_is_good_at_a_glance_is_no_wrong_date(text: str):
-    if are_good({"born": text}):
-        check_attributes({"born": text}, frozenset())
+def test_so_does_a_text_that_may_be_a_date(text: str):
+    attributes, _, unchecked = Columns().values({"born": text}, ())
+    if not unchecked:
+        check_attributes(attributes, frozenset())
 
 
 @pytest.mark.parametrize(
-    ("value", "is_good"),
+    ("value", "decided"),
     [
-        ("gold", True), ("", True), ("x" * 512, True), ("x" * 513, False), (7, True), (2**80, True), (True, True), (1.5, True),
+        ("gold", True), ("", True), ("x" * 512, True), ("x" * 513, False), (7, True), (2**80, False), (True, True), (1.5, True),
         (10**400, False),
         ("2026-01-28", True), ("2026-01-28T10:00:00Z", True), ("2026-02-30", False), ("2026-01-01 10:00", False),
-        ("2026-01-0\u0661", False), ("\ud83d", False), (math.nan, False), (math.inf, False), (None, False), (Decimal(1), False),
-        (Text("gold"), False), (Plan.GOLD, False), (Level.HIGH, False), (b"x", False), ([], False), ({}, False),
-        (datetime(2026, 1, 1), False), (numpy.float64(1.5), False), (numpy.int64(1), False),
+        ("2026-01-0\u0661", False), (Decimal(1), True), (Decimal("1.5"), True), (date(2026, 1, 1), True),
+        (datetime(2026, 1, 1, tzinfo=timezone.utc), True), (Text("gold"), False), (Plan.GOLD, False), (Level.HIGH, False),
+        ([], False), ({}, False), (numpy.float64(1.5), False), (numpy.int64(1), False),
     ],
     ids=repr,
 )  # fmt: skip
-def test_nearly_all_values_are_good_at_a_glance_and_what_is_not_plain_is_not(value: Any, is_good: bool):
-    assert are_good({"a": value}) is is_good
+def test_the_types_of_nearly_all_values_decide_and_the_others_are_checked(value: Any, decided: bool):
+    assert Columns().values({"a": value}, ())[2] == ([] if decided else ["a"])
+
+
+@pytest.mark.parametrize(
+    "value", [None, math.nan, -math.inf, Decimal("NaN"), numpy.datetime64("NaT")], ids=repr
+)
+def test_a_null_is_no_attribute(value: Any):
+    assert Columns().values({"a": value, "b": 1}, ()) == ({"b": 1}, ["a"], [])
+
+
+@pytest.mark.parametrize("name", ["status", "platforms", "moe_geo_location", "addValueToArrayField", "cr_t"])
+def test_a_name_with_rules_of_its_own_is_always_checked(name: str):
+    assert Columns().values({name: "gold", "plan": "gold"}, ())[2] == [name]

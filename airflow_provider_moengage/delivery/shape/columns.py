@@ -5,75 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from math import isfinite
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.report import Dropped
 from airflow_provider_moengage.delivery.shape.column_names import spelling_hint
-from airflow_provider_moengage.delivery.shape.convert import attribute_value
+from airflow_provider_moengage.delivery.shape.convert import (
+    EXACT_TYPES,
+    OWN_ERRORS,
+    attribute_value,
+    unconvertible,
+)
 from airflow_provider_moengage.delivery.shape.id_columns import id_column_hint
+from airflow_provider_moengage.delivery.shape.left_out import LeftOut
 from airflow_provider_moengage.delivery.shape.typed_text import (
     AttributeType,
     Converter,
     DateFormat,
     converter_of,
 )
-from airflow_provider_moengage.records.dates import SHORTEST_OTHER_INSTANT
-from airflow_provider_moengage.records.names import name_fault
-from airflow_provider_moengage.records.quick_values import are_good
-from airflow_provider_moengage.records.values import ARRAY_OPERATORS, are_plain
+from airflow_provider_moengage.records.dates import SHORTEST_DATE, may_begin_date
+from airflow_provider_moengage.records.names import MAX_VALUE_LENGTH, name_fault
+from airflow_provider_moengage.records.values import ARRAY_OPERATORS, is_accepted, is_special
 
 NameFault = Callable[[object], "tuple[str, str] | None"]
 #: Maximum number of cached plans: every row of NDJSON may have different columns.
 MAX_PLANS = 1_000
+#: JSON numbers hold integers from and up to here; others are checked.
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
 
 
 class Plan(NamedTuple):
     """
     How rows with the same columns are mapped.
 
-    :param pairs: attribute and column; None: every column that is not kept out, under its own name.
-    :param plain: whether only the values have to be checked: no name has rules of its own, and none has a type.
+    :param columns: attribute and column; None: every column that is not kept out, under its own name.
+    :param converters: those of attributes that have a type or a special name; the others are converted by their values'
+        own types.
     """
 
-    pairs: Sequence[tuple[str, str]] | None
-    plain: bool
-
-
-class LeftOut:
-    """
-    The attributes left out of one row because they break a rule.
-
-    :param spared: attributes that are never left out.
-    """
-
-    def __init__(self, spared: Collection[str] = ()) -> None:
-        self.dropped: list[Dropped] = []
-        self._spared = spared
-
-    def leaves_out(self, name: str, error: MoEngageRecordInvalid) -> bool:
-        """Whether an attribute that breaks a rule is left out; if so, record it."""
-        if name in self._spared:
-            return False
-        self.dropped.append((str(name), error.reason))
-        return True
-
-    def take_from(self, attributes: dict[str, Any], check: Callable[[str, Any], None]) -> None:
-        """
-        Remove the attributes that break a rule.
-
-        :param attributes: by name; modified in place.
-        :param check: raises if an attribute breaks a rule.
-        :raises MoEngageRecordInvalid: an attribute that is never left out breaks a rule.
-        """
-        for name, value in list(attributes.items()):
-            try:
-                check(name, value)
-            except MoEngageRecordInvalid as error:
-                if not self.leaves_out(name, error):
-                    raise
-                del attributes[name]
+    columns: Sequence[tuple[str, str]] | None
+    converters: Mapping[str, Converter]
 
 
 @dataclass(frozen=True)
@@ -154,56 +127,71 @@ class Columns:
                     "column you want, or leave it out"
                 )
 
-    def good_values(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> dict[str, Any] | None:
-        """
-        Return a row's attributes if they are valid without conversion, as for nearly all rows; None otherwise.
-
-        :param kept_out: columns that are not attributes.
-        :raises MoEngageRecordInvalid: a column is missing.
-        """
-        plan = self._plans.get((kept_out, *row)) or self._new_plan(row, kept_out)
-        if not plan.plain:
-            return None
-        attributes = self._attributes_in(plan, row, kept_out)
-        return attributes if are_good(attributes) else None
-
     def values(
         self, row: Mapping[Any, Any], kept_out: tuple[str, ...], left_out: LeftOut | None = None
-    ) -> tuple[dict[str, Any], Sequence[str]]:
+    ) -> tuple[dict[str, Any], list[str], list[str]]:
         """
-        Return a row's attributes as JSON values, and the names of those that are NULL.
+        Return a row's attributes as JSON values, the names of those that are NULL, and the names of those to check.
+
+        MoEngage accepts all other values under their names, which is decided here by their types.
 
         :param kept_out: columns that are not attributes.
         :param left_out: collects attributes whose values cannot be converted; None: such a value rejects the row.
         :raises MoEngageRecordInvalid: a value cannot be converted, or a column is missing.
         """
-        plan = self._plans.get((kept_out, *row)) or self._new_plan(row, kept_out)
-        attributes = self._attributes_in(plan, row, kept_out)
-        nulls = []
-        for attribute, value in list(attributes.items()):
-            convert = self._types.get(attribute)
-            if convert is None:
-                kind = type(value)
-                if kind is int or kind is bool or (kind is str and len(value) < SHORTEST_OTHER_INSTANT):
-                    # It needs no conversion, like nearly all values.
+        columns, converters = self._plans.get((kept_out, *row)) or self._new_plan(row, kept_out)
+        if columns is None:
+            attributes = dict(row)
+            for column in kept_out:
+                attributes.pop(column, None)
+        else:
+            attributes = {attribute: row[column] for attribute, column in columns}
+        nulls: list[str] = []
+        dropped: list[str] = []
+        unchecked: list[str] = []
+        for attribute, value in attributes.items():
+            kind = None if converters and attribute in converters else type(value)
+            # The most frequent types first.
+            if kind is str:
+                size = len(value)
+                if (
+                    size < SHORTEST_DATE
+                    or (size <= MAX_VALUE_LENGTH and not may_begin_date(value))
+                    or is_accepted(value)
+                ):
                     continue
-                convert = attribute_value
+            elif kind is int:
+                if MIN_INTEGER <= value <= MAX_INTEGER:
+                    continue
+            elif kind is bool or (kind is float and isfinite(value)):
+                continue
+            elif value is None:
+                nulls.append(attribute)
+                continue
+            convert = converters[attribute] if kind is None else EXACT_TYPES.get(kind, attribute_value)
             try:
                 converted = convert(attribute, value, self.zone)
-            except MoEngageRecordInvalid as error:
-                if left_out is not None and attribute in ARRAY_OPERATORS and isinstance(value, Mapping):
-                    attributes[attribute] = self._converted_changes(value, left_out)
+            except Exception as error:
+                invalid = _invalid(attribute, value, error)
+                if left_out is None:
+                    raise invalid from None
+                if attribute in ARRAY_OPERATORS and isinstance(value, Mapping):
+                    converted = self._converted_changes(value, left_out)
+                elif left_out.leaves_out(attribute, invalid):
+                    dropped.append(attribute)
                     continue
-                if left_out is None or not left_out.leaves_out(attribute, error):
-                    raise
-                del attributes[attribute]
-                continue
+                else:
+                    raise invalid from None
             if converted is None:
                 nulls.append(attribute)
+                continue
+            attributes[attribute] = converted
+            if kind not in EXACT_TYPES:
+                unchecked.append(attribute)
+        if nulls or dropped:
+            for attribute in (*nulls, *dropped):
                 del attributes[attribute]
-            elif converted is not value:
-                attributes[attribute] = converted
-        return attributes, nulls
+        return attributes, nulls, unchecked
 
     def _converted_changes(self, changes: Mapping[Any, Any], left_out: LeftOut) -> dict[Any, Any]:
         """Convert additions to arrays, or removals from them, attribute by attribute."""
@@ -224,16 +212,6 @@ class Columns:
         convert = self._types.get(name)
         return value if convert is None else convert(name, value, self.zone)
 
-    @staticmethod
-    def _attributes_in(plan: Plan, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> dict[str, Any]:
-        """Return a row's attributes with their unconverted values."""
-        if plan.pairs is not None:
-            return {attribute: row[column] for attribute, column in plan.pairs}
-        attributes = dict(row)
-        for column in kept_out:
-            attributes.pop(column, None)
-        return attributes
-
     def _new_plan(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> Plan:
         """Return the plan for a row's columns, and cache it for all rows with the same columns."""
         chosen = self._attributes_of(row, kept_out)
@@ -244,12 +222,16 @@ class Columns:
                     f"the row has no column {column!r}, which {self.parameter} reads {attribute!r} from"
                     + spelling_hint(column, row),
                 )
+        converters = {
+            attribute: self._types.get(attribute, attribute_value)
+            for attribute in chosen
+            if attribute in self._types or is_special(attribute)
+        }
+        plan = Plan(None if self._chosen is None else list(chosen.items()), converters)
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()
-        pairs = None if self._chosen is None else list(chosen.items())
-        plan = Plan(pairs, not self._types and are_plain(chosen))
-        columns = (kept_out, *row)
-        self._plans[columns] = plan
+        key = (kept_out, *row)
+        self._plans[key] = plan
         return plan
 
     def _attributes_of(self, columns: Iterable[str], kept_out: Collection[str]) -> Mapping[str, str]:
@@ -264,6 +246,15 @@ class Columns:
             raise MoEngageParameterError(
                 f"types names {unknown[0]!r}, which is not an attribute; there are {', '.join(attributes)}"
             )
+
+
+def _invalid(name: str, value: object, error: Exception) -> MoEngageRecordInvalid:
+    """Return the rejection of a value whose conversion raised an error; raise an error that is not the value's."""
+    if isinstance(error, MoEngageRecordInvalid):
+        return error
+    if isinstance(error, OWN_ERRORS):
+        raise error
+    return unconvertible(name, value, error)
 
 
 def _checked_types(types: object) -> Mapping[str, str]:

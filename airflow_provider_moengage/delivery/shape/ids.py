@@ -19,6 +19,9 @@ def id_text(value: object, warnings: RowWarnings, called: str = "customer_id") -
     :return: None where there is no id, or only blanks.
     :raises MoEngageRecordInvalid: the value cannot be an id without being changed.
     """
+    if type(value) is str and value.isascii() and value.strip() is value and value:
+        # Nearly all ids.
+        return value
     try:
         text = customer_id_text(value)
     except MoEngageRecordInvalid as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_moengage.delivery.report import Dropped
@@ -41,31 +41,30 @@ class RowWarnings:
         self._ids_stripped = 0
         self._types: defaultdict[str, set[str]] = defaultdict(set)
 
-    def count(self, user: str) -> None:
-        """Count a row of a user."""
-        latest = self._latest
-        if user not in latest:
-            if len(latest) >= LATEST_USERS:
-                latest.clear()
-            latest[user] = 1
-            return
-        latest[user] = rows = latest[user] + 1
-        if rows >= MANY_ROWS_OF_A_USER and not self._warned_of_many:
-            self._warned_of_many = True
-            self._latest.clear()
-            log.warning(
-                "One user has %d rows and more; MoEngage silently blocks a user who is updated too often, so send "
-                "each user's last state and not every change",
-                MANY_ROWS_OF_A_USER,
-            )
-
     def strip_id(self) -> None:
         """Count an id that had blanks at its ends."""
         self._ids_stripped += 1
 
-    def warn_of_attributes(self) -> None:
-        """Log a warning, once, about a row with more attributes than a workspace holds."""
-        if not self._warned_of_attributes:
+    def look_at(
+        self,
+        user: str,
+        attributes: Mapping[str, Any],
+        unset: Sequence[UnsetRule] = (),
+        special: Sequence[str] = (),
+    ) -> None:
+        """
+        Inspect the attributes about to be sent of a user.
+
+        :param special: names of attributes that may have rules of their own, some of which may not be sent.
+        """
+        if self.learns_types:
+            for name, value in attributes.items():
+                self._types[name].add(_type_of(value))
+            for rule in unset:
+                self._types[rule.attr].add("unset")
+        if special and not self._warned_of_create_only:
+            self._warn_of_create_only(CREATE_ONLY_NAMES & attributes.keys())
+        if len(attributes) > MAX_USER_ATTRIBUTES and not self._warned_of_attributes:
             self._warned_of_attributes = True
             log.warning(
                 "A row has more than %d attributes; a workspace holds %d user attributes, and MoEngage silently drops "
@@ -73,23 +72,33 @@ class RowWarnings:
                 MAX_USER_ATTRIBUTES,
                 MAX_USER_ATTRIBUTES,
             )
+        latest = self._latest
+        if user in latest:
+            latest[user] = rows = latest[user] + 1
+            if rows >= MANY_ROWS_OF_A_USER:
+                self._warn_of_many()
+        else:
+            if len(latest) >= LATEST_USERS:
+                latest.clear()
+            latest[user] = 1
 
-    def look_at(self, user: str, attributes: Mapping[str, Any], unset: Sequence[UnsetRule] = ()) -> None:
-        """Inspect the attributes about to be sent of a user."""
-        if self.learns_types:
-            for name, value in attributes.items():
-                self._types[name].add(_type_of(value))
-            for rule in unset:
-                self._types[rule.attr].add("unset")
-        if not self._warned_of_create_only and not CREATE_ONLY_NAMES.isdisjoint(attributes):
+    def _warn_of_create_only(self, names: Collection[str]) -> None:
+        if names:
             self._warned_of_create_only = True
             log.warning(
                 "Attributes %s are only set when MoEngage creates a user; updates do not change them",
-                ", ".join(sorted(CREATE_ONLY_NAMES & attributes.keys())),
+                ", ".join(sorted(names)),
             )
-        if len(attributes) > MAX_USER_ATTRIBUTES:
-            self.warn_of_attributes()
-        self.count(user)
+
+    def _warn_of_many(self) -> None:
+        if not self._warned_of_many:
+            self._warned_of_many = True
+            self._latest.clear()
+            log.warning(
+                "One user has %d rows and more; MoEngage silently blocks a user who is updated too often, so send "
+                "each user's last state and not every change",
+                MANY_ROWS_OF_A_USER,
+            )
 
     def close(self) -> None:
         """Log how many ids had blanks at their ends, and the collected types."""
