@@ -1,9 +1,9 @@
 """
 Runs Python programs that use Airflow, each in a process of its own that is forked from one which has imported Airflow.
 
-Importing Airflow and building its API app takes seconds, and many tests run such a program. Nothing of this package is
-imported before the fork, and no thread is started; each program has the environment, the folder and the Airflow home that
-it is given, as if it had been started by itself.
+Importing Airflow and building its API app takes seconds, and many tests run such a program. Before the fork nothing of
+this package is imported but what Airflow reads of every provider, and no thread is started; each program has the
+environment and the Airflow home that it is given, as if it had been started by itself.
 
 ``python -m tests.forked_programs``: reads one program a line, as JSON, and answers each with a line that has its exit code.
 """
