@@ -33,6 +33,7 @@ class ForkedPrograms:
     def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self._process = process
         self._output = folder / "output"
+        self._errors = folder / "errors"
 
     def run(self, *command: str | Path, env: Mapping[str, str]) -> tuple[int, str]:
         """
@@ -52,7 +53,8 @@ class ForkedPrograms:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"the process that forks ended with {self._process.wait()}")
+            said = self._errors.read_text("utf-8", "replace")
+            raise RuntimeError(f"the process that forks ended with {self._process.wait()}:\n{said}")
         return int(answer), self._output.read_text("utf-8", "replace")
 
 
@@ -64,15 +66,18 @@ def running_forks(folder: Path, env: Mapping[str, str]) -> Iterator[ForkedProgra
     :param folder: an empty folder for what the programs print.
     :param env: its environment, with an Airflow home whose database is migrated.
     """
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.forked_programs"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=ROOT,
-        env=dict(env),
-    ) as process:
+    with (
+        open(folder / "errors", "wb") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.forked_programs"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=ROOT,
+            env=dict(env),
+        ) as process,
+    ):
         try:
             yield ForkedPrograms(process, folder)
         finally:
@@ -105,6 +110,11 @@ def _become(order: dict[str, Any]) -> None:
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
+    sys.argv = order["argv"]
+    sys.path[:1] = [
+        os.path.dirname(sys.argv[0]),
+        *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
+    ]
     # Airflow has its defaults from the home that it was imported with.
     home = os.environ["AIRFLOW_HOME"]
     os.environ.setdefault("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{home}/airflow.db")
@@ -115,8 +125,6 @@ def _become(order: dict[str, Any]) -> None:
 
     settings.dispose_orm()
     settings.initialize()
-    sys.argv = order["argv"]
-    sys.path[0] = os.path.dirname(sys.argv[0])
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 

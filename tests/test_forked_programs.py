@@ -22,7 +22,7 @@ from airflow.configuration import conf
 print(json.dumps({
     "arguments": sys.argv[1:],
     "name": __name__,
-    "folder": sys.path[0],
+    "folders": sys.path[:2],
     "variable": os.environ.get("VARIABLE"),
     "database": str(settings.engine.url),
     "setting": conf.get("core", "dags_folder"),
@@ -43,7 +43,7 @@ def test_it_has_the_environment_and_the_airflow_home_that_it_is_given(
     airflow_forks: ForkedPrograms, program: Path, tmp_path: Path
 ):
     for home, variable in ((tmp_path / "first", "one"), (tmp_path / "second", None)):
-        given = {} if variable is None else {"VARIABLE": variable}
+        given = {"PYTHONPATH": str(home)} | ({} if variable is None else {"VARIABLE": variable})
         code, printed = airflow_forks.run(program, "1", "two", env=airflow_environment(home, **given))
         own, seen, _ = map(json.loads, printed.splitlines())
         assert code == 0
@@ -52,7 +52,7 @@ def test_it_has_the_environment_and_the_airflow_home_that_it_is_given(
         assert seen == {
             "arguments": ["1", "two"],
             "name": "__main__",
-            "folder": str(tmp_path),
+            "folders": [str(tmp_path), str(home)],
             "variable": variable,
             "database": f"sqlite:///{home}/airflow.db",
             "setting": f"{home}/dags",
