@@ -64,7 +64,7 @@ def running_forks(folder: Path, env: Mapping[str, str]) -> Iterator[ForkedProgra
     Run a process that forks programs until the end of the block.
 
     :param folder: an empty folder for what the programs print.
-    :param env: its environment, with an Airflow home whose database is migrated.
+    :param env: its environment, with an Airflow home of its own.
     """
     with (
         open(folder / "errors", "wb") as errors,
