@@ -33,8 +33,9 @@ __all__ = [
 ]
 
 
-# The same examples in every run, so that a change and not chance turns a test red; HYPOTHESIS_PROFILE=default explores.
-settings.register_profile("repeatable", derandomize=True)
+# The same examples in every run, and no deadline, so that a change and neither chance nor a busy machine turns a test red;
+# HYPOTHESIS_PROFILE=default explores.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
