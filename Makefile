@@ -15,6 +15,8 @@ PYTHON_2_11 ?= $(shell for python in "$(PYTHON)" python3.12 python3.11 python3.1
 
 UV := .venv-tools/bin/uv
 PYTEST_ARGS ?=
+# Each worker of pytest-xdist runs whole files. PYTEST_ARGS="-n 0" runs all in one process, as --pdb needs it.
+PYTEST_WORKERS ?= 2
 BENCH_ARGS ?=
 FAULTS_ARGS ?=
 NAMES ?=
@@ -29,6 +31,11 @@ export SCARF_ANALYTICS := false
 # Settings of the caller's own Airflow would change what is tested.
 unexport AIRFLOW_CONFIG AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN
 
+# What targets print at the same time is kept apart, where this make can (macOS has one that cannot).
+OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+
+IN_WORKERS := --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+
 # Every run has an Airflow home of its own, removed at the end: never ~/airflow.
 IN_NEW_AIRFLOW_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home"
 
@@ -40,8 +47,12 @@ help: ## Show the targets
 demo: .venv/.made ## Push a generated shop's customers into the sandbox with the SQL example DAG
 	.venv/bin/python -m demo
 
-# The suite on the current Airflow comes last, so that the run closes with its summary.
-test: lint type docs test-2.11 test-current ## All checks: style, types, docs, Airflow 2.11, Airflow 3.3, the wheel
+# One environment is made while checks run in another. The suite on the current Airflow comes last, so that the run closes
+# with its summary.
+test: ## All checks: style, types, docs, Airflow 2.11, Airflow 3.3, the wheel
+	$(MAKE) --no-print-directory -j 2 $(OUTPUT_SYNC) lint type docs $(if $(PYTHON_2_11),.venv-2.11/.made)
+	$(MAKE) --no-print-directory test-2.11
+	$(MAKE) --no-print-directory test-current
 
 lint: .venv/.made ## Style: ruff check and ruff format --check
 	.venv/bin/ruff check .
@@ -60,11 +71,11 @@ docs: .venv-docs/.made ## Build the documentation into site/; a broken link or a
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 test-current: .venv/.made ## The whole suite on Airflow 3.3, the wheel included
-	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m pytest $(PYTEST_ARGS)
+	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m pytest $(IN_WORKERS) $(PYTEST_ARGS)
 
 ifneq ($(PYTHON_2_11),)
 test-2.11: .venv-2.11/.made ## What also holds on Airflow 2.11, in an environment of its own
-	$(IN_NEW_AIRFLOW_HOME) .venv-2.11/bin/python -m pytest -m "not airflow_3 and not volume" $(PYTEST_ARGS)
+	$(IN_NEW_AIRFLOW_HOME) .venv-2.11/bin/python -m pytest $(IN_WORKERS) -m "not airflow_3 and not volume" $(PYTEST_ARGS)
 else
 test-2.11:
 	@echo "##########################################################################################" >&2

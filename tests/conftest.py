@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.dag_runs import migrated_database, run_dag
+from tests.dag_runs import airflow_forks, migrated_database, run_airflow, run_dag
 from tests.mariadb import mariadb_server
 from tests.postgres import postgres_server
 from tests.redis_server import own_redis_server, redis_server
@@ -17,6 +17,7 @@ from tests.s3_server import lake, s3_server
 from tests.watching import leaks, pytest_runtest_makereport, watched_suite
 
 __all__ = [
+    "airflow_forks",
     "lake",
     "leaks",
     "mariadb_server",
@@ -25,14 +26,16 @@ __all__ = [
     "postgres_server",
     "pytest_runtest_makereport",
     "redis_server",
+    "run_airflow",
     "run_dag",
     "s3_server",
     "watched_suite",
 ]
 
 
-# The same examples in every run, so that a change and not chance turns a test red; HYPOTHESIS_PROFILE=default explores.
-settings.register_profile("repeatable", derandomize=True)
+# The same examples in every run, and no deadline, so that a change and neither chance nor a busy machine turns a test red;
+# HYPOTHESIS_PROFILE=default explores.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 

@@ -1,7 +1,8 @@
 """
 Whole DAGs in tests: each file runs in a process of its own, with an Airflow home of its own.
 
-``from tests.dag_runs import migrated_database, run_dag`` in a conftest makes the fixtures available.
+``from tests.dag_runs import airflow_forks, migrated_database, run_airflow, run_dag`` in a conftest makes the fixtures
+available.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forked_programs import ROOT, ForkedPrograms, running_forks
 from tests.leaks import watch
 
-ROOT = Path(__file__).resolve().parent.parent
 RUN_DAG = ROOT / "demo" / "run_dag.py"
 
 
@@ -40,9 +41,13 @@ def run_program(*command: str | Path, env: Mapping[str, str], cwd: Path | None =
     done = subprocess.run(
         command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    watch.output(done.stdout, Path(command[0]).name)
-    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
-    return done.stdout
+    return _printed(command, done.returncode, done.stdout)
+
+
+def _printed(command: tuple[str | Path, ...], exit_code: int, output: str) -> str:
+    watch.output(output, Path(command[0]).name)
+    assert exit_code == 0, f"{command} ended with {exit_code}:\n{output}"
+    return output
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +58,32 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "airflow.db"
 
 
+@pytest.fixture(scope="session")
+def airflow_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedPrograms]:
+    """Importing Airflow takes seconds, forking a process that has imported it does not."""
+    environment = airflow_environment(tmp_path_factory.mktemp("forks"))
+    with running_forks(tmp_path_factory.mktemp("printed"), environment) as forks:
+        yield forks
+
+
 @pytest.fixture
-def run_dag(migrated_database: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def run_airflow(airflow_forks: ForkedPrograms) -> Callable[..., str]:
+    """
+    Run a Python program that uses Airflow, with arguments, in an environment of :func:`airflow_environment`.
+
+    Returns what it printed. Where importing Airflow is a part of what is tested, use :func:`run_program`.
+    """
+
+    def run(*command: str | Path, env: Mapping[str, str]) -> str:
+        return _printed(command, *airflow_forks.run(*command, env=env))
+
+    return run
+
+
+@pytest.fixture
+def run_dag(
+    migrated_database: Path, run_airflow: Callable[..., str], tmp_path: Path
+) -> Callable[..., dict[str, Any]]:
     """
     Run the DAG of a file with ``dag.test()``.
 
@@ -69,7 +98,7 @@ def run_dag(migrated_database: Path, tmp_path: Path) -> Callable[..., dict[str, 
         shutil.copy(migrated_database, home / "airflow.db")
         env = airflow_environment(home, AIRFLOW__CORE__DAGS_FOLDER=str(dag_file.parent), **variables)
         result = tmp_path / "result.json"
-        run_program(sys.executable, RUN_DAG, dag_file, result, json.dumps(dict(conf or {})), env=env)
+        run_airflow(RUN_DAG, dag_file, result, json.dumps(dict(conf or {})), env=env)
         watch.database(home / "airflow.db")
         outcome: dict[str, Any] = json.loads(result.read_text())
         return outcome

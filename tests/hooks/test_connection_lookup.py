@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from airflow_provider_moengage.api.errors import MoEngageConnectionUnavailable, 
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
-from tests.dag_runs import ROOT, airflow_environment, run_program
+from tests.dag_runs import ROOT, airflow_environment
 
 PROGRAM = ROOT / "tests" / "hooks" / "look_up.py"
 FIELDS = {"login": "WORKSPACE", "password": "SECRETKEY", "extra": {"data_center": "01"}}
@@ -29,7 +28,9 @@ def run(**parameters: Any) -> Any:
 
 
 @pytest.fixture
-def look_up(migrated_database: Path, tmp_path: Path) -> Callable[..., dict[str, list[str]]]:
+def look_up(
+    migrated_database: Path, run_airflow: Callable[..., str], tmp_path: Path
+) -> Callable[..., dict[str, list[str]]]:
     """Run tasks with the connections of these ids, in an Airflow of their own; return how each ends: class and text."""
 
     def run_tasks(*ids: str, **variables: str) -> dict[str, list[str]]:
@@ -37,7 +38,7 @@ def look_up(migrated_database: Path, tmp_path: Path) -> Callable[..., dict[str, 
         home.mkdir()
         shutil.copy(migrated_database, home / "airflow.db")
         environment = airflow_environment(home, PYTHONPATH=str(ROOT), **variables)
-        printed = run_program(sys.executable, PROGRAM, *ids, env=environment)
+        printed = run_airflow(PROGRAM, *ids, env=environment)
         endings: dict[str, list[str]] = json.loads(printed.splitlines()[-1])
         return endings
 

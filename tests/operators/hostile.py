@@ -39,7 +39,12 @@ class HostileServer:
 
     def _talk(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as stream, suppress(OSError):
-            head = b"".join(iter(stream.readline, b"\r\n"))
+            head = b""
+            while (line := stream.readline()) != b"\r\n":
+                if not line:
+                    # The client hung up before it had asked for anything.
+                    return
+                head += line
             length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
             body = stream.read(int(length[1])) if length else b""
             self.asked.append(head)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
-from tests.dag_runs import airflow_environment, run_program
+from tests.dag_runs import airflow_environment
 from tests.leaks import watch
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome
@@ -79,7 +79,11 @@ def rendered(users: Any, **context: Any) -> MoEngageTrackUsersOperator:
 
 @pytest.mark.parametrize("native", [False, True])
 def test_rows_of_a_dag_run_arrive_as_they_are_and_are_not_shown(
-    migrated_database: Path, moengage_sandbox: Sandbox, tmp_path: Path, native: bool
+    migrated_database: Path,
+    run_airflow: Callable[..., str],
+    moengage_sandbox: Sandbox,
+    tmp_path: Path,
+    native: bool,
 ):
     (tmp_path / "dags").mkdir()
     dag_file = tmp_path / "dags" / "awkward.py"
@@ -90,7 +94,7 @@ def test_rows_of_a_dag_run_arrive_as_they_are_and_are_not_shown(
         AIRFLOW__CORE__DAGS_FOLDER=str(dag_file.parent),
         AIRFLOW_CONN_MOENGAGE_DEFAULT=moengage_sandbox.connection_json,
     )
-    run_program(sys.executable, dag_file, env=env)
+    run_airflow(dag_file, env=env)
     watch.database(tmp_path / "airflow.db")
 
     stored = moengage_sandbox.users()
