@@ -53,6 +53,7 @@ class Attempt:
         self._client = client
         self._cancellation = delivery.cancellation
         self._parts = delivery.parts
+        self._validate_only = delivery.validate_only
         self._kept_parts = checkpoint.parts if checkpoint else {}
         self.ledger = ledger = Ledger(checkpoint, keep_rejected=delivery.parts is not None)
         ledger.count_source(delivery.source)
@@ -82,6 +83,7 @@ class Attempt:
         self._start = ledger.low_water_mark
         self._settled_until = max(self._start, ledger.done.end)
         self._unconfirmed_until = ledger.unconfirmed.end
+        self._rejects_unconfirmed = bool(ledger.unconfirmed.end) and not delivery.resends
         self._segment_due = self._check_due = self._start + delivery.segment_rows
 
     def __enter__(self) -> Self:
@@ -117,17 +119,32 @@ class Attempt:
 
     def remaining(self) -> Generator[tuple[int, object], None, None]:
         """Return the rows that no earlier attempt has settled, each with its position, until something ends the run."""
+        if self._cancellation.event.is_set():
+            return
+        ledger, cancellation, settled_until = self.ledger, self._cancellation, self._settled_until
+        sized = ledger.source_exhausted
+        start = 0 if self._mapping.remembers else self._start
         try:
-            yield from self._rows()
+            with closing(self._delivery.source.rows(self._mapping.check_columns, start)) as rows:
+                for position, row in enumerate(wrap_source_errors(rows), start):
+                    if not sized and position >= ledger.read:
+                        ledger.read = position + 1
+                    if position >= settled_until or not self._skip_if_settled(position, row):
+                        yield position, row
+                    if position >= self._check_due:
+                        self._end_segment(position + 1)
+                    if cancellation.reason is not None:
+                        return
+            ledger.source_exhausted = True
         except SourceError as error:
             # Rows that were read before the error are still sent.
-            self._cancellation.fail(error.__cause__ or error)
+            cancellation.fail(error.__cause__ or error)
 
     def shape(self, position: int, row: object) -> Item | None:
         """Return a row as it is sent; None: it was rejected, and recorded as such."""
         try:
             item = self._shaper.shape(row)
-            if self._is_unconfirmed(position) and not self._delivery.resends:
+            if self._rejects_unconfirmed and position in self.ledger.unconfirmed:
                 self._shaper.take_dropped()
                 self.ledger.mark_unconfirmed(position, item[2].records)
                 raise unconfirmed_error()
@@ -138,27 +155,21 @@ class Attempt:
 
     def pack(self, position: int, row: object, item: Item) -> Sequence[Batch]:
         """Add a row to its batch, and return the batches that are full now."""
-        content, user, envelope = item
+        content, _, envelope = item
         dropped = self._shaper.take_dropped()
         try:
             ready = self._packer.add(item, position, row) if content else ()
         except MoEngageRecordInvalid as error:
             self.ledger.reject(Entry(position, row), error)
             return ()
-        if self._delivery.validate_only:
-            log.debug("Row %d would be sent as %s", position, content or "a duplicate of an earlier row")
-            self.ledger.found_valid()
-            ready = ()
-        elif not content:
-            self._duplicates.append((user, position))
-        if not content or self._delivery.validate_only:
-            self.ledger.skip(position)
+        if not content or self._validate_only:
+            ready = self._put_aside(position, item)
         if ready and position >= self._segment_due:
             self._begin_segment(position if ready[-1].end <= position else position + 1)
         # Only now: the row may belong to the segment that has just started.
         if dropped:
             self.ledger.drop(position, dropped)
-        if self._is_unconfirmed(position) and not self._delivery.validate_only:
+        if position < self._unconfirmed_until and position in self.ledger.unconfirmed:
             self.ledger.mark_unconfirmed(position, envelope.records)
         return ready
 
@@ -179,7 +190,7 @@ class Attempt:
 
     def send_rest(self) -> None:
         """Send the batch that is not full yet, unless the run was stopped."""
-        if self._cancellation.event.is_set() or self._delivery.validate_only:
+        if self._cancellation.event.is_set() or self._validate_only:
             return
         for batch in self._packer.rest():
             self.send(batch)
@@ -193,7 +204,7 @@ class Attempt:
             self._throttled_seconds(),
             self._parts.folder if self._parts is not None and self._parts.written else None,
             more={
-                "valid": ledger.valid if delivery.validate_only else None,
+                "valid": ledger.valid if self._validate_only else None,
                 **delivery.responses.counts(ledger.total().missing),
             },
         )
@@ -207,24 +218,6 @@ class Attempt:
         except BaseException as error:
             self._cancellation.stop(error)
 
-    def _rows(self) -> Iterator[tuple[int, object]]:
-        if self._cancellation.event.is_set():
-            return
-        ledger, cancellation, settled_until = self.ledger, self._cancellation, self._settled_until
-        sized = ledger.source_exhausted
-        start = 0 if self._mapping.remembers else self._start
-        with closing(self._delivery.source.rows(self._mapping.check_columns, start)) as rows:
-            for position, row in enumerate(wrap_source_errors(rows), start):
-                if not sized and position >= ledger.read:
-                    ledger.read = position + 1
-                if position >= settled_until or not self._skip_if_settled(position, row):
-                    yield position, row
-                if position >= self._check_due:
-                    self._end_segment(position + 1)
-                if cancellation.reason is not None:
-                    return
-        ledger.source_exhausted = True
-
     def _skip_if_settled(self, position: int, row: object) -> bool:
         """Whether an earlier attempt has settled a row, which is then skipped."""
         if position >= self._start and position not in self.ledger.done:
@@ -236,15 +229,23 @@ class Attempt:
             self.ledger.skip(position)
         return True
 
-    def _is_unconfirmed(self, position: int) -> bool:
-        return position < self._unconfirmed_until and position in self.ledger.unconfirmed
+    def _put_aside(self, position: int, item: Item) -> Sequence[Batch]:
+        """Record a row that is not to be sent: a duplicate of an earlier one, or any row if rows are only validated."""
+        content, user, _ = item
+        if self._validate_only:
+            log.debug("Row %d would be sent as %s", position, content or "a duplicate of an earlier row")
+            self.ledger.found_valid()
+        else:
+            self._duplicates.append((user, position))
+        self.ledger.skip(position)
+        return ()
 
     def _end_segment(self, end: int) -> None:
         """End the segment before position ``end``, unless some of its rows wait for their batch to fill."""
         segment_rows = self._delivery.segment_rows
         if end - self.ledger.open_segment_start >= MAX_SEGMENTS * segment_rows:
             self.send_rest()
-        if self._delivery.validate_only or not len(self._packer):
+        if self._validate_only or not len(self._packer):
             self._begin_segment(end)
         else:
             # Check only every fifth of a segment: the next full batch usually ends it.
@@ -302,7 +303,7 @@ class Attempt:
     def _finish_responses(self) -> None:
         """Complete what was received, before the report is published."""
         responses = self._delivery.responses
-        if self._cancellation.reason is not None or self._delivery.validate_only:
+        if self._cancellation.reason is not None or self._validate_only:
             responses.discard()
         else:
             responses.finish()

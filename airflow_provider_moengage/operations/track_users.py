@@ -130,8 +130,7 @@ class UserMapping(BulkMapping):
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
-        content, user = self._shaped(row, warnings)
-        return (content, user, USER)
+        return self._shaped(row, warnings, USER)
 
     def element(self, row: object, warnings: RowWarnings, *, own: bool = False) -> Item:
         """
@@ -139,15 +138,13 @@ class UserMapping(BulkMapping):
 
         :param own: the row is in the API's own shape, whatever its content.
         """
-        content, user = self._shaped(row, warnings, own=own)
-        return (content, user, BULK_USER)
+        return self._shaped(row, warnings, BULK_USER, own)
 
-    def _shaped(self, row: object, warnings: RowWarnings, own: bool = False) -> tuple[bytes, str]:
+    def _shaped(self, row: object, warnings: RowWarnings, envelope: Envelope, own: bool = False) -> Item:
         """
         Pick a row's values, convert them, check them, and serialise the user.
 
         :param own: the row is in the API's own shape, whatever its content.
-        :return: the user as JSON, and the user whose rows must keep their order.
         :raises MoEngageRecordInvalid: the row must not be sent; the reason says why.
         """
         row = row if type(row) is dict else as_row(row)
@@ -195,7 +192,7 @@ class UserMapping(BulkMapping):
         warnings.look_at(whose, attributes, unset, unchecked)
         if left_out is not None:
             warnings.dropped = left_out.dropped
-        return content, whose
+        return (content, whose, envelope)
 
     def _is_own_shape(self, row: Mapping[Any, Any]) -> bool:
         if isinstance(row.get("attributes"), Mapping):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
+from itertools import product
 from string import ascii_letters
 from types import MappingProxyType
 
@@ -148,13 +149,14 @@ def _in_any_case(words: Iterable[str]) -> str:
 
 
 _NAMES = (*MONTHS, *WEEKDAYS)
-_NEVER_FIRST = "".join(
-    letter for letter in ascii_letters if not any(name.startswith(letter.lower()) for name in _NAMES)
+#: A string that begins with a letter is a date only if its first three characters are among these.
+LETTERS = frozenset(ascii_letters)
+DATE_WORDS = frozenset(
+    "".join(letters) for name in _NAMES for letters in product(*((one, one.upper()) for one in name))
 )
 #: Matches no string that is certainly not an undocumented date: one that begins like no date, or is documented. Days that
 #: not every month has are left to the calendar.
 may_begin_date = re.compile(
-    rf"(?![{_NEVER_FIRST}])"
     r"(?![1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z)?\Z)"
     rf"[{BLANKS}]*(?:\d|{_in_any_case(_NAMES)})"
 ).match

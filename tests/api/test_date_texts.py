@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_moengage.records.dates import (
+    DATE_WORDS,
     FORMS_OF_DATES,
+    LETTERS,
     is_documented_date,
     is_undocumented_date,
     may_begin_date,
@@ -65,6 +67,8 @@ changed = st.tuples(st.sampled_from(DATES), st.integers(0, 40), st.text(max_size
 @given(pieces | changed | st.sampled_from(DATES) | st.from_regex(r"\A\d{4}-\d{2}-\d{2}"))
 @settings(max_examples=4_000, deadline=None)
 def test_the_quick_exit_is_taken_by_no_undocumented_date(text: str):
+    if text[:1] in LETTERS and text[:3] not in DATE_WORDS:
+        assert not may_begin_date(text)
     if not may_begin_date(text):
         assert is_documented_date(text) or not any(form.fullmatch(text) for form in FORMS_OF_DATES)
         assert is_documented_date(text) or not re.match(r"\d{4}-\d{2}-\d{2}", text)

@@ -25,7 +25,7 @@ from airflow_provider_moengage.delivery.shape.typed_text import (
     DateFormat,
     converter_of,
 )
-from airflow_provider_moengage.records.dates import SHORTEST_DATE, may_begin_date
+from airflow_provider_moengage.records.dates import DATE_WORDS, LETTERS, SHORTEST_DATE, may_begin_date
 from airflow_provider_moengage.records.names import MAX_VALUE_LENGTH, name_fault
 from airflow_provider_moengage.records.values import ARRAY_OPERATORS, is_accepted, is_special
 
@@ -154,11 +154,13 @@ class Columns:
             # The most frequent types first.
             if kind is str:
                 size = len(value)
+                if size < SHORTEST_DATE:
+                    continue
+                # Most strings are not dates, as their first characters show.
+                begins_no_date = value[0] in LETTERS and value[:3] not in DATE_WORDS
                 if (
-                    size < SHORTEST_DATE
-                    or (size <= MAX_VALUE_LENGTH and not may_begin_date(value))
-                    or is_accepted(value)
-                ):
+                    size <= MAX_VALUE_LENGTH and (begins_no_date or not may_begin_date(value))
+                ) or is_accepted(value):
                     continue
             elif kind is int:
                 if MIN_INTEGER <= value <= MAX_INTEGER:
