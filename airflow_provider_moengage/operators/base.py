@@ -1,4 +1,4 @@
-"""The base class of all operators: the source of the rows, and how a task ends."""
+"""The base class of all operators: what they share, and how a task ends."""
 
 from __future__ import annotations
 
@@ -13,19 +13,15 @@ from airflow_provider_moengage._compat import (
     BaseOperator,
     Context,
     DateTimeTrigger,
-    conf,
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
 from airflow_provider_moengage.delivery.operation import Operation, RowMapping
-from airflow_provider_moengage.delivery.read.file_options import MAX_LINE_BYTES, FileOptions
-from airflow_provider_moengage.delivery.read.files import FileSource
-from airflow_provider_moengage.delivery.read.sources import Named, Rows, Source, is_source
-from airflow_provider_moengage.delivery.read.sql import SqlSource
+from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.report_table import LoggedEnd, log_report
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
-from airflow_provider_moengage.delivery.shape.column_names import FOLDS, ColumnNames
-from airflow_provider_moengage.delivery.shape.not_rows import of_empty_text, of_nothing
+from airflow_provider_moengage.delivery.shape.column_names import FOLDS
+from airflow_provider_moengage.delivery.shape.not_rows import of_empty_text
 from airflow_provider_moengage.delivery.storage import task_folder
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
@@ -36,6 +32,7 @@ from airflow_provider_moengage.operators.resumption import (
     fingerprint_of,
     plan_resume,
 )
+from airflow_provider_moengage.operators.row_sources import check_source, source_of
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
 from airflow_provider_moengage.parameters import (
     MAX_CONCURRENCY,
@@ -49,11 +46,6 @@ from airflow_provider_moengage.parameters import (
 #: Seconds: a shorter wait is not worth a deferral, which starts a new process.
 DEFAULT_DEFER_THRESHOLD = 15.0
 ON_EMPTY = ("success", "skip", "fail")
-#: The parameters that apply to one kind of source only.
-OF_SOURCES = {
-    "sql": ("sql_conn_id", "parameters", "sql_hook_params"),
-    "path": ("encoding", "delimiter", "null_values"),
-}
 
 
 def template_fields(rows_parameter: str, *more: str) -> tuple[str, ...]:
@@ -75,51 +67,6 @@ def template_fields(rows_parameter: str, *more: str) -> tuple[str, ...]:
         "project_code",
         *more,
     )
-
-
-def _max_line_bytes() -> int:
-    """
-    Return the deployment's maximum length of a line of a file, in bytes.
-
-    :raises MoEngageParameterError: the configured value is not a number.
-    """
-    configured = conf.get("moengage", "max_line_bytes", fallback=None)
-    try:
-        return MAX_LINE_BYTES if configured is None else int(configured)
-    except ValueError:
-        raise MoEngageParameterError(
-            f"[moengage] max_line_bytes of Airflow's configuration is {configured!r}; use a whole number of bytes from 1"
-        ) from None
-
-
-class RowsParameter:
-    """
-    Descriptor of the parameter that accepts rows; it wraps lists in :class:`Rows` on assignment, so that Airflow
-    neither renders nor shows them.
-
-    The first string assigned is a template; rendering assigns the rendered one.
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-        self._attribute = f"_{name}"
-
-    def __get__(self, instance: Any, owner: type) -> Any:
-        return self if instance is None else instance.__dict__.get(self._attribute)
-
-    def __set__(self, instance: Any, value: object) -> None:
-        first = self._attribute not in instance.__dict__
-        # An upstream task's output has ``resolve``; Airflow calls it and assigns the result.
-        if (
-            value is None
-            or is_source(value)
-            or hasattr(value, "resolve")
-            or (isinstance(value, str) and first)
-        ):
-            rows = value
-        else:
-            rows = Rows(value, self.name)
-        instance.__dict__[self._attribute] = rows
 
 
 class MoEngageSendOperator(BaseOperator):
@@ -215,7 +162,7 @@ class MoEngageSendOperator(BaseOperator):
         self.deferrable = deferrable
         self.defer_threshold = defer_threshold
         self._cancellation: Cancellation | None = None
-        self._check_source()
+        self._source_parameter = check_source(self)
         check_one_of("fold_columns", fold_columns, FOLDS, optional=True)
         check_whole_number("concurrency", concurrency, 1, MAX_CONCURRENCY)
         check_max_rejected(max_rejected)
@@ -337,49 +284,8 @@ class MoEngageSendOperator(BaseOperator):
         self.log.info("Deferred until %s UTC: %s", f"{moment:%H:%M:%S}", spent.progress)
         self.defer(trigger=DateTimeTrigger(moment=moment), method_name="resume")
 
-    def _check_source(self) -> None:
-        given = {
-            name: getattr(self, name)
-            for name in (self.operation.rows, "sql", "path")
-            if getattr(self, name) is not None
-        }
-        if len(given) != 1:
-            raise MoEngageParameterError(
-                f"{'no source of rows is' if not given else ' and '.join(given) + ' are'} given; use exactly one of "
-                f"{self.operation.rows}=, sql= (with sql_conn_id=) and path="
-            )
-        if self.sql is not None and not self.sql_conn_id:
-            raise MoEngageParameterError("sql_conn_id is missing; set it to the connection that runs sql=")
-        self._source_parameter = next(iter(given))
-        for source, names in OF_SOURCES.items():
-            extra = [name for name in names if getattr(self, name) is not None]
-            if extra and getattr(self, source) is None:
-                raise MoEngageParameterError(f"{extra[0]} is given without {source}; it belongs to {source}=")
-        FileOptions(self.encoding, self.delimiter, self.null_values)
-
     def _source(self) -> Source:
-        value = getattr(self, self._source_parameter)
-        if self._source_parameter in OF_SOURCES:
-            nothing = of_empty_text(self._source_parameter, value)
-        else:
-            nothing = of_nothing(self._source_parameter) if value is None else None
-        if nothing is not None:
-            raise MoEngageParameterError(nothing)
-        names = ColumnNames(self.fold_columns)
-        if self._source_parameter == "path":
-            return FileSource(
-                str(value),
-                encoding=self.encoding,
-                delimiter=self.delimiter,
-                null_values=self.null_values,
-                max_line_bytes=_max_line_bytes(),
-                names=names,
-            )
-        if self._source_parameter == "sql":
-            return SqlSource(str(self.sql_conn_id), value, self.parameters, self.sql_hook_params, names=names)
-        if is_source(value):
-            return value.named(names) if isinstance(value, Rows) else Named(value, names)
-        return Rows(value, self._source_parameter, names)
+        return source_of(self, self._source_parameter)
 
     def _rejected_folder(self, context: Context) -> str | None:
         if not self.rejected_path:

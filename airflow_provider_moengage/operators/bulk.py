@@ -17,9 +17,9 @@ from airflow_provider_moengage.operations.track_users import UserMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
-    RowsParameter,
     template_fields,
 )
+from airflow_provider_moengage.operators.row_sources import RowsParameter
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
 from airflow_provider_moengage.parameters import ON_RESTART, check_max_bytes, check_one_of
 

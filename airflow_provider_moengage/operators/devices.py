@@ -14,9 +14,9 @@ from airflow_provider_moengage.operations.track_devices import TRACK_DEVICES, De
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
-    RowsParameter,
     template_fields,
 )
+from airflow_provider_moengage.operators.row_sources import RowsParameter
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
 
 

@@ -21,9 +21,9 @@ from airflow_provider_moengage.operations.user_outputs import FileSink, ListSink
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
-    RowsParameter,
     template_fields,
 )
+from airflow_provider_moengage.operators.row_sources import RowsParameter
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
 from airflow_provider_moengage.parameters import ON_MISSING, check_one_of, check_whole_number
 

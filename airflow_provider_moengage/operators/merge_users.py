@@ -13,9 +13,9 @@ from airflow_provider_moengage.operations.merge_users import MERGE_USERS, PairMa
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
-    RowsParameter,
     template_fields,
 )
+from airflow_provider_moengage.operators.row_sources import RowsParameter
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
 
 

@@ -14,9 +14,9 @@ from airflow_provider_moengage.operations.unset_attributes import UNSET_ATTRIBUT
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
-    RowsParameter,
     template_fields,
 )
+from airflow_provider_moengage.operators.row_sources import RowsParameter
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
 from airflow_provider_moengage.parameters import check_max_bytes, check_switch
 
