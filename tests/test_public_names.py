@@ -1,0 +1,102 @@
+"""The names that other people's DAGs, connections and tests rely on."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from airflow_provider_moengage.get_provider_info import FORM_FIELDS
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
+from airflow_provider_moengage.operations import QUOTAS
+from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+from airflow_provider_moengage.sandbox import Sandbox
+from airflow_provider_moengage.typing import Report
+
+SHARED = [
+    "sql", "sql_conn_id", "parameters", "sql_hook_params", "path", "encoding", "delimiter", "null_values", "fold_columns",
+    "moengage_conn_id", "project_code", "concurrency", "max_rejected", "rejected_path", "on_empty", "validate_only",
+    "staging_path", "durable", "deferrable", "defer_threshold",
+]  # fmt: skip
+#: Operator → the parameters that not all of them have.
+OPERATORS = {
+    "users.MoEngageTrackUsersOperator": "users id_column attributes types timezone nulls update_existing_only identifiers "
+    "add_to_arrays remove_from_arrays on_bad_attribute bulk max_bytes",
+    "users.MoEngageUnsetAttributesOperator": "users unset unset_column id_column update_existing_only bulk max_bytes",
+    "users.MoEngageGetUsersOperator": "users id_column identifier_type identifier_type_column fields xcom_limit output_path "
+    "output_table output_conn_id csv_formulas missing_path on_missing",
+    "users.MoEngageMergeUsersOperator": "pairs",
+    "users.MoEngageDeleteUsersOperator": "users id_column identity_type on_missing max_users",
+    "events.MoEngageTrackEventsOperator": "events id_column action_column time_column attributes types timezone "
+    "update_existing_only identifiers on_bad_attribute on_unknown on_restart bulk max_bytes",
+    "devices.MoEngageTrackDevicesOperator": "devices id_column",
+    "devices.MoEngageOptOutDevicesOperator": "devices action id_column",
+    "bulk.MoEngageBulkImportOperator": "elements types timezone identifiers add_to_arrays remove_from_arrays "
+    "on_bad_attribute on_restart max_bytes",
+}
+HOOK = {
+    "get_conn": "",
+    "test_connection": "",
+    "deliver": "operation rows mapping bulk max_bytes responses on_unknown options",
+    "track_users": "users mapping bulk max_bytes options",
+    "unset_attributes": "users mapping bulk max_bytes options",
+    "get_users": "users sink mapping on_missing on_missing_ids options",
+    "track_events": "events mapping on_unknown bulk max_bytes options",
+    "track_devices": "devices mapping options",
+    "opt_out_devices": "devices mapping options",
+    "bulk_import": "elements mapping max_bytes options",
+    "merge_users": "pairs options",
+    "delete_users": "users mapping on_missing max_users options",
+}
+REPORT = (
+    "read accepted rejected unsent unknown requests retried deferrals throttled_seconds duration_seconds source_exhausted "
+    "rejected_path reasons dropped"
+)
+SANDBOX = "bent clear_faults connection connection_json connection_uri devices events fault faults requests reset settings state users"
+
+
+def parameters_of(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "kwargs")]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_parameters_of_an_operator(name: str):
+    module, _, operator = name.partition(".")
+    kind = getattr(import_module(f"airflow_provider_moengage.operators.{module}"), operator)
+    found = parameters_of(kind.__init__)
+    assert [one for one in found if one in SHARED] == SHARED
+    assert [one for one in found if one not in SHARED] == OPERATORS[name].split()
+
+
+def test_the_methods_of_the_hook_and_their_parameters():
+    found = {
+        name: parameters_of(method)
+        for name, method in inspect.getmembers(MoEngageHook, inspect.isfunction)
+        if method.__module__.startswith("airflow_provider_moengage.hooks") and not name.startswith("_")
+    }
+    assert found == {name: parameters.split() for name, parameters in HOOK.items()}
+
+
+def test_the_keys_of_a_report(moengage_sandbox_connection: Sandbox):
+    report = MoEngageTrackUsersOperator(task_id="t", users=[{"customer_id": "ann"}]).execute({})
+    assert list(report) == REPORT.split()
+    more = {"valid", "missing", "found", "not_found", "users", "users_not_found"}
+    assert set(Report.__annotations__) == {*REPORT.split(), *more}
+
+
+def test_the_fields_of_a_connection():
+    assert list(FORM_FIELDS) == [
+        "data_center", "project_code", "forwarded_for", "limits", "rate_limit_share", "rate_limit_conn_id", "timeout",
+        "allow_http",
+    ]  # fmt: skip
+    assert list(QUOTAS) == [
+        "users", "events", "devices", "bulk_users", "bulk_events", "bulk_devices", "get_users", "merge_users",
+        "delete_users", "opt_out_devices",
+    ]  # fmt: skip
+    assert (MoEngageHook.conn_type, MoEngageHook.default_conn_name) == ("moengage", "moengage_default")
+
+
+def test_the_methods_of_the_fixture():
+    assert [name for name in dir(Sandbox) if not name.startswith("_")] == SANDBOX.split()
