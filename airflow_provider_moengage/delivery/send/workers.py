@@ -124,10 +124,8 @@ class Workers:
                 if self._error is not None or len(self._queue) <= self._concurrency // 2:
                     self._room.notify()
             while self._error is None:
-                # Held rows wait until there is nothing else to send, so that few and full batches are made of them.
-                if (self._held.full or not self._queue) and (
-                    batch := self._held.take(self._users_in_flight())
-                ):
+                # Held rows go first: their segments cannot complete without them.
+                if batch := self._held.take(self._users_in_flight()):
                     self._begin(batch)
                     # More of them may be free, and there may be room again.
                     self._ready.notify()
