@@ -26,7 +26,7 @@ from airflow_provider_moengage.api.rate_limit.redis_window import (
     RedisWindows,
     SharedWindowGone,
 )
-from tests.redis_server import HOST, RedisServer, running_redis
+from tests.support.redis_server import HOST, RedisServer, running_redis
 
 USERS, EVENTS = Quota("users", 10_000), Quota("events", 30_000)
 

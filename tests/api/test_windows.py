@@ -14,7 +14,7 @@ from airflow_provider_moengage.api.rate_limit.redis_sharing import PREFETCHED_UN
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisGrant
 from airflow_provider_moengage.api.rate_limit.window import Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 USERS = Quota("users", 10_000)
 BULK_USERS = Quota("bulk_users", 10_000)

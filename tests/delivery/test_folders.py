@@ -37,7 +37,7 @@ from airflow_provider_moengage.delivery.storage import (
     whole_file,
     write_whole,
 )
-from tests.s3_server import S3Server
+from tests.support.s3_server import S3Server
 
 
 class Ended(BaseException):

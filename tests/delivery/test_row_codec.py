@@ -21,7 +21,7 @@ from airflow_provider_moengage.delivery.shape.foreign import OutOfRange
 from airflow_provider_moengage.delivery.shape.row_codec import decoded, readable
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.operations.track_users import UserMapping
-from tests.strange_values import VALUES
+from tests.support.strange_values import VALUES
 
 zones = st.none() | st.integers(-840, 840).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.builds(

@@ -16,7 +16,7 @@ from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindowGo
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.redis import REDIS_TIMEOUT
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
 
 MOENGAGE = {"conn_type": "moengage", "login": "WORKSPACE", "password": "SECRETKEY"}
 Connect = Callable[..., MoEngageHook]

@@ -10,7 +10,7 @@ from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngage
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
-from tests.leaks import watch
+from tests.support.leaks import watch
 
 Failure = TypeVar("Failure", bound=BaseException)
 

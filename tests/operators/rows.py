@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.leaks import PERSON
+from tests.support.leaks import PERSON
 
 NUMBERS = ("accepted", "rejected", "unsent")
 

@@ -24,9 +24,9 @@ from airflow_provider_moengage.operators.users import (
 )
 from airflow_provider_moengage.records import events as event_records
 from airflow_provider_moengage.records import users as records
-from tests.leaks import PERSON
 from tests.operators.conftest import Tracker
 from tests.operators.rows import attributes_of, outcome, refused, users
+from tests.support.leaks import PERSON
 
 MOMENT = 1_433_837_969
 PROFILE = {"plan": "gold", "tmp_a": 1, "tmp_b": 2, "tags": ["a", "b"]}

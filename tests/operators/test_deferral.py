@@ -21,7 +21,7 @@ from airflow_provider_moengage.sandbox import Sandbox
 from tests.operators.rows import users
 from tests.operators.test_ending import orders
 from tests.operators.tries import Task
-from tests.task_state_store import TaskStateStore
+from tests.support.task_state_store import TaskStateStore
 
 try:
     from airflow.sdk.exceptions import TaskDeferred

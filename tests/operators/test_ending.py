@@ -21,8 +21,8 @@ from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.operators.rows import users
 from tests.operators.tries import Task
-from tests.task_state_store import TaskStateStore
-from tests.waiting import wait_until
+from tests.support.task_state_store import TaskStateStore
+from tests.support.waiting import wait_until
 
 try:
     from airflow.sdk.exceptions import AirflowTaskTimeout

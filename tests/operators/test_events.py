@@ -16,9 +16,9 @@ import pytest
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
-from tests.leaks import PERSON
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, refused
+from tests.support.leaks import PERSON
 
 MOMENT = 1_433_837_969
 ISO = "2015-06-09T08:19:29Z"

@@ -18,8 +18,8 @@ from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, refused
 from tests.operators.tries import Task
-from tests.s3_server import S3Server
-from tests.task_state_store import TaskStateStore
+from tests.support.s3_server import S3Server
+from tests.support.task_state_store import TaskStateStore
 
 
 def ids(count: int, first: int = 0) -> list[str]:

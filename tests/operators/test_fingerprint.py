@@ -26,11 +26,11 @@ from airflow_provider_moengage.operators.users import (
     MoEngageGetUsersOperator,
     MoEngageTrackUsersOperator,
 )
-from tests.dag_runs import ROOT
 from tests.operators.conftest import Tracker
 from tests.operators.test_signatures import parameters
 from tests.operators.tries import Task
-from tests.task_state_store import TaskStateStore
+from tests.support.dag_runs import ROOT
+from tests.support.task_state_store import TaskStateStore
 
 PROGRAM = """
 import dataclasses, enum, functools, threading, uuid

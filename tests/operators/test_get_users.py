@@ -22,7 +22,7 @@ from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from tests.operators.conftest import Tracker
 from tests.operators.hostile import answer, connect, serving
 from tests.operators.rows import outcome, refused, users
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 
 def known(track: Tracker, count: int, **attributes: Any) -> Tracker:

@@ -16,12 +16,12 @@ import pytest
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.operators.users import MoEngageDeleteUsersOperator, MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
-from tests.mariadb import MariaDBServer
 from tests.operators.test_ending import FOR_EVER, AirflowTaskTimeout, ended, signalled
 from tests.operators.tries import Task
-from tests.postgres import PostgresServer
-from tests.task_state_store import TaskStateStore
-from tests.waiting import wait_until
+from tests.support.mariadb import MariaDBServer
+from tests.support.postgres import PostgresServer
+from tests.support.task_state_store import TaskStateStore
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("moengage_sandbox_connection")
 

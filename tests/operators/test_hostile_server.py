@@ -21,7 +21,6 @@ from airflow_provider_moengage.operations import get_users
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.get_users import MoEngageGetUsersOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
-from tests.dag_runs import ROOT
 from tests.operators.hostile import (
     ACCEPTED,
     Script,
@@ -33,6 +32,7 @@ from tests.operators.hostile import (
     serving,
 )
 from tests.operators.rows import outcome, refused, users
+from tests.support.dag_runs import ROOT
 
 __all__ = ["run_against"]
 

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_moengage.delivery.send.workers import Workers
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 class TimeIsUp(BaseException):

@@ -23,7 +23,7 @@ from tests.operators.conftest import Tracker
 from tests.operators.rows import users
 from tests.operators.test_deferral import TaskDeferred
 from tests.operators.tries import Task
-from tests.task_state_store import TaskStateStore
+from tests.support.task_state_store import TaskStateStore
 
 Log = Callable[[], list[str]]
 

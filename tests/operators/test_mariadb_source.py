@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
-from tests.leaks import PERSON, watch
-from tests.mariadb import MariaDBServer
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, refused
+from tests.support.leaks import PERSON, watch
+from tests.support.mariadb import MariaDBServer
 
 pytest.importorskip("mysql.connector")
 pytest.importorskip("airflow.providers.mysql.hooks.mysql")

@@ -40,9 +40,9 @@ from airflow_provider_moengage.operators.users import (
     MoEngageTrackUsersOperator,
     MoEngageUnsetAttributesOperator,
 )
-from tests.leaks import PERSON
 from tests.operators.conftest import TaskInstance, Tracker
-from tests.postgres import PostgresServer
+from tests.support.leaks import PERSON
+from tests.support.postgres import PostgresServer
 
 #: SQLite's errors carry their code since Python 3.11; before, a wrong statement is retried.
 WRONG_STATEMENT = MoEngageTaskFailed if sys.version_info >= (3, 11) else MoEngageIncompleteRun

@@ -15,8 +15,8 @@ from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator, 
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.operators.conftest import Tracker
 from tests.operators.tries import Task
-from tests.s3_server import S3Server
-from tests.task_state_store import TaskStateStore
+from tests.support.s3_server import S3Server
+from tests.support.task_state_store import TaskStateStore
 
 ROOT = "s3://lake_conn@lake/moengage"
 QUERY = {"sql": "select customer_id, number from customers order by number", "sql_conn_id": "warehouse"}

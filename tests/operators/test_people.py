@@ -23,9 +23,9 @@ from airflow_provider_moengage.operators.users import (
     MoEngageTrackUsersOperator,
     MoEngageUnsetAttributesOperator,
 )
-from tests.leaks import EXCEPTION, LOG, PERSON, RENDERED, XCOM, Watch
 from tests.operators.conftest import Tracker
-from tests.postgres import PostgresServer
+from tests.support.leaks import EXCEPTION, LOG, PERSON, RENDERED, XCOM, Watch
+from tests.support.postgres import PostgresServer
 
 ROW = {"customer_id": "user-1", "name": f"{PERSON} Zażółć 🎉"}
 #: Rows of which each breaks another rule, all with the person's name in it.

@@ -18,10 +18,10 @@ from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.delivery.safe_messages import unreadable_value
 from airflow_provider_moengage.delivery.shape.convert import OutOfRange
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
-from tests.leaks import watch
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, refused
-from tests.postgres import PostgresServer
+from tests.support.leaks import watch
+from tests.support.postgres import PostgresServer
 
 psycopg2 = pytest.importorskip("psycopg2")
 pytest.importorskip("airflow.providers.postgres.hooks.postgres")

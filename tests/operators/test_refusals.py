@@ -9,9 +9,9 @@ import pytest
 
 from airflow_provider_moengage._compat import AirflowFailException
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
-from tests.leaks import PERSON
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, parts, refused, users
+from tests.support.leaks import PERSON
 
 
 def unfit(count: int) -> list[dict[str, Any]]:

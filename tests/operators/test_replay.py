@@ -18,7 +18,7 @@ from airflow_provider_moengage.operators.users import (
 )
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, refused
-from tests.strange_values import VALUES
+from tests.support.strange_values import VALUES
 
 #: Under which type what cannot be kept as it is.
 LOST: dict[str | None, list[str]] = {

@@ -23,7 +23,7 @@ from airflow_provider_moengage.operators.users import (
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.operators.rows import refused, users
 from tests.operators.tries import Task
-from tests.task_state_store import TaskStateStore
+from tests.support.task_state_store import TaskStateStore
 
 KEY = checkpoints.CHECKPOINT_KEY
 BROKEN = {"kind": "status", "status": 500}

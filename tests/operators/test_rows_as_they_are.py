@@ -14,10 +14,10 @@ import pytest
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
-from tests.dag_runs import airflow_environment
-from tests.leaks import watch
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome
+from tests.support.dag_runs import airflow_environment
+from tests.support.leaks import watch
 
 AWKWARD = {
     "braces": "{{ ds }}",

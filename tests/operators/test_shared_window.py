@@ -18,7 +18,7 @@ from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, users
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
 
 Connect = Callable[..., None]
 #: Seconds of a window. Its end is published in whole ones, and a window must be much longer than what is unknown of it.

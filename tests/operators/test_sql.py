@@ -13,9 +13,9 @@ import pytest
 
 from airflow_provider_moengage.api.errors import MoEngageError
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
-from tests.leaks import PERSON
 from tests.operators.conftest import Tracker
 from tests.operators.rows import outcome, refused
+from tests.support.leaks import PERSON
 
 Warehouse = Callable[..., None]
 SOURCE = {"sql_conn_id": "warehouse"}

@@ -22,7 +22,7 @@ from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperat
 from airflow_provider_moengage.operators.users import MoEngageGetUsersOperator, MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.operators.tries import Task
-from tests.task_state_store import TaskStateStore
+from tests.support.task_state_store import TaskStateStore
 
 Warehouse = Callable[..., None]
 BROKEN = {"kind": "status", "status": 500, "customer_id": "user-70"}

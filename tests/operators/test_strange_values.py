@@ -23,7 +23,7 @@ from airflow_provider_moengage.operators.users import (
 )
 from tests.operators.conftest import Tracker
 from tests.operators.rows import parts
-from tests.strange_values import REJECTED, VALUES
+from tests.support.strange_values import REJECTED, VALUES
 
 STRANGE = [value for value, _ in VALUES.values()]
 ALL = len(VALUES)

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_moengage.api.errors import MoEngageError
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from tests.operators.conftest import TaskInstance
-from tests.task_state_store import TaskStateStore
+from tests.support.task_state_store import TaskStateStore
 
 
 class Task:

@@ -10,8 +10,8 @@ from datetime import date, timezone
 from pathlib import Path
 from typing import Any
 
-from tests.mariadb import MariaDBServer
-from tests.postgres import PostgresServer
+from tests.support.mariadb import MariaDBServer
+from tests.support.postgres import PostgresServer
 from tests.ugly.kinds import ID
 from tests.ugly.media import JSON_TYPES, Medium, types_of
 from tests.ugly.rows import BEFORE_UTC, Part, Row

@@ -1,7 +1,7 @@
 """
 A real MariaDB server for tests.
 
-``from tests.mariadb import mariadb_server`` in a conftest makes the fixture available. The server is started once a
+``from tests.support.mariadb import mariadb_server`` in a conftest makes the fixture available. The server is started once a
 session, on a free loopback port and in a folder of its own, from the programs that the machine has.
 """
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def test_a_wait_ends_once_the_condition_holds_and_fails_if_it_never_does():

@@ -5,7 +5,7 @@ Importing Airflow and building its API app takes seconds, and many tests run suc
 this package is imported but what Airflow reads of every provider, and no thread is started; each program has the
 environment and the Airflow home that it is given, as if it had been started by itself.
 
-``python -m tests.forked_programs``: reads one program a line, as JSON, and answers each with a line that has its exit code.
+``python -m tests.support.forked_programs``: reads one program a line, as JSON, and answers each with a line that has its exit code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 from sqlalchemy.orm import configure_mappers
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class ForkedPrograms:
@@ -69,7 +69,7 @@ def running_forks(folder: Path, env: Mapping[str, str]) -> Iterator[ForkedProgra
     with (
         open(folder / "errors", "wb") as errors,
         subprocess.Popen(
-            [sys.executable, "-m", "tests.forked_programs"],
+            [sys.executable, "-m", "tests.support.forked_programs"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -14,11 +14,11 @@ import pytest
 
 from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
-from tests import leaks as names
-from tests.dag_runs import ROOT, run_program
-from tests.leaks import PERSON, Watch, watch
 from tests.operators.conftest import TaskInstance
-from tests.task_state_store import TaskStateStore
+from tests.support import leaks as names
+from tests.support.dag_runs import ROOT, run_program
+from tests.support.leaks import PERSON, Watch, watch
+from tests.support.task_state_store import TaskStateStore
 
 # What is planted in a log is printed as well.
 pytestmark = [pytest.mark.shows(names.MARKED_VALUE, names.OUTPUT, reason="planted")]
@@ -153,7 +153,7 @@ def test_what_a_dag_run_leaves_is_seen_but_the_dags_own_text(leaks: Watch, tmp_p
 CONFTEST = """
 import sys
 sys.path.insert(0, {root!r})
-from tests.watching import leaks, pytest_runtest_makereport, watched_suite
+from tests.support.watching import leaks, pytest_runtest_makereport, watched_suite
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "shows(kind, where, reason): on purpose")

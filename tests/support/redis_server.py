@@ -1,7 +1,7 @@
 """
 A real Redis server for tests and benchmarks.
 
-``from tests.redis_server import redis_server`` in a conftest makes the fixture available; :func:`running_redis` works
+``from tests.support.redis_server import redis_server`` in a conftest makes the fixture available; :func:`running_redis` works
 without pytest. Each server has a free loopback port and a temporary folder, and keeps nothing.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mariadb import MariaDBServer
+from tests.support.mariadb import MariaDBServer
 
 connector = pytest.importorskip("mysql.connector")
 

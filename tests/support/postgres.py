@@ -1,7 +1,7 @@
 """
 A real PostgreSQL server for tests.
 
-``from tests.postgres import postgres_server`` in a conftest makes the fixture available. The server is
+``from tests.support.postgres import postgres_server`` in a conftest makes the fixture available. The server is
 started once a session, on a free loopback port, from the programs that the machine has.
 """
 

@@ -7,7 +7,7 @@ import os
 import psycopg2
 import pytest
 
-from tests.postgres import PostgresServer, find_programs
+from tests.support.postgres import PostgresServer, find_programs
 
 
 def test_server_answers(postgres_server: PostgresServer) -> None:

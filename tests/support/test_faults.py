@@ -19,7 +19,7 @@ from faults.rows import Planned, planned
 from faults.scenarios import PLACES, Scenario, dags
 from faults.shared import AT_THE_TOP, STAGED, LocalRoot, S3Root, Shared, shared_folder, strangers_of
 from faults.state_store import FileStateStore
-from tests.s3_server import BUCKET
+from tests.support.s3_server import BUCKET
 
 
 def short_dags() -> list[list[Scenario]]:

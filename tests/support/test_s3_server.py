@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from airflow_provider_moengage._compat import object_storage_path
-from tests.s3_server import S3Server
+from tests.support.s3_server import S3Server
 
 
 def test_an_object_storage_path_reaches_the_bucket(lake: S3Server) -> None:

@@ -1,5 +1,5 @@
 """
-Finds secrets and people in the texts that the suite's runs leave behind; :mod:`tests.watching` passes most of them.
+Finds secrets and people in the texts that the suite's runs leave behind; :mod:`tests.support.watching` passes most of them.
 
 What pytest's hooks cannot see, such as what a program prints, is passed to :data:`watch` where it appears.
 """

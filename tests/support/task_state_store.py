@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.leaks import CHECKPOINT, watch
+from tests.support.leaks import CHECKPOINT, watch
 
 
 class TaskStateStore:

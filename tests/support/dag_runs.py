@@ -1,7 +1,7 @@
 """
 Whole DAGs in tests: each file runs in a process of its own, with an Airflow home of its own.
 
-``from tests.dag_runs import airflow_forks, migrated_database, run_airflow, run_dag`` in a conftest makes the fixtures
+``from tests.support.dag_runs import airflow_forks, migrated_database, run_airflow, run_dag`` in a conftest makes the fixtures
 available.
 """
 
@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.forked_programs import ROOT, ForkedPrograms, running_forks
-from tests.leaks import watch
+from tests.support.forked_programs import ROOT, ForkedPrograms, running_forks
+from tests.support.leaks import watch
 
 RUN_DAG = ROOT / "demo" / "run_dag.py"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dag_runs import airflow_environment
-from tests.forked_programs import ForkedPrograms
+from tests.support.dag_runs import airflow_environment
+from tests.support.forked_programs import ForkedPrograms
 
 PROGRAM = """
 import json

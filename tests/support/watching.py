@@ -1,9 +1,9 @@
 """
-Passes to :data:`tests.leaks.watch` what the suite's runs log, return, raise and print; what is found fails the test.
+Passes to :data:`tests.support.leaks.watch` what the suite's runs log, return, raise and print; what is found fails the test.
 
-``from tests.watching import leaks, pytest_runtest_makereport, watched_suite`` in a conftest does so for all tests below
+``from tests.support.watching import leaks, pytest_runtest_makereport, watched_suite`` in a conftest does so for all tests below
 it. A test that shows something on purpose is marked ``@pytest.mark.shows(kind, where, reason="…")``, with the names of
-:mod:`tests.leaks`.
+:mod:`tests.support.leaks`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage.api.workspace import Workspace
-from tests.leaks import CHECKPOINT, RENDERED, Watch, watch
+from tests.support.leaks import CHECKPOINT, RENDERED, Watch, watch
 
 
 @pytest.fixture(scope="session", autouse=True)

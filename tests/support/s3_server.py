@@ -1,7 +1,7 @@
 """
 A server that stands in for S3, for tests.
 
-``from tests.s3_server import lake, s3_server`` in a conftest makes the fixtures available; :func:`running_s3` works
+``from tests.support.s3_server import lake, s3_server`` in a conftest makes the fixtures available; :func:`running_s3` works
 without pytest. Each server is a process of its own on a free loopback port, and keeps its objects in memory.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_moengage._compat import object_storage_path
-from tests.redis_server import HOST, _free_port
+from tests.support.redis_server import HOST, _free_port
 
 BUCKET = "lake"
 CONN_ID = "lake_conn"
