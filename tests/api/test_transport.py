@@ -17,7 +17,7 @@ from airflow_provider_moengage.api.http.connection import BoundedConnection
 from airflow_provider_moengage.api.http.pool import BoundedAdapter
 from airflow_provider_moengage.api.http.transport import RawResponse, Transport
 from airflow_provider_moengage.api.workspace import Workspace
-from tests.operators.hostile import ACCEPTED, answer, head, serving
+from tests.end_to_end.hostile import ACCEPTED, answer, head, serving
 
 TRACK_USER = Endpoint("Track User", "/customer/{app_id}", "path")
 

@@ -26,9 +26,9 @@ from airflow_provider_moengage.operators.users import (
     MoEngageGetUsersOperator,
     MoEngageTrackUsersOperator,
 )
-from tests.operators.conftest import Tracker
+from tests.end_to_end.tracker import Tracker
+from tests.end_to_end.tries import Task
 from tests.operators.test_signatures import parameters
-from tests.operators.tries import Task
 from tests.support.dag_runs import ROOT
 from tests.support.task_state_store import TaskStateStore
 

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
-from tests.operators.conftest import Tracker
+from tests.end_to_end.tracker import Tracker
 
 SOURCES = ("users=", "sql=", "path=")
 

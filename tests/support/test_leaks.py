@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
-from tests.operators.conftest import TaskInstance
+from tests.end_to_end.tracker import TaskInstance
 from tests.support import leaks as names
 from tests.support.dag_runs import ROOT, run_program
 from tests.support.leaks import PERSON, Watch, watch
