@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from airflow_provider_moengage.api.rate_limit import contention
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 from airflow_provider_moengage.api.rate_limit.window import Grant, Window
-from tests.api.simulation import BEGAN, Server, Simulation
+from tests.api.rate_limit.simulation import BEGAN, Server, Simulation
 
 #: Seconds: the doubt of a published second, and what is slept through.
 DOUBT = 1.05

@@ -1,4 +1,4 @@
-"""Ids of a run: asked for once, and merged once."""
+"""Ids of a run: each is asked for once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.operations.get_users import IdentifierMapping
-from airflow_provider_moengage.operations.merge_users import PairMapping
 
 
 def test_an_id_that_was_refused_was_not_asked_for():
@@ -15,13 +14,6 @@ def test_an_id_that_was_refused_was_not_asked_for():
     for _ in range(2):
         with pytest.raises(MoEngageRecordInvalid):
             mapping.item("half \ud83d", RowWarnings())
-
-
-def test_a_pair_that_was_refused_merges_nothing():
-    mapping = PairMapping()
-    with pytest.raises(MoEngageRecordInvalid, match="UTF-8"):
-        mapping.item({"merged_user": "user-1", "retained_user": "half \ud83d"}, RowWarnings())
-    assert mapping.item({"merged_user": "user-1", "retained_user": "user-2"}, RowWarnings())
 
 
 def test_one_id_under_two_kinds_is_two_identifiers():
