@@ -1,4 +1,4 @@
-"""A server that says whatever a test wants it to say, byte by byte."""
+"""A server that sends whatever a test wants it to send, byte by byte."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Script = Callable[[bytes], Iterable[bytes]]
 
 
 class HostileServer:
-    """Says whatever it is told to say, byte by byte, and hangs up."""
+    """Sends whatever it is told to send, byte by byte, and hangs up."""
 
     def __init__(self, script: Script) -> None:
         self.asked: list[bytes] = []

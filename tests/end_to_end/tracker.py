@@ -53,7 +53,7 @@ class Tracker:
         return self
 
     def __call__(self, **parameters: Any) -> dict[str, Any]:
-        """Give the report of a run that succeeds; what it raises otherwise is raised."""
+        """Return the report of a run that succeeds; what it raises otherwise is raised."""
         self.ti = TaskInstance()
         operator = self.operator(task_id=self.ti.task_id, **parameters)
         try:
@@ -68,7 +68,7 @@ class Tracker:
         return report
 
     def fails(self, kind: type[Failure], **parameters: Any) -> Failure:
-        """Give the error of a run that fails."""
+        """Return the error of a run that fails."""
         with pytest.raises(kind) as caught:
             self(**parameters)
         # Unlike the errors of a run, those of an operator's parameters are not seen by the watch.
@@ -76,7 +76,7 @@ class Tracker:
         return caught.value
 
     def report(self, kind: type[MoEngageError], **parameters: Any) -> dict[str, Any]:
-        """Give the report of a run that fails."""
+        """Return the report of a run that fails."""
         self.fails(kind, **parameters)
         report: dict[str, Any] = self.ti.xcoms["report"]
         return report
@@ -90,7 +90,7 @@ class Tracker:
         assert min(value for value in report.values() if isinstance(value, int)) >= 0
 
     def attributes(self) -> dict[str, dict[str, Any]]:
-        """Give the attributes of every user in the sandbox."""
+        """Return the attributes of every user in the sandbox."""
         return {customer_id: user["attributes"] for customer_id, user in self.sandbox.users().items()}
 
     @property

@@ -334,7 +334,7 @@ json_values = st.recursive(
 
 
 @given(st.text(max_size=250), json_values)
-def test_any_attribute_is_taken_unchanged_or_refused_with_a_reason_that_holds_no_value(name, value):
+def test_any_attribute_is_taken_unchanged_or_refused_without_showing_its_value(name, value):
     error = None
     try:
         sent = User.check({"customer_id": "john", "attributes": {name: value}}).to_json()

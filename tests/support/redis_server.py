@@ -61,7 +61,7 @@ def _free_port() -> int:
 
 
 def _answers(server: RedisServer) -> bool:
-    """Say whether it is this server that answers, and none that has had the port before."""
+    """Whether it is this server that answers, and none that has had the port before."""
     try:
         with socket.create_connection((server.host, server.port), timeout=1) as connection:
             connection.sendall(b"INFO server\r\n")

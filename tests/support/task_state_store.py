@@ -21,7 +21,7 @@ class TaskStateStore:
         self._text = "{}"
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Give what was set last."""
+        """Return what was set last."""
         return self._kept().get(key, default)
 
     def set(self, key: str, value: Any) -> None:

@@ -35,7 +35,7 @@ def short_dags() -> list[list[Scenario]]:
     return [[*two_runs, runs[0], runs[9]], [runs[2], runs[11]], [on_s3]]
 
 
-def test_nothing_is_lost_or_touched_and_counts_are_exact_however_often_tasks_are_killed() -> None:
+def test_killed_tasks_lose_nothing_touch_nothing_and_count_exactly() -> None:
     chosen = short_dags()
     runs = [run for dag in chosen for run in dag]
     assert {(run.source, run.kind) for run in runs} == {
@@ -331,7 +331,7 @@ def test_every_combination_comes_within_two_rounds_in_both_places() -> None:
     assert len({(run.source, run.kind, run.bulk, run.place, run.state_store) for run in firsts}) == 48
 
 
-def test_each_dag_has_two_runs_at_once_some_with_shards_and_no_two_share_a_folder_or_rows() -> None:
+def test_runs_at_once_share_neither_a_folder_nor_rows() -> None:
     for dag in islice(dags(3, 40), 48):
         assert {(run.dag_id, run.place, run.source, run.kind) for run in dag} == {
             (dag[0].dag_id, dag[0].place, dag[0].source, dag[0].kind)

@@ -131,7 +131,7 @@ def test_an_abort_is_safe_while_other_threads_connections():
             thread.join(SOON)
 
 
-def test_a_request_in_flight_outlives_a_release_and_its_connection_is_closed_after_it():
+def test_a_request_in_flight_outlives_a_release_and_then_its_connection_closes():
     body = head(f"Content-Length: {len(ACCEPTED)}")
     with paused(then=[body, ACCEPTED]) as (port, reached, go_on):
         transport = transport_to(port)

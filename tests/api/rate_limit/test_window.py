@@ -88,7 +88,7 @@ def test_what_other_clients_use_is_left_alone():
     assert 30.0 <= window.try_acquire(1) <= 30.0 + MAX_JITTER
 
 
-def test_the_first_grant_beside_others_is_no_more_than_what_was_ours_of_the_last_window():
+def test_the_first_grant_beside_others_is_at_most_our_part_of_the_last_window():
     clock = Clock()
     window = Window(1_000, clock=clock)
     headers = RateHeaders(limit=1_000, period=10.0, remaining=0, reset=5.0)

@@ -75,9 +75,7 @@ def test_calls_in_flight_at_a_reset_are_counted_in_the_window_that_they_fall_int
 
 @settings(deadline=None, max_examples=60)
 @given(simulations(st.sampled_from(["up", "down", "epoch"])), st.integers(2, 20))
-def test_resets_published_in_whole_seconds_cost_one_second_in_all_however_many_there_are(
-    simulation: Simulation, windows: int
-):
+def test_resets_published_in_whole_seconds_cost_one_second_in_all(simulation: Simulation, windows: int):
     server = simulation.server
     server.opens_with_a_call = False
     wanted = windows * server.limit
@@ -193,7 +191,7 @@ headers = st.builds(
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.tuples(headers, st.booleans(), st.floats(0, 2)), min_size=1, max_size=40))
-def test_whatever_the_headers_say_no_wait_is_longer_than_a_window_and_refusals_are_not_hammered(answers):
+def test_whatever_headers_say_waits_are_bounded_and_429s_do_not_follow_at_once(answers):
     now = 0.0
     window = Window(100, clock=lambda: now)
     period = 60.0

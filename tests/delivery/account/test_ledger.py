@@ -103,7 +103,7 @@ def test_at_most_twenty_reasons_are_named_and_none_is_lost():
     assert sum(reasons.values()) == 2_000
 
 
-def test_fifty_rejections_of_one_type_without_a_success_are_hopeless_and_one_success_is_not():
+def test_fifty_rejections_of_one_type_are_hopeless_unless_one_row_succeeds():
     error = MoEngageRecordRefused("MoEngage answered 400", status=400, type="T")
     ledger = Ledger()
     for number in range(49):
@@ -210,7 +210,7 @@ def test_parts_of_an_earlier_attempt_are_cut_to_the_lines_that_are_known(tmp_pat
     assert sum(second.written.values()) == 4
 
 
-def test_attributes_that_rows_are_sent_without_are_counted_with_the_rows_that_were_sent():
+def test_attributes_left_out_are_counted_with_the_rows_that_were_sent():
     ledger = Ledger()
     ledger.read = 4
     too_long, reserved = ("bio", "too long"), ("status", "reserved")

@@ -80,7 +80,7 @@ def expected(lines: list[str], cells: int, delimiter: str) -> Iterator[tuple[lis
     delimiter=st.sampled_from([",", ";", "\t", "|"]),
 )
 @example(pieces=['a,"', "b", "\n", "c", ",", "d", "\n", "e", ",", "f"], encoding="utf-8", delimiter=",")
-def test_records_are_those_that_the_csv_module_reads_and_other_lines_are_rejected_alone(
+def test_records_are_as_the_csv_module_reads_them_and_other_lines_rejected_alone(
     pieces: list[str], encoding: str, delimiter: str
 ):
     body = "".join(pieces).replace(",", delimiter)
@@ -236,7 +236,7 @@ def test_unnamed_columns_are_left_out():
     assert rows(b",id\nx,a\n") == [{"id": "a"}]
 
 
-def test_words_that_are_null():
+def test_words_of_null_values_become_null():
     nulls = ["NULL", "\\N"]
     assert rows(b'id,n\nNULL,"NULL"\n\\N,null\n,x\n', null_values=nulls) == [
         {"id": None, "n": None},
@@ -262,7 +262,7 @@ def test_a_header_behind_blank_lines_and_one_that_spans_lines():
         (b"x" * 200 + b"\na,1\n", ("header", "max_line_bytes")),
     ],
 )
-def test_a_header_that_is_wrong(content: bytes, named: tuple[str, ...]):
+def test_a_wrong_header_is_named(content: bytes, named: tuple[str, ...]):
     with pytest.raises(MoEngageParameterError) as caught:
         reader(content, max_line_bytes=100).header()
     for words in named:

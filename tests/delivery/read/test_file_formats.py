@@ -147,7 +147,7 @@ def test_names_of_columns_are_read_as_they_are_meant():
         ({"max_line_bytes": "9"}, ("max_line_bytes", "'9'")),
     ],
 )
-def test_options_that_are_wrong(wrong, named):
+def test_wrong_options_are_named(wrong, named):
     with pytest.raises(MoEngageParameterError) as caught:
         FileOptions(**wrong)
     for words in named:

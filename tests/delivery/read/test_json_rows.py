@@ -93,7 +93,7 @@ def test_an_element_that_is_broken_spoils_itself_and_not_the_next(elements: list
 
 
 @pytest.mark.parametrize("content", [b"[]", b"", b" \n[ ]\n", b"\n\n", b"\xef\xbb\xbf[]"])
-def test_a_file_without_rows(content: bytes):
+def test_a_file_without_rows_is_no_error(content: bytes):
     assert rows("a.json", content) == []
 
 

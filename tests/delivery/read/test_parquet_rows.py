@@ -148,7 +148,7 @@ def test_maps_are_objects_at_any_depth(array: Any, value: object):
     ],
     ids=lambda one: str(one.type) if hasattr(one, "type") else "",
 )
-def test_other_types(array: Any, value: object):
+def test_other_types_become_plain_values(array: Any, value: object):
     assert values_of(array) == [value]
 
 

@@ -144,7 +144,9 @@ def ends_on_the_server(database: Database) -> bool:
 
 
 @pytest.mark.parametrize("staged", [False, True], ids=["streamed", "staged"])
-def test_a_statement_that_hangs(sandbox: Sandbox, database: Database, staged: bool, tmp_path: Path):
+def test_a_statement_that_hangs_ends_with_its_task(
+    sandbox: Sandbox, database: Database, staged: bool, tmp_path: Path
+):
     killed = task(database.hangs, staging_path=str(tmp_path) if staged else None)
     ended(killed, database.is_busy)
     assert (killed.report["read"], killed.report["unsent"], killed.report["source_exhausted"]) == (
@@ -166,7 +168,7 @@ def test_a_fetch_that_hangs_leaves_the_rows_before_it_sent(sandbox: Sandbox, dat
     assert ends_on_the_server(database)
 
 
-def test_a_fetch_that_hangs_while_rows_are_staged_sends_nothing_and_a_retry_reads_anew(
+def test_a_fetch_that_hangs_while_staging_sends_nothing_and_a_retry_reads_anew(
     sandbox: Sandbox, database: Database, tmp_path: Path
 ):
     killed = task(database.hangs_later, staging_path=str(tmp_path))
@@ -176,7 +178,7 @@ def test_a_fetch_that_hangs_while_rows_are_staged_sends_nothing_and_a_retry_read
     assert killed.attempt(sql=database.hangs_later.replace("600", "0"), bulk=True)["accepted"] == 5_000
 
 
-def test_a_table_that_is_locked(sandbox: Sandbox, database: Database):
+def test_a_wait_for_a_locked_table_ends_with_its_task(sandbox: Sandbox, database: Database):
     killed = task("select customer_id from locked")
     with database.asking(database.lock):
         ended(killed, database.is_busy)
@@ -184,7 +186,7 @@ def test_a_table_that_is_locked(sandbox: Sandbox, database: Database):
     assert killed.attempt()["read"] == 0
 
 
-def test_a_time_out(sandbox: Sandbox, database: Database):
+def test_a_time_out_ends_the_query(sandbox: Sandbox, database: Database):
     def time_out() -> None:
         raise AirflowTaskTimeout("time is up")
 
@@ -195,7 +197,7 @@ def test_a_time_out(sandbox: Sandbox, database: Database):
     assert ends_on_the_server(database)
 
 
-def test_ids_that_are_read_before_users_are_deleted(sandbox: Sandbox, database: Database):
+def test_a_read_of_ids_to_delete_ends_with_its_task(sandbox: Sandbox, database: Database):
     killed = Task(
         MoEngageDeleteUsersOperator,
         TaskStateStore(),
@@ -207,7 +209,7 @@ def test_ids_that_are_read_before_users_are_deleted(sandbox: Sandbox, database: 
     assert ends_on_the_server(database)
 
 
-def test_an_order_from_another_thread(sandbox: Sandbox, database: Database):
+def test_a_kill_from_another_thread_ends_the_query(sandbox: Sandbox, database: Database):
     killed = task(database.hangs)
 
     def kill() -> None:
@@ -232,7 +234,9 @@ def test_a_run_that_stops_for_another_reason_does_not_wait_for_its_query(
 
 
 @pytest.mark.parametrize("conn_type", ["postgres", "mysql"])
-def test_a_server_that_never_answers(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, conn_type: str):
+def test_a_server_that_never_answers_is_left(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, conn_type: str
+):
     connection = {"conn_type": conn_type, "host": "127.0.0.1", "login": "x", "schema": "x"}
     with socket.create_server(("127.0.0.1", 0)) as silent:
         connection["port"] = silent.getsockname()[1]
@@ -248,7 +252,7 @@ def test_a_server_that_never_answers(sandbox: Sandbox, monkeypatch: pytest.Monke
     assert killed.report["read"] == 0
 
 
-def test_a_computation_of_sqlite(sandbox: Sandbox, sqlite_warehouse: Any):
+def test_a_computation_of_sqlite_ends_with_its_task(sandbox: Sandbox, sqlite_warehouse: Any):
     began = threading.Event()
     endless = (
         "with recursive n(x) as (select 1 union all select x from n) select max(x) as customer_id from n"

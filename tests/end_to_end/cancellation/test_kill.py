@@ -181,7 +181,7 @@ def test_a_time_out_comes_to_the_same_end(sandbox: Sandbox, monkeypatch: pytest.
         assert doubled <= 1
 
 
-def test_an_order_that_comes_when_all_is_done_fails_the_try_and_costs_the_retry_nothing(sandbox: Sandbox):
+def test_a_kill_when_all_is_done_fails_the_try_and_costs_the_retry_nothing(sandbox: Sandbox):
     task = Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(20))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MoEngageTrackUsersOperator, "_publish", lambda self, report, context: self.on_kill())

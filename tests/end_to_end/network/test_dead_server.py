@@ -63,7 +63,7 @@ def test_a_row_that_was_dropped_and_then_accepted_is_both_accepted_and_unknown(t
     assert (report["unknown"], report["retried"], report["requests"]) == (1, 1, 11)
 
 
-def test_no_server_at_all(track: Tracker, monkeypatch: pytest.MonkeyPatch):
+def test_where_no_server_is_there_no_row_is_unknown(track: Tracker, monkeypatch: pytest.MonkeyPatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         connection = {**track.sandbox.connection, "port": unused.getsockname()[1]}

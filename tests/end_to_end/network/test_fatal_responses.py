@@ -25,7 +25,7 @@ def stops_at_once(track: Tracker, **parameters: Any) -> str:
     return str(error)
 
 
-def test_wrong_key(track: Tracker, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_key_stops_the_run_and_names_the_key(track: Tracker, monkeypatch: pytest.MonkeyPatch):
     connection = {**track.sandbox.connection, "password": "another"}
     monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
     said = stops_at_once(track)
@@ -33,7 +33,9 @@ def test_wrong_key(track: Tracker, monkeypatch: pytest.MonkeyPatch):
     assert "key of the Data tile" in said
 
 
-def test_wrong_workspace(track: Tracker, monkeypatch: pytest.MonkeyPatch):
+def test_a_wrong_workspace_stops_the_run_and_names_the_workspace_id(
+    track: Tracker, monkeypatch: pytest.MonkeyPatch
+):
     connection = {**track.sandbox.connection, "login": "ANOTHER"}
     monkeypatch.setenv("AIRFLOW_CONN_MOENGAGE_DEFAULT", json.dumps(connection))
     assert "Workspace ID" in stops_at_once(track)
@@ -53,7 +55,7 @@ def test_wrong_workspace(track: Tracker, monkeypatch: pytest.MonkeyPatch):
     ],
 )
 @pytest.mark.parametrize("body", ["json", "html", "empty"])
-def test_answers_that_concern_the_account_or_are_not_documented(
+def test_answers_about_the_account_or_undocumented_ones_stop_the_run(
     track: Tracker, status: int, remedy: str, body: str
 ):
     # A redirect is not followed: the credentials would go with it.
@@ -82,7 +84,7 @@ def test_a_200_that_is_not_json(track: Tracker, body: str):
 
 
 @pytest.mark.parametrize("type_", ["InvalidParams", "Blacklisted", "ParamsRequired", "missing HEADER value"])
-def test_400s_that_concern_the_account(track: Tracker, type_: str):
+def test_400s_that_concern_the_account_stop_the_run(track: Tracker, type_: str):
     track.sandbox.fault(kind="status", status=400, type=type_)
     assert type_ in stops_at_once(track)
 

@@ -125,7 +125,7 @@ def test_bulk_elements_add_too(tagged: Tracker):
         ({"identifiers": [""]}, ("identifiers",)),
     ],
 )
-def test_parameters_that_are_wrong(parameters: dict[str, Any], named: tuple[str, ...]):
+def test_wrong_parameters_are_named(parameters: dict[str, Any], named: tuple[str, ...]):
     with pytest.raises(MoEngageParameterError) as caught:
         MoEngageTrackUsersOperator(task_id="push", users=[], **parameters)
     assert all(word in str(caught.value) for word in named), str(caught.value)

@@ -166,7 +166,7 @@ def test_a_customer_element_may_only_unset(bulk: Tracker):
     assert bulk.attributes() == {"user-1": {"number": 1}}
 
 
-def test_a_413_splits(bulk: Tracker):
+def test_a_413_splits_the_call_and_loses_nothing(bulk: Tracker):
     bulk.sandbox.settings(max_bulk_bytes=5_000)
     report = bulk(elements=mixed(100))
     assert outcome(report) == (300, 0, 0)
@@ -259,7 +259,7 @@ def test_a_source_without_a_type_column_ends_the_task_before_the_first_call(bulk
         ({"add_to_arrays": {"moe_own": "a"}}, ("add_to_arrays", "'moe_own'")),
     ],
 )
-def test_parameters_that_are_wrong(parameters: dict[str, Any], named: tuple[str, ...]):
+def test_wrong_parameters_are_named(parameters: dict[str, Any], named: tuple[str, ...]):
     with pytest.raises(MoEngageParameterError) as caught:
         MoEngageBulkImportOperator(task_id="bulk", **{"elements": [], **parameters})
     assert all(word in str(caught.value) for word in named), str(caught.value)

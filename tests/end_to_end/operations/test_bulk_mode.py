@@ -525,7 +525,7 @@ def test_columns_are_checked_before_the_first_call(bulk: Tracker, sqlite_warehou
         ({"bulk": True, "max_bytes": 1e4}, ("max_bytes", "10000.0")),
     ],
 )
-def test_parameters_that_are_wrong(
+def test_wrong_parameters_are_named(
     operator: Any, given: Any, parameters: dict[str, Any], named: tuple[str, ...]
 ):
     with pytest.raises(MoEngageParameterError) as caught:

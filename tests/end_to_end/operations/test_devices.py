@@ -159,7 +159,7 @@ def test_an_opt_out_that_is_none_is_refused_before_it_leaves(opt_out: Tracker, c
         (MoEngageOptOutDevicesOperator, {"id_column": None}, ("id_column",)),
     ],
 )
-def test_parameters_that_are_wrong(operator: Any, parameters: dict[str, Any], named: tuple[str, ...]):
+def test_wrong_parameters_are_named(operator: Any, parameters: dict[str, Any], named: tuple[str, ...]):
     with pytest.raises(MoEngageParameterError) as caught:
         operator(task_id="devices", **{"devices": [], **parameters})
     assert all(word in str(caught.value) for word in named), str(caught.value)

@@ -339,7 +339,7 @@ def test_the_window_is_counted_in_events(events: Tracker):
         ({"identifiers": [5]}, ("identifiers",)),
     ],
 )
-def test_parameters_that_are_wrong(parameters: dict[str, Any], named: tuple[str, ...]):
+def test_wrong_parameters_are_named(parameters: dict[str, Any], named: tuple[str, ...]):
     with pytest.raises(MoEngageParameterError) as caught:
         MoEngageTrackEventsOperator(task_id="events", **{"events": [], **parameters})
     assert all(word in str(caught.value) for word in named), str(caught.value)

@@ -468,7 +468,7 @@ def test_get_user_that_is_not_enabled_stops_the_run(track: Tracker):
         ({"id_column": None}, ("id_column",)),
     ],
 )
-def test_parameters_that_are_wrong(parameters: dict[str, Any], named: tuple[str, ...]):
+def test_wrong_parameters_are_named(parameters: dict[str, Any], named: tuple[str, ...]):
     with pytest.raises(MoEngageParameterError) as caught:
         MoEngageGetUsersOperator(task_id="read", **{"users": [], **parameters})
     assert all(word in str(caught.value) for word in named), str(caught.value)

@@ -161,7 +161,7 @@ def test_errors_of_a_delete_with_a_body_of_their_own_are_retried(delete: Tracker
         (MoEngageDeleteUsersOperator, {"id_column": ""}, ("id_column",)),
     ],
 )
-def test_parameters_that_are_wrong(operator: Any, parameters: dict[str, Any], named: tuple[str, ...]):
+def test_wrong_parameters_are_named(operator: Any, parameters: dict[str, Any], named: tuple[str, ...]):
     rows = "pairs" if operator is MoEngageMergeUsersOperator else "users"
     with pytest.raises(MoEngageParameterError) as caught:
         operator(task_id="go", **{rows: [], **parameters})

@@ -33,7 +33,7 @@ def test_nulls_are_left_out(track: Tracker):
     assert track.attributes() == {"ann": {"plan": "gold", "n": 2}}
 
 
-def test_nulls_unset(track: Tracker):
+def test_nulls_can_unset_attributes(track: Tracker):
     track(users=[{"customer_id": "ann", "plan": "gold", "Plan": "kept", "n": 1}])
     track(users=[{"customer_id": "ann", "plan": None, "n": float("nan")}], nulls="unset")
     assert track.attributes() == {"ann": {"Plan": "kept"}}
@@ -100,7 +100,7 @@ def test_what_counts_as_null_is_left_out(track: Tracker, value: Any):
     assert one(track, value=value) == {}
 
 
-def test_numpy_values(track: Tracker):
+def test_numpy_values_arrive_as_plain_ones(track: Tracker):
     numpy = pytest.importorskip("numpy")
     values = {
         "whole": numpy.int64(5),
@@ -114,7 +114,7 @@ def test_numpy_values(track: Tracker):
     assert one(track, **values) == expected
 
 
-def test_pandas_values(track: Tracker):
+def test_pandas_values_arrive_as_plain_ones(track: Tracker):
     pandas = pytest.importorskip("pandas")
     values = {"a": pandas.NaT, "b": pandas.NA, "seen": pandas.Timestamp("2026-02-28", tz="UTC")}
     assert one(track, **values) == {"seen": "2026-02-28T00:00:00Z"}
@@ -258,12 +258,12 @@ def test_no_rows_succeed_with_a_warning(track: Tracker, caplog: pytest.LogCaptur
     assert track.requests == 0
 
 
-def test_no_rows_skip(track: Tracker):
+def test_no_rows_can_skip_the_task(track: Tracker):
     track.fails(AirflowSkipException, users=[], on_empty="skip")
     assert track.ti.xcoms["report"]["read"] == 0
 
 
-def test_no_rows_fail(track: Tracker):
+def test_no_rows_can_fail_the_task(track: Tracker):
     error = track.fails(MoEngageTaskFailed, users=[], on_empty="fail")
     assert isinstance(error, AirflowException)
     assert error.report == track.ti.xcoms["report"]

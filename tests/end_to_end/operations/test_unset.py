@@ -130,7 +130,7 @@ def test_a_source_without_the_column_ends_the_task_first(
         ({"unset": ["a"], "users": None}, ("users=",)),
     ],
 )
-def test_parameters_that_are_wrong(parameters: dict[str, Any], named: tuple[str, ...]):
+def test_wrong_parameters_are_named(parameters: dict[str, Any], named: tuple[str, ...]):
     with pytest.raises(MoEngageParameterError) as caught:
         MoEngageUnsetAttributesOperator(task_id="unset", **{"users": [], **parameters})
     assert all(word in str(caught.value) for word in named), str(caught.value)

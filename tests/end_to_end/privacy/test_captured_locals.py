@@ -133,25 +133,25 @@ ANSWERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_an_answer(connect: Any, name: str):
+def test_an_error_of_an_answer_does_not_hold_the_key(connect: Any, name: str):
     with serving(ANSWERS[name]) as server:
         connect(host="127.0.0.1", port=server.port)
         assert check(push())
 
 
-def test_no_answer_in_time(connect: Any):
+def test_a_request_time_out_does_not_hold_the_key(connect: Any):
     with serving(lambda body: drip()) as server:
         connect(host="127.0.0.1", port=server.port, extra={"timeout": 0.05})
         assert check(push(1))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_closed_port(connect: Any, scheme: str):
+def test_a_closed_port_does_not_show_the_key(connect: Any, scheme: str):
     connect(host=f"{scheme}://127.0.0.1", port=refused_port())
     assert check(push())
 
 
-def test_a_host_that_is_not_there(connect: Any):
+def test_an_unknown_host_does_not_show_the_key(connect: Any):
     connect(host="https://moengage.invalid")
     assert check(push(1))
 
@@ -163,7 +163,7 @@ class PlainText(socketserver.BaseRequestHandler):
         self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-def test_tls_that_fails(connect: Any):
+def test_a_failure_of_tls_does_not_show_the_key(connect: Any):
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), PlainText) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         connect(host=f"https://127.0.0.1:{server.server_address[1]}")
@@ -173,32 +173,32 @@ def test_tls_that_fails(connect: Any):
     assert check(error)
 
 
-def test_a_handshake_that_hangs(connect: Any):
+def test_a_handshake_that_hangs_does_not_show_the_key(connect: Any):
     with serving(lambda body: []) as server:
         connect(host=f"https://127.0.0.1:{server.port}", extra={"timeout": 0.05})
         assert check(push(1))
 
 
-def test_certificates_that_are_not_there(connect: Any, monkeypatch: pytest.MonkeyPatch):
+def test_missing_certificates_do_not_show_the_key(connect: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere.pem")
     connect(host="https://127.0.0.1:9")
     assert check(push())
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_not_there(connect: Any, monkeypatch: pytest.MonkeyPatch, scheme: str):
+def test_a_missing_proxy_does_not_show_the_key(connect: Any, monkeypatch: pytest.MonkeyPatch, scheme: str):
     monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://127.0.0.1:{refused_port()}")
     connect(host=f"{scheme}://moengage.invalid", extra={"allow_http": True})
     assert check(push())
 
 
-def test_a_proxy_of_no_meaning(connect: Any, monkeypatch: pytest.MonkeyPatch):
+def test_a_malformed_proxy_does_not_show_the_key(connect: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HTTPS_PROXY", "http:///")
     connect(host="https://moengage.invalid")
     assert check(push())
 
 
-def test_a_proxy_that_quotes_the_request(connect: Any, tmp_path: Path):
+def test_a_proxy_that_quotes_the_request_does_not_show_the_key(connect: Any, tmp_path: Path):
     asked: list[bytes] = []
     with serving(echo(asked)) as server:
         asked = server.asked
@@ -212,7 +212,7 @@ def test_a_proxy_that_quotes_the_request(connect: Any, tmp_path: Path):
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "500 Oops"])
-def test_an_error_that_quotes_the_key(connect: Any, tmp_path: Path, status: str):
+def test_an_error_that_quotes_the_key_does_not_show_it(connect: Any, tmp_path: Path, status: str):
     error = {"type": f"Bad {KEY}", "message": f"{KEY} and Basic {HEADER}", "request_id": HEADER}
     body = json.dumps({"status": "fail", "error": error}).encode()
     with serving(lambda _: answer(body, status=status)) as server:
@@ -233,7 +233,7 @@ class TimeOut(BaseException):
 @pytest.mark.parametrize(
     "pieces", [[], [head("Content-Length: 500"), b"x"]], ids=["no answer", "half an answer"]
 )
-def test_a_time_out_in_the_middle_of_a_call(connect: Any, pieces: list[bytes]):
+def test_a_task_time_out_in_a_call_does_not_show_the_key(connect: Any, pieces: list[bytes]):
     def ring(*_: Any) -> None:
         raise TimeOut
 
@@ -271,12 +271,12 @@ def test_a_time_out_in_the_middle_of_a_call(connect: Any, pieces: list[bytes]):
     ],
     ids=str,
 )
-def test_a_connection_that_is_wrong(connect: Any, fields: dict[str, Any]):
+def test_a_wrong_connection_does_not_show_the_key(connect: Any, fields: dict[str, Any]):
     connect(**fields)
     assert check(push())
 
 
-def test_a_client_of_ones_own(fast_retries: None):
+def test_a_client_of_ones_own_does_not_show_the_key(fast_retries: None):
     client = MoEngageClient(Workspace("W", Secret(KEY), host=f"127.0.0.1:{refused_port()}"))
     exchange = client.send(TRACK_USERS.endpoint, b"{}", {USERS: 1})
     for raises in (exchange.response, client.test_connection):
@@ -293,7 +293,7 @@ def test_a_client_of_ones_own(fast_retries: None):
         assert not any(leaked(text) for text in shown(one))
 
 
-def test_a_connection_that_has_sent_a_request():
+def test_a_connection_that_was_used_does_not_show_the_key():
     with serving(lambda body: answer(b"{}")) as server:
         client = MoEngageClient(Workspace("W", Secret(KEY), host=f"127.0.0.1:{server.port}"))
         client.send(TRACK_USERS.endpoint, b"{}", {USERS: 1})

@@ -51,7 +51,7 @@ def shared(track: Tracker, connect: Connect, redis_server: RedisServer) -> Track
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Give the warnings that speak of Redis."""
+    """Return the warnings that speak of Redis."""
 
     def warnings() -> list[str]:
         found = [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -50,7 +50,7 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def packets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[tuple[str, str, int]]]]:
-    """Give what has arrived: name, operation and count of each packet."""
+    """Return what has arrived: name, operation and count of each packet."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 0))
     server.setblocking(False)

@@ -79,7 +79,7 @@ def test_a_429_that_says_nothing_leaves_the_tasks_own_delay(track: Tracker, no_p
 
 
 @with_policies
-def test_a_server_error_comes_back_after_the_reset_and_not_before_the_tasks_own_delay(track: Tracker):
+def test_a_server_error_comes_back_after_both_the_reset_and_the_tasks_own_delay(track: Tracker):
     track.sandbox.settings(window_seconds=60.0)
     track.sandbox.fault(kind="status", status=503)
     error = track.fails(MoEngageIncompleteRun, users=users(3))

@@ -22,7 +22,7 @@ CSV = "customer_id,n,seen,flag,plan\nann,1,2026-01-31 10:00,yes,007\nben,,,,\n"
     "name", ["users.ndjson", "users.jsonl", "users.json", "users.ndjson.gz", "USERS.JSONL.GZ"]
 )
 @pytest.mark.parametrize("scheme", ["", "file://"])
-def test_ndjson(track: Tracker, tmp_path: Path, name: str, scheme: str):
+def test_rows_of_ndjson_arrive(track: Tracker, tmp_path: Path, name: str, scheme: str):
     content = NDJSON.encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.lower().endswith(".gz") else content)
     assert outcome(track(path=f"{scheme}{tmp_path / name}")) == (2, 0, 0)
@@ -106,7 +106,7 @@ def test_a_folder_is_read_with_all_that_is_below_it(track: Tracker, tmp_path: Pa
     assert track.attributes() == {"ann": {"n": "two"}}
 
 
-def test_a_glob(track: Tracker, tmp_path: Path):
+def test_a_glob_reads_the_files_that_match(track: Tracker, tmp_path: Path):
     for name in ("a-1", "a-2", "b-1"):
         (tmp_path / f"{name}.ndjson").write_text(f'{{"customer_id": "{name}"}}\n')
     track(path=f"file://{tmp_path}/a-*.ndjson")
@@ -175,7 +175,7 @@ def test_lines_of_a_rejected_part_are_unwrapped_and_look_alikes_are_not(track: T
     assert track.attributes()["ben"]["position"] == 7
 
 
-def test_parquet(track: Tracker, tmp_path: Path):
+def test_rows_of_parquet_arrive_with_their_types(track: Tracker, tmp_path: Path):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
 

@@ -339,7 +339,7 @@ def test_an_object_that_vanishes_is_named(lake: S3Server):
         ({"sql": "select 1", "sql_conn_id": "db", "null_values": ["NULL"]}, ("null_values", "path=")),
     ],
 )
-def test_parameters_that_are_wrong(parameters: dict[str, Any], named: tuple[str, ...]):
+def test_wrong_parameters_are_named(parameters: dict[str, Any], named: tuple[str, ...]):
     with pytest.raises(MoEngageParameterError) as caught:
         MoEngageTrackUsersOperator(task_id="push", **parameters)
     for words in named:

@@ -302,7 +302,7 @@ def _reopened(plain: Any) -> Any:
 
 @pytest.mark.usefixtures("any_way", "picky_driver")
 @pytest.mark.parametrize("staged", [False, True], ids=["streamed", "staged"])
-def test_a_value_that_the_driver_does_not_hand_over_names_columns_and_remedy_and_is_not_retried(
+def test_a_value_the_driver_cannot_hand_over_names_columns_and_remedy(
     track: Tracker, customers: Warehouse, tmp_path: Path, staged: bool
 ):
     customers(f"insert into customers values ('dan', '{PERSON}', 1, null)")

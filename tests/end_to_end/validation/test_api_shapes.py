@@ -359,7 +359,7 @@ def test_a_source_without_the_column_of_kinds_ends_the_task_first(
         ),
     ],
 )
-def test_parameters_that_are_wrong(operator: Any, parameters: dict[str, Any], named: tuple[str, ...]):
+def test_wrong_parameters_are_named(operator: Any, parameters: dict[str, Any], named: tuple[str, ...]):
     with pytest.raises(MoEngageParameterError) as caught:
         operator(task_id="task", **parameters)
     assert all(word in str(caught.value) for word in named), str(caught.value)

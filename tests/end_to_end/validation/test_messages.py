@@ -268,7 +268,9 @@ def test_pandas_is_known(track: Tracker):
 @pytest.mark.parametrize(
     ("operator", "parameters"), [(MoEngageGetUsersOperator, {}), (MoEngageDeleteUsersOperator, {})]
 )
-def test_ids_in_a_dict(track: Tracker, operator: type[MoEngageSendOperator], parameters: dict[str, Any]):
+def test_ids_in_a_dict_are_named_as_no_list_of_rows(
+    track: Tracker, operator: type[MoEngageSendOperator], parameters: dict[str, Any]
+):
     error = track.using(operator).fails(MoEngageTaskFailed, users={"ids": ["a1", "a2"]}, **parameters)
     assert "users is a dict, not a list of rows: its key 'ids' holds a list of 2" in str(error)
 

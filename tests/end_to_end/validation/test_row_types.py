@@ -65,7 +65,7 @@ names = st.sampled_from(
 
 
 def ids(number: int, odd: Any) -> Any:
-    """Give an id of the drawn kind that no other row has; None where it can be none."""
+    """Return an id of the drawn kind that no other row has; None where it can be none."""
     if isinstance(odd, str):
         return f"{odd}-{number}"
     if isinstance(odd, (int, Decimal)) and not isinstance(odd, bool):

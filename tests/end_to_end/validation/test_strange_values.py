@@ -49,7 +49,7 @@ def sent(track: Tracker) -> list[Any]:
 
 
 @pytest.mark.parametrize("bulk", [False, True])
-def test_as_an_attribute(track: Tracker, tmp_path: Path, bulk: bool):
+def test_as_an_attribute_each_is_sent_or_rejected_alone(track: Tracker, tmp_path: Path, bulk: bool):
     rows = [{"customer_id": f"user-{n}", "value": value} for n, value in enumerate(STRANGE)]
     run(track, tmp_path, MoEngageTrackUsersOperator, users=rows, bulk=bulk)
     found = {user["customer_id"]: user["attributes"] for user in sent(track)}
@@ -62,7 +62,7 @@ def test_as_an_attribute(track: Tracker, tmp_path: Path, bulk: bool):
             assert type(attributes["value"]) is type(expected)
 
 
-def test_as_an_attribute_of_an_event(track: Tracker, tmp_path: Path):
+def test_as_an_events_attribute_each_is_sent_or_rejected_alone(track: Tracker, tmp_path: Path):
     rows = [
         {"customer_id": f"user-{n}", "action": "seen", "event_time": 5, "value": value}
         for n, value in enumerate(STRANGE)
@@ -77,7 +77,7 @@ def test_as_an_attribute_of_an_event(track: Tracker, tmp_path: Path):
             assert attributes == {"value": expected}, what
 
 
-def test_inside_an_array_and_an_object(track: Tracker, tmp_path: Path):
+def test_inside_an_array_or_object_each_is_sent_or_rejected_alone(track: Tracker, tmp_path: Path):
     arrays = [{"customer_id": f"array-{n}", "value": [value]} for n, value in enumerate(STRANGE)]
     objects = [
         {"customer_id": f"object-{n}", "value": {"a": value, "b": 1}} for n, value in enumerate(STRANGE)
@@ -105,7 +105,7 @@ def test_inside_an_array_and_an_object(track: Tracker, tmp_path: Path):
 @pytest.mark.parametrize(
     "kind", ["string", "number", "boolean", "datetime", "date", "json", "datetime:%d/%m/%Y"]
 )
-def test_under_every_type(track: Tracker, tmp_path: Path, kind: str):
+def test_under_every_type_each_is_sent_or_rejected_alone(track: Tracker, tmp_path: Path, kind: str):
     rows = [{"customer_id": f"user-{n}", "value": value} for n, value in enumerate(STRANGE)]
     run(track, tmp_path, MoEngageTrackUsersOperator, users=rows, types={"value": kind}, timezone="UTC")
     found = {user["customer_id"]: user["attributes"].get("value") for user in sent(track)}
@@ -135,7 +135,7 @@ def test_under_every_type(track: Tracker, tmp_path: Path, kind: str):
 MOMENT = "2025-01-01T00:00:00Z"
 
 
-def test_as_an_id(track: Tracker, tmp_path: Path):
+def test_as_an_id_each_is_sent_or_rejected_alone(track: Tracker, tmp_path: Path):
     # A text of one character and the numbers 3 and 5 are no ids; 401 digits are one.
     good = {str(2**64 - 1), str(10**400), "gold", str(VALUES["uuid"][0])}
     for operator, noun, more in (
@@ -167,7 +167,7 @@ def test_as_an_id(track: Tracker, tmp_path: Path):
             assert who in good, operator
 
 
-def test_as_an_event_time(track: Tracker, tmp_path: Path):
+def test_as_an_event_time_each_is_sent_or_rejected_alone(track: Tracker, tmp_path: Path):
     rows = [
         {"customer_id": f"user-{n}", "action": "seen", "event_time": value} for n, value in enumerate(STRANGE)
     ]
@@ -188,7 +188,7 @@ def test_as_an_event_time(track: Tracker, tmp_path: Path):
     }  # fmt: skip
 
 
-def test_in_the_apis_own_shape(track: Tracker, tmp_path: Path):
+def test_in_the_apis_own_shape_each_is_sent_or_rejected_alone(track: Tracker, tmp_path: Path):
     rows = [
         row
         for n, value in enumerate(STRANGE)
@@ -228,7 +228,7 @@ def test_in_the_apis_own_shape(track: Tracker, tmp_path: Path):
     assert track.attributes()["good"] == {"a": 1}
 
 
-def test_as_a_pair_and_as_a_device(track: Tracker, tmp_path: Path):
+def test_in_a_pair_or_device_each_is_sent_or_rejected_alone(track: Tracker, tmp_path: Path):
     pairs = [{"merged_user": f"user-{n}", "retained_user": value} for n, value in enumerate(STRANGE)]
     report = run(track, tmp_path / "pairs", MoEngageMergeUsersOperator, pairs=pairs)
     assert report["read"] == ALL

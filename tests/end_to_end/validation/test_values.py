@@ -214,7 +214,7 @@ def test_a_form_that_is_none_fails_before_anything_is_read(operator: Any, kind: 
         (1_767_175_200_000_000_000, None), (1_767_175_200.5, "datetime"),
     ],
 )  # fmt: skip
-def test_times_of_events(track: Tracker, value: Any, kind: str | None):
+def test_times_of_events_arrive_as_instants(track: Tracker, value: Any, kind: str | None):
     row = {"customer_id": "user-1", "action": "seen", "event_time": value, "n": 1}
     track.using(MoEngageTrackEventsOperator)(
         events=[row], types={"event_time": kind} if kind else None, timezone="UTC"
