@@ -11,7 +11,7 @@ from benchmarks.data import CREATE
 from benchmarks.figures import Sample, Unavailable
 from benchmarks.processes import NO_LIMITS, Measured, connection, contender
 from benchmarks.sink import RunningSink, running_sink
-from tests.postgres import NO_PROGRAMS, PostgresServer, find_programs, running_postgres
+from tests.support.postgres import NO_PROGRAMS, PostgresServer, find_programs, running_postgres
 
 FEW, MANY = 100_000, 1_000_000
 

@@ -13,7 +13,7 @@ from random import Random
 from typing import Protocol
 
 from faults.scenarios import Scenario
-from tests.s3_server import BUCKET, CONN_ID, S3Server, running_s3
+from tests.support.s3_server import BUCKET, CONN_ID, S3Server, running_s3
 
 #: In a task's folder: its staged rows and its checkpoint, as documented.
 STAGED = "_staged"

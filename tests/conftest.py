@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.dag_runs import airflow_forks, migrated_database, run_airflow, run_dag
-from tests.mariadb import mariadb_server
-from tests.postgres import postgres_server
-from tests.redis_server import own_redis_server, redis_server
-from tests.s3_server import lake, s3_server
-from tests.watching import leaks, pytest_runtest_makereport, watched_suite
+from tests.support.dag_runs import airflow_forks, migrated_database, run_airflow, run_dag
+from tests.support.mariadb import mariadb_server
+from tests.support.postgres import postgres_server
+from tests.support.redis_server import own_redis_server, redis_server
+from tests.support.s3_server import lake, s3_server
+from tests.support.watching import leaks, pytest_runtest_makereport, watched_suite
 
 __all__ = [
     "airflow_forks",
@@ -42,7 +42,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "volume: sends or reads many rows, which takes seconds")
     config.addinivalue_line(
-        "markers", "shows(kind, where, reason): shows on purpose what tests.leaks looks for"
+        "markers", "shows(kind, where, reason): shows on purpose what tests.support.leaks looks for"
     )
 
 

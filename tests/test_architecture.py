@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dag_runs import ROOT
+from tests.support.dag_runs import ROOT
 
 PACKAGE = ROOT / "airflow_provider_moengage"
 #: Room → the rooms and single modules that it may import.

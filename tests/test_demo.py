@@ -6,8 +6,8 @@ import sqlite3
 import sys
 
 from demo.__main__ import LOG, RUN
-from tests.dag_runs import ROOT, run_program
-from tests.leaks import watch
+from tests.support.dag_runs import ROOT, run_program
+from tests.support.leaks import watch
 
 
 def test_demo_ends_with_counts_refused_rows_and_a_profile():

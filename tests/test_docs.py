@@ -30,7 +30,7 @@ from airflow_provider_moengage.operators.users import (
 )
 from airflow_provider_moengage.sandbox.faults import KINDS
 from airflow_provider_moengage.sandbox.settings import Settings
-from tests.dag_runs import ROOT
+from tests.support.dag_runs import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]

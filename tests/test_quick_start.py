@@ -18,8 +18,8 @@ from airflow_provider_moengage.sandbox.client import Sandbox
 from faults.quick_start import DAG_ID, Replacements, check_outcome, free_port, remove_rejected, terminals
 from faults.quick_start_page import FOLDER, PAGE, STANDALONE, Block, Reader, blocks_of
 from faults.terminal import CommandFailed, Terminal
-from tests.dag_runs import ROOT, RUN_DAG, airflow_environment
-from tests.leaks import watch
+from tests.support.dag_runs import ROOT, RUN_DAG, airflow_environment
+from tests.support.leaks import watch
 from tests.test_docs import on_this_airflow
 
 README = ROOT / "README.md"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.dag_runs import ROOT, airflow_environment, run_program
+from tests.support.dag_runs import ROOT, airflow_environment, run_program
 
 pytestmark = pytest.mark.airflow_3
 

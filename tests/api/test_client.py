@@ -208,7 +208,7 @@ def test_type_message_and_request_id_are_found_where_each_edition_puts_them(
     assert (error.type, error.message, error.request_id) == (kind, message, request_id)
 
 
-def test_the_type_of_an_address_that_is_not_listed_stands_where_others_have_an_object(requests_mock):
+def test_the_error_type_of_an_unlisted_address_is_found_outside_an_object(requests_mock):
     body = {"error": "IP Validation Required", "message": "why"}
     error = outcome_of(requests_mock, {"status_code": 403, "json": body}).outcome
     assert (error.type, error.message) == ("IP Validation Required", "why")

@@ -8,8 +8,8 @@ import sqlite3
 import pytest
 
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from tests.dag_runs import ROOT
-from tests.leaks import PERSON
+from tests.support.dag_runs import ROOT
+from tests.support.leaks import PERSON
 
 EXAMPLES = ROOT / "example_dags"
 

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.dag_runs import ROOT, airflow_environment, run_program
+from tests.support.dag_runs import ROOT, airflow_environment, run_program
 
 EXAMPLES = ROOT / "example_dags"
 PARSE = Path(__file__).with_name("parse.py")

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from tests.dag_runs import ROOT, airflow_environment, run_program
-from tests.leaks import PERSON, watch
+from tests.support.dag_runs import ROOT, airflow_environment, run_program
+from tests.support.leaks import PERSON, watch
 
 EXAMPLES = ROOT / "example_dags"
 

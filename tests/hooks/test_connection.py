@@ -45,7 +45,7 @@ def workspace(monkeypatch: pytest.MonkeyPatch):
         ),
     ],
 )
-def test_uris(workspace, uri: str, base_url: str):
+def test_a_uri_becomes_a_workspace(workspace, uri: str, base_url: str):
     found = workspace(uri)
     assert (found.app_id, found.api_key, found.base_url) == ("WORKSPACE", "SECRETKEY", base_url)
 
@@ -66,7 +66,7 @@ def test_uris(workspace, uri: str, base_url: str):
         ("", 0, "https://api-01.moengage.com/v1"),
     ],
 )
-def test_hosts(workspace, host: str, port: int | None, base_url: str):
+def test_a_host_becomes_a_base_url(workspace, host: str, port: int | None, base_url: str):
     extra = {"data_center": "01"}
     assert workspace({**WORKSPACE, "host": host, "port": port, "extra": extra}).base_url == base_url
 
@@ -82,7 +82,7 @@ def test_hosts(workspace, host: str, port: int | None, base_url: str):
         ("https://proxy.example.com:port", "host"),
     ],
 )
-def test_hosts_that_are_wrong(workspace, host: str, named: str):
+def test_a_wrong_host_is_named(workspace, host: str, named: str):
     with pytest.raises(MoEngageParameterError) as caught:
         workspace({**WORKSPACE, "host": host})
     assert named in str(caught.value)

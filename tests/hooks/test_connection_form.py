@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_moengage.api.workspace import DATA_CENTERS
 from airflow_provider_moengage.get_provider_info import get_provider_info
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from tests.dag_runs import ROOT
+from tests.support.dag_runs import ROOT
 
 (CONNECTION_TYPE,) = get_provider_info()["connection-types"]
 FIELDS = CONNECTION_TYPE["conn-fields"]

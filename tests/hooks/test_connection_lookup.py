@@ -15,7 +15,7 @@ from airflow_provider_moengage.api.errors import MoEngageConnectionUnavailable, 
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
-from tests.dag_runs import ROOT, airflow_environment
+from tests.support.dag_runs import ROOT, airflow_environment
 
 PROGRAM = ROOT / "tests" / "hooks" / "look_up.py"
 FIELDS = {"login": "WORKSPACE", "password": "SECRETKEY", "extra": {"data_center": "01"}}

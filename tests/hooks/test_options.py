@@ -142,7 +142,9 @@ class OwnSource:
         return iter(self._rows[start:])
 
 
-def test_a_source_of_ones_own(moengage_sandbox_connection: Sandbox, caplog: pytest.LogCaptureFixture):
+def test_a_source_of_ones_own_is_read_like_any_other(
+    moengage_sandbox_connection: Sandbox, caplog: pytest.LogCaptureFixture
+):
     caplog.set_level(logging.WARNING)
     rows = [{"customer_id": "ann", " plan": "gold"}, {"customer_id": "x"}]
     report = MoEngageHook().track_users(OwnSource(rows), max_rejected=1)

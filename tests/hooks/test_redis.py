@@ -16,7 +16,7 @@ from airflow_provider_moengage.api.rate_limit.redis_window import SharedWindowGo
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.redis import REDIS_TIMEOUT
-from tests.redis_server import RedisServer
+from tests.support.redis_server import RedisServer
 
 MOENGAGE = {"conn_type": "moengage", "login": "WORKSPACE", "password": "SECRETKEY"}
 Connect = Callable[..., MoEngageHook]
@@ -24,7 +24,7 @@ Connect = Callable[..., MoEngageHook]
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Give a hook whose connection names the Redis connection ``limits``, if there is one."""
+    """Return a hook whose connection names the Redis connection ``limits``, if there is one."""
 
     def hook(limits: dict[str, Any] | str | None = None, **extra: Any) -> MoEngageHook:
         extras = {"data_center": "01", "rate_limit_conn_id": "limits", **extra}
@@ -93,7 +93,7 @@ def test_the_fields_are_those_of_the_redis_provider(connect: Connect):
     assert found["socket_timeout"] == found["socket_connect_timeout"] == REDIS_TIMEOUT
 
 
-def test_a_uri(connect: Connect):
+def test_a_uri_becomes_settings(connect: Connect):
     found = settings_of(connect("redis://:P@redis.example.com:6380/?db=2&ssl=true&ssl_cert_reqs=none"))
     assert (found["host"], found["port"], found["username"], found["password"], found["db"]) == (
         "redis.example.com", 6380, None, "P", 2,
@@ -107,7 +107,7 @@ def test_what_is_left_out_is_the_default_of_redis(connect: Connect):
 
 
 @pytest.mark.parametrize("true", [True, "true"])
-def test_tls(connect: Connect, true: object):
+def test_fields_of_tls_reach_the_client(connect: Connect, true: object):
     texts = {
         "ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem", "ssl_keyfile": "/key.pem", "ssl_certfile": "/c.pem"
     }  # fmt: skip

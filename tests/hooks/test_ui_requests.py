@@ -17,7 +17,7 @@ import pytest
 
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 from airflow_provider_moengage.sandbox import Sandbox
-from tests.dag_runs import ROOT, airflow_environment, run_program
+from tests.support.dag_runs import ROOT, airflow_environment, run_program
 
 pytestmark = pytest.mark.airflow_3
 

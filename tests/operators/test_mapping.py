@@ -25,8 +25,8 @@ from airflow_provider_moengage.operators.users import (
     MoEngageTrackUsersOperator,
     MoEngageUnsetAttributesOperator,
 )
-from tests.operators.conftest import Tracker
-from tests.operators.rows import users
+from tests.end_to_end.rows import users
+from tests.end_to_end.tracker import Tracker
 
 try:
     from airflow.sdk import DAG

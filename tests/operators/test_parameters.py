@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
-from tests.operators.conftest import Tracker
+from tests.end_to_end.tracker import Tracker
 
 SOURCES = ("users=", "sql=", "path=")
 
@@ -55,7 +55,7 @@ SOURCES = ("users=", "sql=", "path=")
         ({"attributes": [["plan"]]}, ("attributes", "names are strings")),
     ],
 )
-def test_parameters_that_are_wrong(parameters: dict[str, Any], named: tuple[str, ...]):
+def test_wrong_parameters_are_named(parameters: dict[str, Any], named: tuple[str, ...]):
     given = {"users": [], **parameters}
     with pytest.raises(MoEngageParameterError) as caught:
         MoEngageTrackUsersOperator(
@@ -80,7 +80,7 @@ def test_parameters_that_are_wrong(parameters: dict[str, Any], named: tuple[str,
         {"attributes": []},
     ],
 )
-def test_parameters_that_are_right(parameters: dict[str, Any]):
+def test_right_parameters_are_taken(parameters: dict[str, Any]):
     MoEngageTrackUsersOperator(task_id="push", users=[], **parameters)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dag_runs import ROOT, airflow_environment, run_program
-from tests.leaks import KEY, OUTPUT
+from tests.support.dag_runs import ROOT, airflow_environment, run_program
+from tests.support.leaks import KEY, OUTPUT
 
 pytestmark = pytest.mark.airflow_3
 

@@ -109,7 +109,7 @@ def api(moengage_sandbox: Sandbox) -> Iterator[Api]:
 
 
 def error_of(response: requests.Response) -> dict[str, Any]:
-    """Give the error of a documented error body, and see that it has the documented form."""
+    """Return the error of a documented error body, and check that it has the documented form."""
     body = response.json()
     assert set(body) == {"status", "error"}
     assert body["status"] == "fail"

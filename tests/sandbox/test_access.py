@@ -39,7 +39,7 @@ def test_a_host_that_names_this_server_is_taken(host: str) -> None:
         *("localhost:8095, localhost:8095", "localhost:8095\n", "localhost:٨٠٩٥", "127.1:8095"),
     ],
 )
-def test_another_host_is_not(host: str) -> None:
+def test_another_host_is_not_accepted(host: str) -> None:
     assert not LOOPBACK.accepts(host)
 
 

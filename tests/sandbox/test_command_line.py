@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import requests
 
 from airflow_provider_moengage.sandbox import SandboxNotStarted, running_sandbox, warehouse
 from tests.sandbox.conftest import Api
+from tests.support.waiting import wait_until
 
 COMMAND = [sys.executable, "-m", "airflow_provider_moengage.sandbox"]
 
@@ -113,7 +115,7 @@ def test_a_signal_stops_it_promptly_and_quietly_with_a_call_under_way(number: si
 def test_it_stops_when_standard_input_ends() -> None:
     with started("--port", "0", "--exit-with-stdin") as (child, _):
         assert child.poll() is None
-        _, errors = child.communicate(timeout=5)
+        _, errors = child.communicate(timeout=20)
         assert (child.returncode, errors) == (0, "")
 
 
@@ -182,10 +184,13 @@ def test_answers_come_without_delay_on_a_connection_that_is_kept() -> None:
     with running_sandbox(http="httptools") as sandbox:
         api = Api(sandbox)
         api.track()
-        started_at = time.monotonic()
+        seconds = []
         for _ in range(50):
+            started_at = time.monotonic()
             api.track()
-        assert time.monotonic() - started_at < 50 * 0.04
+            seconds.append(time.monotonic() - started_at)
+        # Nearly all would be late; on a busy machine only some are.
+        assert statistics.median(seconds) < 0.03
 
 
 def test_a_sandbox_leaves_no_process_behind() -> None:
@@ -207,14 +212,15 @@ def test_a_sandbox_ends_with_a_parent_that_is_killed() -> None:
         assert parent.stdout is not None
         url = parent.stdout.readline().strip()
         os.kill(parent.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
+
+    def has_ended() -> bool:
         try:
-            requests.get(url, timeout=1)
+            requests.get(url, timeout=20)
         except requests.ConnectionError:
-            return
-        time.sleep(0.1)
-    pytest.fail("the sandbox is still there")
+            return True
+        return False
+
+    wait_until(has_ended, "the sandbox has ended")
 
 
 def test_a_sandbox_that_does_not_start_says_why() -> None:

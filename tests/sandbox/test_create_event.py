@@ -284,7 +284,7 @@ def test_one_action_that_is_wrong_refuses_the_whole_call(
     assert api.sandbox.events() == []
 
 
-def test_the_events_of_a_call_without_an_answer_are_stored_and_stored_again_when_it_is_repeated(
+def test_events_of_an_unanswered_call_are_stored_again_when_it_is_repeated(
     api: Api,
 ) -> None:
     api.sandbox.fault(kind="drop_after", times=1)
