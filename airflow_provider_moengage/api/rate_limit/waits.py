@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 
 class Waits:
@@ -29,15 +28,14 @@ class Waits:
         """Return the seconds until now."""
         return self._seconds + (self._clock() - self._since if self._waiting else 0.0)
 
-    @contextmanager
-    def count(self) -> Iterator[None]:
-        """Count the wait of one thread."""
+    def begin(self) -> None:
+        """Count a thread that waits from now on."""
         if self._waiting == 0:
             self._since = self._clock()
         self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
-            if self._waiting == 0:
-                self._seconds += self._clock() - self._since
+
+    def end(self) -> None:
+        """Count a thread that waits no more."""
+        self._waiting -= 1
+        if self._waiting == 0:
+            self._seconds += self._clock() - self._since

@@ -73,7 +73,10 @@ class Window:
         self._reset = self._state.reset
         self._sharing: Sharing = Alone() if shared is None else InRedis(shared)
         self._clock = clock
-        self._changed = threading.Condition()
+        # A plain lock, and no wait while it is held: a task's timeout, which may interrupt its thread anywhere, would leave
+        # a Condition locked forever.
+        self._lock = threading.Lock()
+        self._sleepers: list[threading.Lock] = []
         self._changes = 0
         self._waits = Waits(clock)
         self._number = 0
@@ -84,19 +87,19 @@ class Window:
     @property
     def throttled_seconds(self) -> float:
         """Return the seconds during which at least one thread waited for this window to reset, until now."""
-        with self._changed:
+        with self._lock:
             return self._waits.seconds
 
     @property
     def resets_in(self) -> float | None:
         """Return the seconds until the reset that at least one thread waits for; None while none waits."""
-        with self._changed:
+        with self._lock:
             return max(0.0, self._wake_at() - self._clock()) if self._waits.going_on else None
 
     @property
     def published_reset_in(self) -> float | None:
         """Return the seconds until this window resets, as published by responses; None if none did."""
-        with self._changed:
+        with self._lock:
             return max(0.0, self._reset.latest - self._clock()) if self._reset.published else None
 
     @property
@@ -112,7 +115,7 @@ class Window:
     @property
     def in_flight(self) -> int:
         """Return the units that were granted and are not settled yet."""
-        with self._changed:
+        with self._lock:
             return self._state.in_flight
 
     @property
@@ -133,7 +136,7 @@ class Window:
 
     def seconds_for(self, units: int) -> float:
         """Return the minimum number of seconds until so many more units, including those in flight, are granted."""
-        with self._changed:
+        with self._lock:
             until_reset = None if self._reset.ends is None else self._wake_at() - self._clock()
             return self._state.seconds_for(units, until_reset)
 
@@ -148,7 +151,7 @@ class Window:
         :return: the grant, of ``minimum`` to ``units``; or the seconds to wait, infinity until a grant is settled.
         """
         minimum = units if minimum is None else minimum
-        with self._changed:
+        with self._lock:
             now = self._clock()
             if now >= self._wake_at():
                 self._reset.advance(now, self.period)
@@ -170,14 +173,24 @@ class Window:
         :param seconds: as returned by :meth:`try_acquire`.
         :param changes: :attr:`changes` before that call.
         """
-        with self._changed:
+        with self._lock:
             if self._changes != changes:
                 return
-            if seconds == inf:
-                self._changed.wait()
-            else:
-                with self._waits.count():
-                    self._changed.wait(seconds)
+            sleeper = threading.Lock()
+            sleeper.acquire()
+            self._sleepers.append(sleeper)
+            # A wait for a response is none for the window.
+            until_reset = seconds < inf
+            if until_reset:
+                self._waits.begin()
+        try:
+            sleeper.acquire(timeout=seconds if until_reset else -1)
+        finally:
+            with self._lock:
+                if until_reset:
+                    self._waits.end()
+                if sleeper in self._sleepers:
+                    self._sleepers.remove(sleeper)
 
     def settle(self, grant: Grant, headers: RateHeaders, *, throttled: bool) -> None:
         """
@@ -185,7 +198,7 @@ class Window:
 
         :param throttled: whether the response was a 429.
         """
-        with self._changed:
+        with self._lock:
             now = self._clock()
             self._state.limit = headers.limit or self._state.limit
             self._state.period = headers.period or self._state.period
@@ -204,7 +217,7 @@ class Window:
 
     def settle_unanswered(self, grant: Grant) -> None:
         """Settle a grant without a response; MoEngage may have counted it."""
-        with self._changed:
+        with self._lock:
             self._state.in_flight -= grant.units
             if grant.window == self._number:
                 self._sharing = self._sharing.learn(grant.units, None, self._clock(), self._state)
@@ -216,7 +229,7 @@ class Window:
 
         :return: what is left of the grant; None if nothing is, so that the grant is settled.
         """
-        with self._changed:
+        with self._lock:
             self._state.in_flight -= units
             if grant.window == self._number:
                 self._state.used -= units
@@ -229,12 +242,12 @@ class Window:
 
     def wake(self) -> None:
         """Wake every waiting thread, so that it re-checks whether its run was stopped."""
-        with self._changed:
+        with self._lock:
             self._notify()
 
     def close(self) -> None:
         """Return to other clients the units that were acquired and not used."""
-        with self._changed:
+        with self._lock:
             self._sharing.close()
 
     def _wake_at(self) -> float:
@@ -292,4 +305,6 @@ class Window:
 
     def _notify(self) -> None:
         self._changes += 1
-        self._changed.notify_all()
+        for sleeper in self._sleepers:
+            sleeper.release()
+        self._sleepers.clear()

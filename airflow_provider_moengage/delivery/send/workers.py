@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from airflow_provider_moengage.delivery.batch import Batch
 from airflow_provider_moengage.delivery.send.held_rows import HeldRows
@@ -22,6 +23,9 @@ class Workers:
     their batch and held, while its other rows go on. At most ``2 * concurrency`` batches are in flight or queued, and
     at most as many rows, and one batch more, are held; so memory does not grow with the rows.
 
+    The caller's thread may be interrupted anywhere, by the task's timeout. So it waits for nothing while it holds the
+    lock, and the lock is a plain one: an exception within ``Condition.__enter__`` would leave it locked forever.
+
     :param deliver: called with each batch, from any thread; its exceptions are raised again in the caller's thread.
     """
 
@@ -31,17 +35,19 @@ class Workers:
         # One more batch is queued per worker, so that none idles while the next rows are read.
         self._max_in_flight = 2 * concurrency
         self._threads: list[threading.Thread] = []
-        lock = threading.Lock()
-        #: Workers wait for batches, the caller waits for room.
-        self._ready, self._room = threading.Condition(lock), threading.Condition(lock)
-        self._queue: deque[Batch] = deque()
+        self._lock = threading.Lock()
+        #: Batches to deliver, whose users are in flight; None ends the threads.
+        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
+        #: Wakes the caller, once each time that it waits.
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        #: The batches in flight or queued at which the waiting caller is woken; None: it does not wait.
+        self._wake_at: int | None = None
         self._in_flight = 0
         #: The users in flight, but for those of a batch that is alone there: most often nobody asks for them.
         self._users: set[str] = set()
         self._alone: Batch | None = None
         self._held = HeldRows(self._max_in_flight)
         self._batches_until_wait = 0
-        self._finishing = False
         self._error: BaseException | None = None
 
     def submit(self, batch: Batch) -> None:
@@ -53,41 +59,49 @@ class Workers:
         if self._concurrency == 1:
             self._deliver(batch)
             return
-        with self._room:
-            while self._error is None and (self._in_flight >= self._max_in_flight or self._held.full):
-                self._room.wait()
+        while not self._has_taken(batch):
+            self._wakes.get()
+        # To read a single row takes less than to hand its batch over.
+        if len(batch) > 1:
+            self._wait_for_fast_response()
+
+    def finish(self) -> None:
+        """
+        Wait for every submitted batch, and end the threads; may be called again if it is interrupted.
+
+        :raises BaseException: whatever ``deliver`` raised.
+        """
+        self._queue.put(None)
+        while self._threads:
+            thread = self._threads[-1]
+            # A thread whose start was interrupted has nothing to do.
+            if thread.is_alive():
+                thread.join()
+            self._threads.remove(thread)
+        if self._error:
+            raise self._error
+
+    def _has_taken(self, batch: Batch) -> bool:
+        """Queue a batch, but for the rows that are to be held; return whether there was room for it."""
+        with self._lock:
             if self._error:
                 raise self._error
+            if self._in_flight >= self._max_in_flight or self._held.full:
+                # Woken once for half the queue, not for each batch.
+                self._wake_at = self._concurrency + self._concurrency // 2
+                return False
             if self._in_flight:
                 users = self._users_in_flight()
                 if not (users.isdisjoint(batch.ids) and self._held.users.isdisjoint(batch.ids)):
                     batch = self._held.add(batch, users)
                     if not batch:
-                        return
-            self._queue.append(batch)
+                        return True
             self._begin(batch)
-            # Start a thread only when needed: if MoEngage responds fast, few suffice.
-            if self._in_flight > len(self._threads) and len(self._threads) < self._concurrency:
-                self._start_thread()
-            self._ready.notify()
-            # To read a single row takes less than to hand its batch over.
-            if len(batch) > 1:
-                self._wait_for_fast_response()
-
-    def finish(self) -> None:
-        """
-        Wait for every submitted batch, and end the threads.
-
-        :raises BaseException: whatever ``deliver`` raised.
-        """
-        with self._ready:
-            self._finishing = True
-            self._ready.notify_all()
-        for thread in self._threads:
-            thread.join()
-        self._threads = []
-        if self._error:
-            raise self._error
+            self._queue.put(batch)
+        # Start a thread only when needed: if MoEngage responds fast, few suffice.
+        if len(self._threads) < min(self._in_flight, self._concurrency):
+            self._start_thread()
+        return True
 
     def _wait_for_fast_response(self) -> None:
         """
@@ -98,46 +112,52 @@ class Workers:
         """
         if self._batches_until_wait:
             self._batches_until_wait -= 1
-        elif not self._room.wait_for(lambda: not self._in_flight or self._error, SWITCH_INTERVAL):
-            self._batches_until_wait = self._concurrency
+            return
+        with self._lock:
+            self._wake_at = 0 if self._in_flight else None
+            waits = self._in_flight > 0
+        if waits:
+            with suppress(Empty):
+                self._wakes.get(timeout=SWITCH_INTERVAL)
+            if self._in_flight:
+                self._wake_at = None
+                self._batches_until_wait = self._concurrency
 
     def _start_thread(self) -> None:
-        name = f"moengage-{len(self._threads)}"
-        self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
-        self._threads[-1].start()
+        thread = threading.Thread(target=self._work, name=f"moengage-{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _work(self) -> None:
-        batch = None
-        while (batch := self._next(batch)) is not None:
-            try:
-                self._deliver(batch)
-            except BaseException as error:
-                # Raised again, in the caller's thread.
-                self._error = error
+        while (batch := self._queue.get()) is not None:
+            following: Batch | None = batch
+            while following is not None:
+                try:
+                    if not self._error:
+                        self._deliver(following)
+                except BaseException as error:
+                    # Raised again, in the caller's thread.
+                    self._error = error
+                following = self._next(following)
+        # For the next thread.
+        self._queue.put(None)
 
-    def _next(self, done: Batch | None) -> Batch | None:
-        """Settle a delivered batch, and wait for the next; None: there will be none."""
-        with self._ready:
-            if done is not None:
-                self._end(done)
-                # Wake the caller once for half the queue, not for each batch.
-                if self._error is not None or len(self._queue) <= self._concurrency // 2:
-                    self._room.notify()
-            while self._error is None:
-                # Held rows go first: their segments cannot complete without them.
-                if batch := self._held.take(self._users_in_flight()):
-                    self._begin(batch)
-                    # More of them may be free, and there may be room again.
-                    self._ready.notify()
-                    self._room.notify()
-                    return batch
-                if self._queue:
-                    return self._queue.popleft()
-                if self._finishing and self._in_flight <= 0:
-                    break
-                self._ready.wait()
-            self._ready.notify_all()
-            return None
+    def _next(self, done: Batch) -> Batch | None:
+        """Settle a delivered batch, and return held rows to deliver next; None: there are none whose users are free."""
+        with self._lock:
+            self._end(done)
+            # Held rows go first: their segments cannot complete without them.
+            held = self._held.take(self._users_in_flight()) if self._held.users else None
+            if held:
+                self._begin(held)
+            wakes = self._wake_at is not None and (
+                self._in_flight <= self._wake_at or self._error is not None
+            )
+            if wakes:
+                self._wake_at = None
+        if wakes:
+            self._wakes.put(None)
+        return held
 
     def _begin(self, batch: Batch) -> None:
         if self._in_flight:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -242,3 +245,45 @@ def test_an_error_ends_the_run_while_rows_are_held():
     release.set()
     with pytest.raises(OSError, match="disk full"):
         workers.finish()
+
+
+class Interrupted(Exception):
+    """The task's timeout, which a signal handler raises wherever the main thread is."""
+
+
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[float], None]]:
+    """Interrupt the main thread after some seconds."""
+
+    def raises(number: int, frame: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, raises)
+    try:
+        yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds) and None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# Interrupted within Thread.start(), Python itself leaves a thread that ends at once with a KeyError.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_caller_interrupted_anywhere_leaves_no_thread_waiting(
+    interrupt: Callable[[float], None], size: int
+):
+    chance = Random(size)
+    for attempt in range(300):
+        workers = Workers(lambda batch: time.sleep(0.0001), 4)
+        position = 0
+        interrupt(chance.uniform(0.0005, 0.01))
+        with suppress(Interrupted):
+            while True:
+                users = [f"user-{chance.randrange(8)}" for _ in range(size)]
+                workers.submit(batch(position, *dict.fromkeys(users)))
+                position += size
+        finishing = threading.Thread(target=workers.finish, daemon=True)
+        finishing.start()
+        finishing.join(LIMIT)
+        assert not finishing.is_alive(), f"attempt {attempt}, after {position} rows"
