@@ -15,8 +15,9 @@ PYTHON_2_11 ?= $(shell for python in "$(PYTHON)" python3.12 python3.11 python3.1
 
 UV := .venv-tools/bin/uv
 PYTEST_ARGS ?=
-# Each worker of pytest-xdist runs whole files. PYTEST_ARGS="-n 0" runs all in one process, as --pdb needs it.
-PYTEST_WORKERS ?= 2
+# Each worker of pytest-xdist runs whole files; three on two cores, since many tests wait for a rate window.
+# PYTEST_ARGS="-n 0" runs all in one process, as --pdb needs it.
+PYTEST_WORKERS ?= 3
 BENCH_ARGS ?=
 FAULTS_ARGS ?=
 NAMES ?=
