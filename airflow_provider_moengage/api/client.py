@@ -192,7 +192,7 @@ class MoEngageClient:
         except MoEngageNetworkError as error:
             return error
         finally:
-            permit.settle_unanswered()
+            permit.settle_unconfirmed()
         status, content = response.status, response.content
         if content is None:
             return classify_oversized(status, template.endpoint, rate.retry_after)

@@ -51,10 +51,10 @@ class Permit:
         for window, grant in self._take_grants():
             window.settle(grant, rate, throttled=status == 429)
 
-    def settle_unanswered(self) -> None:
+    def settle_unconfirmed(self) -> None:
         """Settle the permit without a response; does nothing if it is settled already."""
         for window, grant in self._take_grants():
-            window.settle_unanswered(grant)
+            window.settle_unconfirmed(grant)
 
     def _take_grants(self) -> list[tuple[Window, Grant]]:
         taken = list(self._grants.values())

@@ -144,7 +144,7 @@ class Window:
         """
         Grant units now, or return how long to wait before the next attempt.
 
-        Every grant must be settled by :meth:`settle`, :meth:`settle_unanswered` or :meth:`return_units`.
+        Every grant must be settled by :meth:`settle`, :meth:`settle_unconfirmed` or :meth:`return_units`.
 
         :param units: the units wanted.
         :param minimum: the fewest units that are of use; None: all or nothing.
@@ -215,7 +215,7 @@ class Window:
                 self._sharing = self._sharing.learn(grant.units, None, now, self._state)
             self._release(grant)
 
-    def settle_unanswered(self, grant: Grant) -> None:
+    def settle_unconfirmed(self, grant: Grant) -> None:
         """Settle a grant without a response; MoEngage may have counted it."""
         with self._lock:
             self._state.in_flight -= grant.units

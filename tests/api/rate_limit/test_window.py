@@ -60,7 +60,7 @@ def test_the_first_grant_of_a_window_goes_alone():
 
 def test_a_lost_first_answer_does_not_block_the_others():
     window = Window(100, clock=Clock())
-    window.settle_unanswered(window.try_acquire(1))
+    window.settle_unconfirmed(window.try_acquire(1))
     assert isinstance(window.try_acquire(1), Grant)
 
 
@@ -297,7 +297,7 @@ def test_a_call_of_two_quotas_waits_for_both_and_holds_neither_meanwhile():
     both = {BULK_USERS: 5, BULK_EVENTS: 5}
     windows.acquire(both, halt).settle(RateHeaders(), 200)
     spent = windows.acquire({BULK_EVENTS: 5}, halt)
-    waiting = threading.Thread(target=lambda: windows.acquire(both, halt).settle_unanswered(), daemon=True)
+    waiting = threading.Thread(target=lambda: windows.acquire(both, halt).settle_unconfirmed(), daemon=True)
     waiting.start()
     # The users that the waiting call wants too are free for another one all the time.
     for _ in range(20):
