@@ -97,7 +97,9 @@ class Watch:
 
     def record(self, record: logging.LogRecord) -> None:
         """Search a log record as a handler would show it."""
-        if record.levelno < logging.INFO:
+        # A copy of a record has no level until it has the original's attributes.
+        level: int | None = record.levelno
+        if level is None or level < logging.INFO:
             return
         detail = f"{record.name}, {record.levelname}"
         # Logging itself reports a record that cannot be formatted.

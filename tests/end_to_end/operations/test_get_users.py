@@ -434,8 +434,7 @@ def test_users_that_a_table_does_not_take_stay_out_of_log_and_error(
         read_table(track, "people", "lake")
     # PostgreSQL says which value is there already, and Airflow's hook which rows it was given.
     assert "UniqueViolation, SQLSTATE 23505" in str(caught.value)
-    logged = "".join(caplog.handler.format(one) for one in caplog.records if one.levelno > logging.DEBUG)
-    said = logged + "".join(capfd.readouterr()) + "".join(traceback.format_exception(caught.value))
+    said = caplog.text + "".join(capfd.readouterr()) + "".join(traceback.format_exception(caught.value))
     for personal in ("(number)=(5)", "'user-5'", "('user-"):
         assert personal not in said
 
