@@ -293,8 +293,8 @@ def test_each_record_is_serialised_once_whatever_happens_to_its_batch(bulk: Trac
     # The first call is cut by the window, refused as a whole, and some calls of its halves get no answer.
     bulk.sandbox.settings(bulk_users_per_minute=400, window_seconds=0.5)
     bulk.sandbox.fault(kind="status", status=400, customer_id="user-137")
-    bulk.sandbox.fault(kind="status", status=500, rate=0.1)
-    bulk.sandbox.fault(kind="drop_after", rate=0.1)
+    bulk.sandbox.fault(kind="status", status=500, after=2, times=1)
+    bulk.sandbox.fault(kind="drop_after", after=4, times=1)
     report = bulk(users=users(450), bulk=True, max_rejected=1)
     assert outcome(report) == (449, 1, 0)
     assert report["retried"] > 0
