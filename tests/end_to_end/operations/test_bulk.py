@@ -214,8 +214,8 @@ def test_mixed_elements_wait_for_the_window_that_is_spent(bulk: Tracker, monkeyp
 
 
 def test_answers_that_are_dropped_lose_nothing(bulk: Tracker):
-    bulk.sandbox.fault(kind="drop_after", rate=0.3)
-    bulk.sandbox.fault(kind="status", status=503, rate=0.2)
+    bulk.sandbox.fault(kind="drop_after", after=2, times=3)
+    bulk.sandbox.fault(kind="status", status=503, after=1, times=2)
     rows = [customer(number, filler="f" * 500) for number in range(2_000)]
     report = bulk(elements=rows)
     assert outcome(report) == (2_000, 0, 0)
