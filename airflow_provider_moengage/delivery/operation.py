@@ -118,6 +118,8 @@ class Operation:
     :param rows: the parameter that accepts its rows, such as ``users``.
     :param endpoint: where requests go, the quotas that they use, and how much one of them holds.
     :param mapping: returns the mapping that its rows have by default; None: a mapping is required.
+    :param responses: returns what the responses of a run mean by default; None: they have to be given.
+    :param max_rows: rows that a run may have by default; more fail before the first one is sent. None: any number.
     :param idempotent: whether MoEngage may receive every row twice with the effect of one. If not, rows are written
         to the checkpoint before they are sent.
     :param bulk: where requests go instead if its rows are sent through Bulk Import; None: they cannot be.
@@ -128,6 +130,8 @@ class Operation:
     rows: str
     endpoint: Endpoint
     mapping: Callable[[], RowMapping] | None = None
+    responses: Callable[[], Responses] | None = Responses
+    max_rows: int | None = None
     idempotent: bool = True
     bulk: Endpoint | None = None
     elements: bool = False

@@ -29,7 +29,12 @@ from airflow_provider_moengage.hooks.options import (
 from airflow_provider_moengage.hooks.outcome import conclude
 from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
 from airflow_provider_moengage.operations.bulk_import import BULK_IMPORT, ElementMapping
-from airflow_provider_moengage.operations.delete_users import DELETE_USERS, DeletionMapping, DeletionResponses
+from airflow_provider_moengage.operations.delete_users import (
+    DEFAULT_MAX_USERS,
+    DELETE_USERS,
+    DeletionMapping,
+    DeletionResponses,
+)
 from airflow_provider_moengage.operations.get_users import GET_USERS, IdentifierMapping, Missing, UsersRead
 from airflow_provider_moengage.operations.merge_users import MERGE_USERS
 from airflow_provider_moengage.operations.opt_out_devices import OPT_OUT_DEVICES, OptOutMapping
@@ -78,7 +83,7 @@ class MoEngageHook(MoEngageConnectionHook):
         :param mapping: converts rows to records; None: the operation's own with its defaults.
         :param bulk: pack the rows into Bulk Import requests.
         :param max_bytes: the largest body of one request; None: the endpoint's.
-        :param responses: what the responses mean; None: each successful one is accepted.
+        :param responses: what the responses mean; None: the operation's own default.
         :param on_unknown: what happens to rows that would be duplicated if they were sent twice, once their request got
             no response: ``resend`` or ``reject``.
         :param options: see :class:`~airflow_provider_moengage.hooks.options.DeliveryOptions`.
@@ -101,12 +106,18 @@ class MoEngageHook(MoEngageConnectionHook):
         if max_bytes is not None:
             check_max_bytes(max_bytes)
             operation = replace(operation, endpoint=replace(operation.endpoint, max_bytes=max_bytes))
-        responses = responses or Responses()
+        if responses is None:
+            if operation.responses is None:
+                raise MoEngageParameterError(f"responses is missing; {operation.name} has no default")
+            responses = operation.responses()
+        source = as_source(operation.rows, rows)
+        if operation.max_rows is not None and not isinstance(source, Guarded):
+            source = Guarded(source, operation.max_rows)
         folder = checked.rejected_path
         try:
             run = deliver(
                 Delivery(
-                    as_source(operation.rows, rows),
+                    source,
                     mapping,
                     operation,
                     self.get_conn,
@@ -270,7 +281,7 @@ class MoEngageHook(MoEngageConnectionHook):
         *,
         mapping: DeletionMapping | None = None,
         on_missing: Literal["ignore", "fail"] = "ignore",
-        max_users: int = 1_000,
+        max_users: int = DEFAULT_MAX_USERS,
         **options: Unpack[DeliveryArguments],
     ) -> Report:
         """

@@ -15,6 +15,8 @@ from airflow_provider_moengage.delivery.shape.source_columns import check_has_co
 from airflow_provider_moengage.parameters import ON_MISSING, check_column, check_one_of
 from airflow_provider_moengage.records.users import Deletion, Terms
 
+#: Users that one run deletes at most unless it is told otherwise: a deletion cannot be undone.
+DEFAULT_MAX_USERS = 1_000
 USERS_DELETED = Quota("delete_users", 5_000)
 DELETION = Envelope({USERS_DELETED: 1})
 
@@ -81,4 +83,6 @@ DELETE_USERS = Operation(
     "users",
     Endpoint("Delete User", "/customer/delete", "query", quotas=(USERS_DELETED,)),
     mapping=DeletionMapping,
+    responses=DeletionResponses,
+    max_rows=DEFAULT_MAX_USERS,
 )

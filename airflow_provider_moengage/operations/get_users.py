@@ -232,4 +232,5 @@ GET_USERS = Operation(
         quotas=(USERS_READ,),
     ),
     mapping=IdentifierMapping,
+    responses=None,
 )

@@ -16,7 +16,13 @@ from airflow_provider_moengage.delivery.operation import Operation
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DeliveryArguments, DeliveryOptions
-from airflow_provider_moengage.operations import MERGE_USERS, OPERATIONS, UNSET_ATTRIBUTES
+from airflow_provider_moengage.operations import (
+    DELETE_USERS,
+    GET_USERS,
+    MERGE_USERS,
+    OPERATIONS,
+    UNSET_ATTRIBUTES,
+)
 from airflow_provider_moengage.operations.get_users import IdentifierMapping
 from airflow_provider_moengage.operations.merge_users import PairMapping
 from airflow_provider_moengage.operations.track_users import TRACK_USERS, USERS
@@ -293,3 +299,18 @@ def test_runs_of_one_hook_do_not_steer_each_other(moengage_sandbox_connection: S
             hook.track_users(ROWS * 6, max_wait=0.0)
     thread.join(60)
     assert ended == [12]
+
+
+def test_what_deletes_is_guarded_however_it_is_called(moengage_sandbox_connection: Sandbox):
+    hook = MoEngageHook()
+    with pytest.raises(MoEngageTaskFailed, match="max_users=1000"):
+        hook.deliver(DELETE_USERS, [f"user-{number}" for number in range(1_001)])
+    assert moengage_sandbox_connection.requests() == []
+    # A user that MoEngage does not know counts as the method counts it.
+    assert hook.deliver(DELETE_USERS, ["nobody"])["missing"] == hook.delete_users(["nobody"])["missing"] == 1
+
+
+def test_users_are_not_read_to_nowhere(moengage_sandbox_connection: Sandbox):
+    with pytest.raises(MoEngageParameterError, match="responses is missing; get_users has no default"):
+        MoEngageHook().deliver(GET_USERS, ["ann"])
+    assert moengage_sandbox_connection.requests() == []
