@@ -72,14 +72,6 @@ class Batch:
     def __len__(self) -> int:
         return len(self.contents)
 
-    def add(self, content: bytes, user: str, envelope: Envelope, position: int, row: object) -> None:
-        """Add one row."""
-        self.contents.append(content)
-        self.users.append(user)
-        self.envelopes.append(envelope)
-        self.positions.append(position)
-        self.rows.append(row)
-
     @property
     def body(self) -> bytes:
         """The request's body."""

@@ -14,6 +14,7 @@ from airflow_provider_moengage.api.rate_limit.redis_sharing import PREFETCHED_UN
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisGrant
 from airflow_provider_moengage.api.rate_limit.window import Grant, Window
 from airflow_provider_moengage.api.workspace import Workspace
+from tests.support.interruption import interruptions
 from tests.support.waiting import wait_until
 
 USERS = Quota("users", 10_000)
@@ -370,3 +371,24 @@ def test_units_in_flight_are_granted_already():
     window = Window(10, share=0.5, clock=Clock())
     window.try_acquire(1)
     assert [window.seconds_for(units) for units in (5, 6)] == [0.0, 60.0]
+
+
+def test_a_caller_interrupted_anywhere_does_not_keep_the_window_from_others():
+    window = Window(1)
+
+    def steps() -> None:
+        window.settle(window.try_acquire(1), RateHeaders(limit=1, remaining=0, reset=50.0), throttled=False)
+        changes = window.changes
+        assert not isinstance(window.try_acquire(1), Grant)
+        window.wait(0.0001, changes)
+        window.wake()
+
+    seen = 0
+    for event in interruptions(steps):
+        other = threading.Thread(target=window.wake, daemon=True)
+        other.start()
+        other.join(2.0)
+        assert not other.is_alive(), f"interrupted at event {event}"
+        window = Window(1)
+        seen = event
+    assert seen > 10

@@ -17,6 +17,7 @@ from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.segments import Tally
 from airflow_provider_moengage.delivery.batch import Batch, Entry, Envelope
 from airflow_provider_moengage.operations.track_events import EVENTS
+from tests.support.batches import add_row
 
 ROWS = 40
 EVENT = Envelope({EVENTS: 1}, idempotent=False)
@@ -33,7 +34,7 @@ attempts = st.lists(
 def batch_of(positions: list[int]) -> Batch:
     batch = Batch()
     for position in positions:
-        batch.add(b"", "", EVENT, position, {})
+        add_row(batch, b"", "", EVENT, position, {})
     return batch
 
 

@@ -22,6 +22,7 @@ from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 from airflow_provider_moengage.delivery.shape.row_codec import decoded
 from airflow_provider_moengage.operations.track_events import EVENTS
 from airflow_provider_moengage.operations.track_users import USERS
+from tests.support.batches import add_row
 
 ACCEPTED = Response({}, None)
 DEAD = MoEngageServerError("MoEngage answered 500", status=500)
@@ -29,7 +30,7 @@ DEAD = MoEngageServerError("MoEngage answered 500", status=500)
 
 def batch(position: int = 0) -> Batch:
     batch = Batch()
-    batch.add(b"", "", Envelope({USERS: 1}), position, {})
+    add_row(batch, b"", "", Envelope({USERS: 1}), position, {})
     return batch
 
 
@@ -78,7 +79,7 @@ def test_a_batch_may_hold_rows_of_several_segments(answered: bool):
     ledger.read = 6
     held = Batch()
     for position in (1, 3, 5):
-        held.add(b"", "hot", Envelope({EVENTS: 2}), position, {})
+        add_row(held, b"", "hot", Envelope({EVENTS: 2}), position, {})
     for end in (2, 4):
         ledger.end_segment(end)
     accept(ledger, 0, 2, 4)

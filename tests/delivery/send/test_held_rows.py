@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from airflow_provider_moengage.delivery.batch import Batch, Envelope
 from airflow_provider_moengage.delivery.send.held_rows import HeldRows
 from airflow_provider_moengage.operations.track_users import USERS
+from tests.support.batches import add_row
 
 ENVELOPES = Envelope({USERS: 1}, b"[", b"]"), Envelope({USERS: 1}, b"{{[", b"]}}")
 
@@ -43,7 +44,7 @@ def test_rows_leave_in_the_order_of_their_user_and_within_the_limits(steps):
             batch = Batch()
             for user, content in drawn[0]:
                 for one in (batch, read):
-                    one.add(content, user, drawn[1], len(read), None)
+                    add_row(one, content, user, drawn[1], len(read), None)
             submitted.append(batch)
             send(held.add(batch, users()))
         elif step == "take":
@@ -64,7 +65,7 @@ def test_it_is_full_once_it_holds_as_many_rows_or_bytes_as_so_many_batches():
     def batch(*sizes: int) -> Batch:
         batch = Batch()
         for position, size in enumerate(sizes):
-            batch.add(b"x" * size, "hot", ENVELOPES[0], position, None)
+            add_row(batch, b"x" * size, "hot", ENVELOPES[0], position, None)
         return batch
 
     by_rows, by_bytes = HeldRows(2), HeldRows(2)

@@ -12,6 +12,7 @@ from airflow_provider_moengage.delivery.batch import Batch, Envelope, Item
 from airflow_provider_moengage.delivery.send.packer import Packer
 from airflow_provider_moengage.operations.bulk_endpoint import BULK_EVENTS, BULK_USERS
 from airflow_provider_moengage.operations.track_users import USERS
+from tests.support.batches import add_row
 
 items = st.lists(
     st.tuples(
@@ -52,7 +53,7 @@ def test_an_item_that_fits_nowhere_is_not_taken():
 def batch_of(*envelopes: Envelope) -> Batch:
     batch = Batch()
     for n, envelope in enumerate(envelopes):
-        batch.add(bytes([n]), f"user {n}", envelope, n, None)
+        add_row(batch, bytes([n]), f"user {n}", envelope, n, None)
     return batch
 
 
@@ -88,7 +89,7 @@ def test_a_quota_of_requests_costs_one_unit_however_many_records_a_batch_holds()
 def test_the_chosen_rows_and_the_others_are_all_rows_in_their_order(drawn: list[Item], data: st.DataObject):
     batch = Batch()
     for position, item in enumerate(drawn):
-        batch.add(*item, position, None)
+        add_row(batch, *item, position, None)
     chosen = data.draw(st.lists(st.booleans(), min_size=len(drawn), max_size=len(drawn)))
     taken, left = batch.select(chosen)
     assert taken.positions == [position for position, one in enumerate(chosen) if one]

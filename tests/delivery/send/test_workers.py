@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from random import Random
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +12,8 @@ from airflow_provider_moengage.delivery.batch import Batch, Envelope
 from airflow_provider_moengage.delivery.send import workers as workers_module
 from airflow_provider_moengage.delivery.send.workers import Workers
 from airflow_provider_moengage.operations.track_users import USERS
+from tests.support.batches import add_row
+from tests.support.interruption import interruptions
 
 ENVELOPES = Envelope({USERS: 1}, b"[", b"]"), Envelope({USERS: 1}, b"{{[", b"]}}")
 #: Seconds after which a test fails that waits for a worker.
@@ -27,7 +26,7 @@ def batch(
     batch = Batch()
     for place, user in enumerate(users):
         content = b"x" * contents[place] if contents else b""
-        batch.add(content, user, envelope, position + place, {})
+        add_row(batch, content, user, envelope, position + place, {})
     return batch
 
 
@@ -247,43 +246,23 @@ def test_an_error_ends_the_run_while_rows_are_held():
         workers.finish()
 
 
-class Interrupted(Exception):
-    """The task's timeout, which a signal handler raises wherever the main thread is."""
-
-
-@pytest.fixture
-def interrupt() -> Iterator[Callable[[float], None]]:
-    """Interrupt the main thread after some seconds."""
-
-    def raises(number: int, frame: object) -> None:
-        raise Interrupted
-
-    before = signal.signal(signal.SIGALRM, raises)
-    try:
-        yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds) and None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 # Interrupted within Thread.start(), Python itself leaves a thread that ends at once with a KeyError.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("size", [1, 2])
-def test_a_caller_interrupted_anywhere_leaves_no_thread_waiting(
-    interrupt: Callable[[float], None], size: int
-):
-    chance = Random(size)
-    for attempt in range(300):
-        workers = Workers(lambda batch: time.sleep(0.0001), 4)
-        position = 0
-        interrupt(chance.uniform(0.0005, 0.01))
-        with suppress(Interrupted):
-            while True:
-                users = [f"user-{chance.randrange(8)}" for _ in range(size)]
-                workers.submit(batch(position, *dict.fromkeys(users)))
-                position += size
+def test_a_caller_interrupted_anywhere_leaves_no_thread_waiting(size: int):
+    workers = Workers(lambda batch: time.sleep(0.0001), 2)
+
+    def steps() -> None:
+        for position in range(0, 8 * size, size):
+            workers.submit(batch(position, *(f"user-{(position + one) % 3}" for one in range(size))))
+
+    seen = 0
+    for event in interruptions(steps):
         finishing = threading.Thread(target=workers.finish, daemon=True)
         finishing.start()
         finishing.join(LIMIT)
-        assert not finishing.is_alive(), f"attempt {attempt}, after {position} rows"
+        assert not finishing.is_alive(), f"interrupted at event {event}"
+        workers = Workers(lambda batch: time.sleep(0.0001), 2)
+        seen = event
+    assert seen > 10
