@@ -121,6 +121,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "s3://lake_conn@lake/moengage/staged",
                         "default": None,
                     },
+                    "snapshot_path": {
+                        "description": "A folder that all workers reach, as an ObjectStoragePath URL. With changed_only=True "
+                        "it keeps fingerprints of the records that MoEngage has accepted.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://lake_conn@lake/moengage/snapshots",
+                        "default": None,
+                    },
                     "max_line_bytes": {
                         "description": "The maximum length in bytes of a line of a file, a CSV record and an element of a JSON "
                         "array; longer ones are rejected, so that no file can fill the memory of a worker.",

@@ -19,6 +19,8 @@ ON_BAD_ATTRIBUTE = ("reject", "drop")
 ON_MISSING = ("ignore", "fail")
 #: What to do with events whose request got no response.
 ON_UNKNOWN = ("resend", "reject")
+#: The texts that a template of a switch renders to.
+_SWITCHES = {"true": True, "1": True, "false": False, "0": False, "none": False, "": False}
 #: What a retry does with events that an earlier attempt may have sent.
 ON_RESTART = ("fail", "resend")
 
@@ -109,18 +111,32 @@ def check_identifiers(identifiers: object) -> frozenset[str]:
     return frozenset(names)
 
 
-def check_max_rejected(value: object) -> None:
+def check_count_or_share(parameter: str, value: object) -> None:
     """
-    Check the number of rows that may be rejected.
+    Check a parameter that is a maximum of rows: an int is a count, a float a share.
 
-    :raises MoEngageParameterError: it is neither a count nor a share.
+    :raises MoEngageParameterError: it is neither.
     """
     count = _is_whole(value) and value >= 0
     share = isinstance(value, float) and 0 <= value < 1
     if not count and not share:
         raise MoEngageParameterError(
-            f"max_rejected is {value!r}; use a whole number of rows from 0, or a share from 0.0 to below 1.0"
+            f"{parameter} is {value!r}; use a whole number of rows from 0, or a share from 0.0 to below 1.0"
         )
+
+
+def switch_of_text(parameter: str, value: object) -> bool:
+    """
+    Return a parameter that is on or off, and may be a text rendered from a template.
+
+    :raises MoEngageParameterError: it is neither.
+    """
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text not in _SWITCHES:
+        raise MoEngageParameterError(f"{parameter} is {value!r} at run time; use True or False")
+    return _SWITCHES[text]
 
 
 def check_max_bytes(value: object) -> None:

@@ -23,15 +23,17 @@ SHARED = [
 #: Operator → the parameters that not all of them have.
 OPERATORS = {
     "users.MoEngageTrackUsersOperator": "users id_column attributes types timezone nulls update_existing_only identifiers "
-    "add_to_arrays remove_from_arrays on_bad_attribute bulk max_bytes",
-    "users.MoEngageUnsetAttributesOperator": "users unset unset_column id_column update_existing_only bulk max_bytes",
+    "add_to_arrays remove_from_arrays on_bad_attribute bulk max_bytes changed_only snapshot_path full_resync resync_every "
+    "on_removed removed_attributes max_removed",
+    "users.MoEngageUnsetAttributesOperator": "users unset unset_column id_column update_existing_only bulk max_bytes "
+    "changed_only snapshot_path full_resync resync_every",
     "users.MoEngageGetUsersOperator": "users id_column identifier_type identifier_type_column fields xcom_limit output_path "
     "output_table output_conn_id csv_formulas missing_path on_missing",
     "users.MoEngageMergeUsersOperator": "pairs",
     "users.MoEngageDeleteUsersOperator": "users id_column identity_type on_missing max_users",
     "events.MoEngageTrackEventsOperator": "events id_column action_column time_column attributes types timezone "
     "update_existing_only identifiers on_bad_attribute on_unknown on_restart bulk max_bytes",
-    "devices.MoEngageTrackDevicesOperator": "devices id_column",
+    "devices.MoEngageTrackDevicesOperator": "devices id_column changed_only snapshot_path full_resync resync_every",
     "devices.MoEngageOptOutDevicesOperator": "devices action id_column",
     "bulk.MoEngageBulkImportOperator": "elements types timezone identifiers add_to_arrays remove_from_arrays "
     "on_bad_attribute on_restart max_bytes",
@@ -82,7 +84,10 @@ def test_the_methods_of_the_hook_and_their_parameters():
 def test_the_keys_of_a_report(moengage_sandbox_connection: Sandbox):
     report = MoEngageTrackUsersOperator(task_id="t", users=[{"customer_id": "ann"}]).execute({})
     assert list(report) == REPORT.split()
-    more = {"valid", "missing", "found", "not_found", "users", "users_not_found"}
+    more = {
+        "valid", "unchanged", "added", "changed", "removed", "removed_rejected", "removed_unsent", "missing", "found",
+        "not_found", "users", "users_not_found",
+    }  # fmt: skip
     assert set(Report.__annotations__) == {*REPORT.split(), *more}
 
 

@@ -54,13 +54,19 @@ class Attempt:
         self._cancellation = delivery.cancellation
         self._parts = delivery.parts
         self._validate_only = delivery.validate_only
+        self._changes = delivery.changes
         self._kept_parts = checkpoint.parts if checkpoint else {}
         self.ledger = ledger = Ledger(checkpoint, keep_rejected=delivery.parts is not None)
         ledger.count_source(delivery.source)
         self._throttled_earlier = checkpoint.throttled_seconds if checkpoint else 0.0
         self._throttled_before = client.windows.throttled_seconds
         self._checkpointer = Checkpointer(
-            ledger, delivery.parts, delivery.checkpoints, self._throttled_seconds, delivery.segment_rows
+            ledger,
+            delivery.parts,
+            delivery.checkpoints,
+            self._throttled_seconds,
+            delivery.segment_rows,
+            self._changes,
         )
         self._mapping = delivery.mapping.for_run()
         shape = delivery.operation.shape(self._mapping)
@@ -75,6 +81,7 @@ class Attempt:
             delivery.cancellation,
             resends=delivery.resends,
             max_wait=delivery.max_wait,
+            changes=delivery.changes,
         )
         self._workers = Workers(self._sender.send, delivery.concurrency)
         self._sent = False
@@ -85,6 +92,7 @@ class Attempt:
         self._unconfirmed_until = ledger.unconfirmed.end
         self._rejects_unconfirmed = bool(ledger.unconfirmed.end) and not delivery.resends
         self._segment_due = self._check_due = self._start + delivery.segment_rows
+        self._reads_again = self._mapping.remembers or (self._changes is not None and self._changes.rereads)
 
     def __enter__(self) -> Self:
         self._progress.begin()
@@ -123,7 +131,7 @@ class Attempt:
             return
         ledger, cancellation, settled_until = self.ledger, self._cancellation, self._settled_until
         sized = ledger.source_exhausted
-        start = 0 if self._mapping.remembers else self._start
+        start = 0 if self._reads_again else self._start
         try:
             with closing(self._delivery.source.rows(self._mapping.check_columns, start)) as rows:
                 for position, row in enumerate(wrap_source_errors(rows), start):
@@ -141,7 +149,7 @@ class Attempt:
             cancellation.fail(error.__cause__ or error)
 
     def shape(self, position: int, row: object) -> Item | None:
-        """Return a row as it is sent; None: it was rejected, and recorded as such."""
+        """Return a row as it is sent; None: it was rejected, or has not changed, and was recorded as such."""
         try:
             item = self._shaper.shape(row)
             if self._rejects_unconfirmed and position in self.ledger.unconfirmed:
@@ -150,6 +158,13 @@ class Attempt:
                 raise unconfirmed_error()
         except MoEngageRecordInvalid as error:
             self.ledger.reject(Entry(position, row.text if isinstance(row, Unreadable) else row), error)
+            return None
+        if self._changes is not None and self._changes.is_unchanged(item):
+            self._shaper.take_dropped()
+            self.ledger.leave_unchanged(position)
+            # A segment is as long as what it sends: batches need not be cut short for rows that are not sent.
+            self._segment_due += 1
+            self._check_due += 1
             return None
         return item
 
@@ -181,6 +196,9 @@ class Attempt:
         if self._sent:
             self._workers.submit(batch)
         else:
+            if self._changes is not None:
+                self._changes.announce()
+                self._checkpointer.begin()
             # The first request goes alone: it proves the credentials, and its response brings the rate window.
             self._sender.send(batch)
             self._sent = True
@@ -205,6 +223,7 @@ class Attempt:
             self._parts.folder if self._parts is not None and self._parts.written else None,
             more={
                 "valid": ledger.valid if self._validate_only else None,
+                **self._changes_found(),
                 **delivery.responses.counts(ledger.total().missing),
             },
         )
@@ -222,9 +241,11 @@ class Attempt:
         """Whether an earlier attempt has settled a row, which is then skipped."""
         if position >= self._start and position not in self.ledger.done:
             return False
-        if self._mapping.remembers:
+        if self._reads_again:
             with suppress(MoEngageRecordInvalid):
-                self._shaper.shape(row)
+                item = self._shaper.shape(row)
+                if self._changes is not None:
+                    self._changes.see(item)
         if position >= self._start:
             self.ledger.skip(position)
         return True
@@ -242,8 +263,8 @@ class Attempt:
 
     def _end_segment(self, end: int) -> None:
         """End the segment before position ``end``, unless some of its rows wait for their batch to fill."""
-        segment_rows = self._delivery.segment_rows
-        if end - self.ledger.open_segment_start >= MAX_SEGMENTS * segment_rows:
+        segment_rows, segment = self._delivery.segment_rows, self.ledger.open_segment
+        if end - segment.start - segment.unchanged_rows >= MAX_SEGMENTS * segment_rows:
             self.send_rest()
         if self._validate_only or not len(self._packer):
             self._begin_segment(end)
@@ -282,6 +303,9 @@ class Attempt:
     def _close(self) -> None:
         """Write the final checkpoint; a run that waited in vain for too many windows is not deferred once more."""
         ledger, spent = self.ledger, self._cancellation.reason
+        if self._changes is not None:
+            for batch in ledger.in_flight:
+                self._changes.record(batch, confirmed=False)
         if not isinstance(spent, MoEngageWindowSpent):
             self._checkpointer.close()
             return
@@ -307,6 +331,15 @@ class Attempt:
             responses.discard()
         else:
             responses.finish()
+
+    def _changes_found(self) -> dict[str, int]:
+        changes = self._changes
+        if changes is None:
+            return {}
+        found = {"unchanged": self.ledger.total().unchanged}
+        if self._validate_only:
+            found |= {"added": changes.added, "changed": changes.changed}
+        return found
 
     def _throttled_seconds(self) -> float:
         return self._throttled_earlier + self._client.windows.throttled_seconds - self._throttled_before

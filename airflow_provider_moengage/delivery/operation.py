@@ -124,6 +124,9 @@ class Operation:
         to the checkpoint before they are sent.
     :param bulk: where requests go instead if its rows are sent through Bulk Import; None: they cannot be.
     :param elements: whether its records are elements of Bulk Import, made by :meth:`BulkMapping.element`.
+    :param identity: returns what identifies a record, given its content and its user, where a record that MoEngage has
+        accepted need not be sent again; None: every record has to be sent.
+    :param always_sent: why, as the end of a sentence.
     """
 
     name: str
@@ -135,6 +138,8 @@ class Operation:
     idempotent: bool = True
     bulk: Endpoint | None = None
     elements: bool = False
+    identity: Callable[[bytes, str], str] | None = None
+    always_sent: str = "it sets no state that could be compared"
 
     def shape(self, mapping: Any) -> Callable[[object, RowWarnings], Item]:
         """Return the function that turns rows into records of this operation, by a mapping of it."""

@@ -57,9 +57,18 @@ def _open(delivery: Delivery) -> Attempt:
         validate_only=delivery.validate_only,
     )
     if checkpoints is None:
+        if delivery.changes is not None:
+            delivery.changes.open(client.workspace)
         return Attempt(delivery, client, None)
     checkpoints.open()
     kept = checkpoints.load(_fingerprint(delivery, checkpoints))
+    if delivery.changes is not None:
+        delivery.changes.open(
+            client.workspace,
+            kept.changes if kept is not None else None,
+            resumed=kept is not None,
+            shared=checkpoints.resumable,
+        )
     attempt = Attempt(delivery, client, kept and kept.after_deferral(time.time()))
     if kept is not None:
         log_resumption(kept, attempt.ledger)
@@ -82,5 +91,6 @@ def _unopened(delivery: Delivery) -> Run:
     with suppress(Exception):
         ledger.count_source(delivery.source)
     valid = 0 if delivery.validate_only else None
-    report = ledger.report(more={"valid": valid, **delivery.responses.counts(0)})
+    unchanged = 0 if delivery.changes is not None else None
+    report = ledger.report(more={"valid": valid, "unchanged": unchanged, **delivery.responses.counts(0)})
     return Run(report, delivery.cancellation.reason)

@@ -14,7 +14,8 @@ Dropped = tuple[str, str]
 
 class Report(TypedDict):
     """
-    The counts of a run, as JSON: read = accepted + rejected + unsent (+ valid, with ``validate_only``).
+    The counts of a run, as JSON: read = accepted + rejected + unsent (+ valid, with ``validate_only``, + unchanged, with
+    ``changed_only``).
 
     Rows are counted over all attempts of a task; ``requests``, ``retried``, ``deferrals`` and times are those of the last attempt.
 
@@ -25,6 +26,12 @@ class Report(TypedDict):
     :param unknown: rows in at least one request that got no response; for events, the events in them. They are also
         counted as accepted, rejected or unsent.
     :param valid: rows that passed every check, with ``validate_only=True``.
+    :param unchanged: rows not sent, with ``changed_only=True``, because MoEngage accepted the same record before.
+    :param added: of the valid rows, those that are new to the snapshot, with ``validate_only`` and ``changed_only``.
+    :param changed: of the valid rows, those of which the snapshot has another record.
+    :param removed: records that have left the source and were removed; with ``validate_only``, that would be.
+    :param removed_rejected: records that have left the source and whose removal MoEngage rejected.
+    :param removed_unsent: records that have left the source and whose removal was not sent.
     :param missing: users to delete that MoEngage does not know.
     :param found: users that were read back.
     :param not_found: users to read back that MoEngage does not know.
@@ -56,6 +63,12 @@ class Report(TypedDict):
     reasons: dict[str, int]
     dropped: dict[str, dict[str, int]]
     valid: NotRequired[int]
+    unchanged: NotRequired[int]
+    added: NotRequired[int]
+    changed: NotRequired[int]
+    removed: NotRequired[int]
+    removed_rejected: NotRequired[int]
+    removed_unsent: NotRequired[int]
     missing: NotRequired[int]
     found: NotRequired[int]
     not_found: NotRequired[int]
@@ -73,6 +86,12 @@ class RunReport:
     unsent: int
     unknown: int
     valid: int | None = None
+    unchanged: int | None = None
+    added: int | None = None
+    changed: int | None = None
+    removed: int | None = None
+    removed_rejected: int | None = None
+    removed_unsent: int | None = None
     missing: int | None = None
     found: int | None = None
     not_found: int | None = None

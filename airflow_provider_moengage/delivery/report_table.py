@@ -21,8 +21,14 @@ COUNTS = (
     "read",
     "accepted",
     "valid",
+    "unchanged",
+    "added",
+    "changed",
     "rejected",
     "unsent",
+    "removed",
+    "removed_rejected",
+    "removed_unsent",
     "unknown",
     "missing",
     "found",
@@ -79,6 +85,7 @@ def outcome(report: Mapping[str, Any], *, failed: bool) -> str:
     good, what = (report["valid"], "valid") if validated else (report["accepted"], "accepted")
     parts = [
         f"{good:,} of {counted(report['read'], 'row')} {what}",
+        *([f"{report['unchanged']:,} unchanged"] if "unchanged" in report else []),
         f"{report['rejected']:,} rejected",
         *([f"{report['unsent']:,} not sent"] if report["unsent"] else []),
         *(["nothing was sent"] if validated else []),

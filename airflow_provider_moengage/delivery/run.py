@@ -10,6 +10,7 @@ from airflow_provider_moengage.api.client import MoEngageClient
 from airflow_provider_moengage.delivery.account.progress import Observe
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
 from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
+from airflow_provider_moengage.delivery.changes.changed_rows import ChangedRows
 from airflow_provider_moengage.delivery.operation import Operation, Responses, RowMapping
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import RunReport
@@ -38,6 +39,7 @@ class Delivery:
         :class:`~airflow_provider_moengage.api.errors.MoEngageWindowSpent`. None: no maximum.
     :param cancellation: cancels the run.
     :param segment_rows: rows of a segment, by which the checkpoint advances.
+    :param changes: leaves out the rows that have not changed; None: all rows are sent.
     """
 
     source: Source
@@ -54,6 +56,7 @@ class Delivery:
     max_wait: float | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
     segment_rows: int = SEGMENT_ROWS
+    changes: ChangedRows | None = None
 
     @property
     def resends(self) -> bool:
@@ -66,7 +69,7 @@ class Run:
     """
     The result of a run.
 
-    :param report: the counts: read = accepted + rejected + unsent (+ valid, with ``validate_only``).
+    :param report: the counts.
     :param stopped_by: what stopped the run before its source was exhausted, or left rows unsent; None: it completed.
     """
 

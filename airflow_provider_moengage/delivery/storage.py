@@ -91,6 +91,17 @@ def read_whole(path: Any) -> bytes | None:
         return None
 
 
+@contextmanager
+def open_file(path: Any) -> Iterator[IO[bytes]]:
+    """
+    Open a file for reading, from its beginning to its end.
+
+    :raises OSError: it does not exist, or cannot be read.
+    """
+    with _as_os_error(), path.fs.open(path.path, "rb") as stream:
+        yield stream
+
+
 def delete_file(path: Any) -> None:
     """
     Delete a file; no error if it does not exist.
@@ -161,6 +172,12 @@ def task_folder(url: str, ti: Any) -> str:
     :param ti: the task instance.
     """
     return "/".join([url.rstrip("/"), *_path_parts(ti)])
+
+
+def snapshot_folder(url: str, ti: Any) -> str:
+    """Return the folder of a task's snapshot, the same in every run: ``dag/task``, and the map index of a mapped task."""
+    dag, _, *task = _path_parts(ti)
+    return "/".join([url.rstrip("/"), dag, *task])
 
 
 def staging_folder(url: str, ti: Any) -> str:

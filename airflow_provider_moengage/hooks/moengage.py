@@ -11,14 +11,16 @@ from typing_extensions import Unpack
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
 from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
+from airflow_provider_moengage.delivery.changes.changed_only import ChangedOnly, every_row_is_sent
+from airflow_provider_moengage.delivery.changes.changed_rows import ChangedRows
 from airflow_provider_moengage.delivery.operation import Operation, Responses, RowMapping
-from airflow_provider_moengage.delivery.pipeline import deliver
 from airflow_provider_moengage.delivery.read.sources import Guarded
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.report_table import LoggedEnd
 from airflow_provider_moengage.delivery.run import Delivery
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
+from airflow_provider_moengage.hooks.changes import deliver_changes
 from airflow_provider_moengage.hooks.connection_hook import MoEngageConnectionHook
 from airflow_provider_moengage.hooks.metrics import RunMetrics
 from airflow_provider_moengage.hooks.options import (
@@ -114,26 +116,26 @@ class MoEngageHook(MoEngageConnectionHook):
         if operation.max_rows is not None and not isinstance(source, Guarded):
             source = Guarded(source, operation.max_rows)
         folder = checked.rejected_path
+        delivery = Delivery(
+            source,
+            mapping,
+            operation,
+            self.get_conn,
+            checked.concurrency,
+            responses=responses,
+            on_unknown=on_unknown,
+            parts=RejectedParts(folder, replace=checked.replace_rejected) if folder else None,
+            validate_only=checked.validate_only,
+            # No metrics for validate_only: nothing was sent.
+            observe=None if checked.validate_only else RunMetrics(operation.endpoint),
+            checkpoints=checked.checkpoints,
+            max_wait=checked.max_wait,
+            cancellation=checked.cancellation or Cancellation(),
+            segment_rows=self.segment_rows,
+            changes=_changed_rows(checked.changes, operation),
+        )
         try:
-            run = deliver(
-                Delivery(
-                    source,
-                    mapping,
-                    operation,
-                    self.get_conn,
-                    checked.concurrency,
-                    responses=responses,
-                    on_unknown=on_unknown,
-                    parts=RejectedParts(folder, replace=checked.replace_rejected) if folder else None,
-                    validate_only=checked.validate_only,
-                    # No metrics for validate_only: nothing was sent.
-                    observe=None if checked.validate_only else RunMetrics(operation.endpoint),
-                    checkpoints=checked.checkpoints,
-                    max_wait=checked.max_wait,
-                    cancellation=checked.cancellation or Cancellation(),
-                    segment_rows=self.segment_rows,
-                )
-            )
+            run, failure = deliver_changes(delivery)
         finally:
             if "_client" in vars(self):
                 # It may be used for another run: only what is idle is closed.
@@ -143,7 +145,8 @@ class MoEngageHook(MoEngageConnectionHook):
             checked.on_report(report)
         with LoggedEnd(report):
             conclude(report, run.stopped_by, checked.max_rejected)
-        if (failure := responses.failure(report["read"])) is not None:
+        failure = failure or responses.failure(report["read"])
+        if failure is not None:
             raise MoEngageTaskFailed(failure, report=report)
         return report
 
@@ -297,6 +300,19 @@ class MoEngageHook(MoEngageConnectionHook):
         responses = DeletionResponses(on_missing)
         guarded = Guarded(as_source("users", users), max_users)
         return self.deliver(DELETE_USERS, guarded, mapping=mapping, responses=responses, **options)
+
+
+def _changed_rows(changes: ChangedOnly | None, operation: Operation) -> ChangedRows | None:
+    """
+    Return what leaves out the rows that have not changed.
+
+    :raises MoEngageParameterError: every row of the operation has to be sent.
+    """
+    if changes is None:
+        return None
+    if operation.identity is None:
+        raise MoEngageParameterError(every_row_is_sent(operation))
+    return ChangedRows(changes, operation.name, operation.identity)
 
 
 def _bytes_in_bulk(bulk: bool, max_bytes: int) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 from typing_extensions import Self
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.changes.changed_only import ChangedOnly
 from airflow_provider_moengage.delivery.read.files import FileSource
 from airflow_provider_moengage.delivery.read.sources import Guarded, Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.read.sql import SqlSource
@@ -20,7 +21,7 @@ from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 from airflow_provider_moengage.parameters import (
     MAX_CONCURRENCY,
-    check_max_rejected,
+    check_count_or_share,
     check_seconds,
     check_switch,
     check_whole_number,
@@ -43,6 +44,7 @@ class DeliveryArguments(TypedDict, total=False):
     :param max_wait: the longest wait for a rate window, in seconds; a longer wait ends the run with
         :class:`~airflow_provider_moengage.api.errors.MoEngageWindowSpent`, once all requests are settled.
     :param cancellation: cancels the run, from another thread or a signal handler.
+    :param changes: send only rows that differ from what was accepted before; None: send all of them.
     """
 
     concurrency: int
@@ -54,6 +56,7 @@ class DeliveryArguments(TypedDict, total=False):
     checkpoints: CheckpointStore | None
     max_wait: float | None
     cancellation: Cancellation | None
+    changes: ChangedOnly | None
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,11 @@ class DeliveryOptions:
     checkpoints: CheckpointStore | None = None
     max_wait: float | None = None
     cancellation: Cancellation | None = None
+    changes: ChangedOnly | None = None
 
     def __post_init__(self) -> None:
         check_whole_number("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
-        check_max_rejected(self.max_rejected)
+        check_count_or_share("max_rejected", self.max_rejected)
         check_switch("replace_rejected", self.replace_rejected)
         check_switch("validate_only", self.validate_only)
         if self.on_report is not None and not callable(self.on_report):
@@ -84,7 +88,11 @@ class DeliveryOptions:
                 f"on_report is of type {type(self.on_report).__name__}; use a function that takes the report"
             )
         check_seconds("max_wait", self.max_wait, optional=True)
-        for name, kind in (("checkpoints", CheckpointStore), ("cancellation", Cancellation)):
+        for name, kind in (
+            ("checkpoints", CheckpointStore),
+            ("cancellation", Cancellation),
+            ("changes", ChangedOnly),
+        ):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise MoEngageParameterError(

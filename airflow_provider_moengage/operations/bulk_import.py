@@ -73,5 +73,10 @@ class ElementMapping(RowMapping):
 
 
 BULK_IMPORT = Operation(
-    "bulk_import", "elements", BULK_IMPORT_ENDPOINT, mapping=ElementMapping, idempotent=False
+    "bulk_import",
+    "elements",
+    BULK_IMPORT_ENDPOINT,
+    mapping=ElementMapping,
+    idempotent=False,
+    always_sent="its elements may be events, which are never equal",
 )

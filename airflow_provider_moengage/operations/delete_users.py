@@ -85,4 +85,5 @@ DELETE_USERS = Operation(
     mapping=DeletionMapping,
     responses=DeletionResponses,
     max_rows=DEFAULT_MAX_USERS,
+    always_sent="a deletion leaves nothing to compare, and a user who was deleted may be back",
 )

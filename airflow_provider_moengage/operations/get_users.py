@@ -233,4 +233,5 @@ GET_USERS = Operation(
     ),
     mapping=IdentifierMapping,
     responses=None,
+    always_sent="it reads users and sends nothing",
 )

@@ -90,4 +90,5 @@ MERGE_USERS = Operation(
         quotas=(USERS_MERGED,),
     ),
     mapping=PairMapping,
+    always_sent="a merge leaves one user of two, and nothing to compare it with",
 )

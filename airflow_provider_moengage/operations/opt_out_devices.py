@@ -109,4 +109,5 @@ OPT_OUT_DEVICES = Operation(
     "devices",
     Endpoint("Device opt-out", "/devices/manage", "query", quotas=(DEVICES_OPTED_OUT,)),
     mapping=OptOutMapping,
+    always_sent="people opt in and out on their devices, which no snapshot knows",
 )

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import from_json
+
 from airflow_provider_moengage.api.endpoint import Endpoint, Quota
 from airflow_provider_moengage.api.errors import MoEngageRecordInvalid
 from airflow_provider_moengage.delivery.batch import Envelope, Item
@@ -136,4 +138,6 @@ TRACK_DEVICES = Operation(
     "devices",
     Endpoint("Track Device", "/device/{app_id}", "path", quotas=(DEVICES,)),
     mapping=DeviceMapping,
+    # A user has several devices.
+    identity=lambda content, user: f"{user}\n{from_json(content)['device_id']}",
 )

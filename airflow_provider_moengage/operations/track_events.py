@@ -297,4 +297,5 @@ TRACK_EVENTS = Operation(
     mapping=EventMapping,
     idempotent=False,
     bulk=bulk_endpoint(BULK_EVENTS),
+    always_sent="two equal events happened twice, and neither may be left out",
 )

@@ -323,4 +323,5 @@ TRACK_USERS = Operation(
     Endpoint("Track User", "/customer/{app_id}", "path", quotas=(USERS,)),
     mapping=UserMapping,
     bulk=bulk_endpoint(BULK_USERS),
+    identity=lambda content, user: user,
 )

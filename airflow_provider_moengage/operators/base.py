@@ -15,6 +15,7 @@ from airflow_provider_moengage._compat import (
     DateTimeTrigger,
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
+from airflow_provider_moengage.delivery.changes.changed_only import Removal
 from airflow_provider_moengage.delivery.operation import Operation, RowMapping
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
@@ -26,6 +27,7 @@ from airflow_provider_moengage.delivery.storage import task_folder
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
+from airflow_provider_moengage.operators.changes import changed_only, check_changes
 from airflow_provider_moengage.operators.resumption import (
     ResumePlan,
     ResumeRequest,
@@ -36,7 +38,7 @@ from airflow_provider_moengage.operators.row_sources import check_source, source
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
 from airflow_provider_moengage.parameters import (
     MAX_CONCURRENCY,
-    check_max_rejected,
+    check_count_or_share,
     check_one_of,
     check_seconds,
     check_switch,
@@ -45,6 +47,8 @@ from airflow_provider_moengage.parameters import (
 
 #: Seconds: a shorter wait is not worth a deferral, which starts a new process.
 DEFAULT_DEFER_THRESHOLD = 15.0
+#: Templated fields of the operators that may send only what has changed.
+CHANGED_ONLY_FIELDS = ("snapshot_path", "full_resync")
 ON_EMPTY = ("success", "skip", "fail")
 
 
@@ -99,6 +103,12 @@ class MoEngageSendOperator(BaseOperator):
     :param staging_path: a folder that all workers can reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
         copied there first, so that a retry reads the same rows; None: ``[moengage] staging_path``. Templated.
     :param durable: whether a retry resumes where the previous attempt ended, if its rows can be read again.
+    :param changed_only: send only rows whose records differ from what MoEngage accepted before; the others count as
+        ``unchanged``.
+    :param snapshot_path: the folder that keeps fingerprints of what was accepted, as an ``ObjectStoragePath`` URL that all
+        workers can reach; None: ``[moengage] snapshot_path``. Templated.
+    :param full_resync: send all rows once more, and remove nothing. Templated.
+    :param resync_every: of the unchanged rows, send the nth part in each run, so that n runs send all of them.
     :param deferrable: release the worker slot while waiting for a rate window; None: ``[operators]
         default_deferrable``.
     :param defer_threshold: defer the task only for a wait of at least this many seconds.
@@ -135,6 +145,10 @@ class MoEngageSendOperator(BaseOperator):
         validate_only: bool = False,
         staging_path: str | None = None,
         durable: bool = True,
+        changed_only: bool = False,
+        snapshot_path: str | None = None,
+        full_resync: bool | str = False,
+        resync_every: int | None = None,
         deferrable: bool | None = None,
         defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
         **kwargs: Unpack[TaskArguments],
@@ -159,16 +173,21 @@ class MoEngageSendOperator(BaseOperator):
         self.validate_only = validate_only
         self.staging_path = staging_path
         self.durable = durable
+        self.changed_only = changed_only
+        self.snapshot_path = snapshot_path
+        self.full_resync = full_resync
+        self.resync_every = resync_every
         self.deferrable = deferrable
         self.defer_threshold = defer_threshold
         self._cancellation: Cancellation | None = None
         self._source_parameter = check_source(self)
         check_one_of("fold_columns", fold_columns, FOLDS, optional=True)
         check_whole_number("concurrency", concurrency, 1, MAX_CONCURRENCY)
-        check_max_rejected(max_rejected)
+        check_count_or_share("max_rejected", max_rejected)
         check_one_of("on_empty", on_empty, ON_EMPTY)
         check_switch("validate_only", validate_only)
         self._check_durability()
+        check_changes(self)
 
     def execute(self, context: Context) -> Report:
         """
@@ -193,6 +212,7 @@ class MoEngageSendOperator(BaseOperator):
         try:
             plan = self._plan_resume(context, deferred=deferred)
             defers = plan.defers()
+            changes = changed_only(self, context, self.removal(), self.target())
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from None
         ended = False
@@ -224,6 +244,7 @@ class MoEngageSendOperator(BaseOperator):
                 checkpoints=plan.checkpoints,
                 max_wait=self.defer_threshold if defers else None,
                 cancellation=cancellation,
+                changes=changes,
             )
             if cancellation.cancelled:
                 raise MoEngageIncompleteRun("The task was told to end when all was done", report=report)
@@ -247,6 +268,14 @@ class MoEngageSendOperator(BaseOperator):
     def own_arguments(self) -> dict[str, Any]:
         """Return the arguments that this operator passes to the hook and others do not, by their names."""
         return {}
+
+    def removal(self) -> Removal | None:
+        """Return what happens to records that have left the source, with ``changed_only``; None: nothing."""
+        return None
+
+    def target(self) -> str:
+        """Return what of MoEngage the rows are sent to, where the operation does not say it."""
+        return ""
 
     def _send(self, hook: MoEngageHook, source: Source, **options: Unpack[DeliveryArguments]) -> Report:
         return hook.deliver(self.operation, source, mapping=self.mapping, **self.own_arguments(), **options)

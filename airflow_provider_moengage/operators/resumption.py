@@ -41,6 +41,9 @@ COMPARED = (
     "fold_columns",
     "moengage_conn_id",
     "project_code",
+    "changed_only",
+    "snapshot_path",
+    "full_resync",
 )
 #: Arguments of some operators that affect neither: they may change between two attempts.
 TUNING = frozenset({"on_unknown"})

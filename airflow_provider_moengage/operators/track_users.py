@@ -7,19 +7,23 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
+from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.changes.changed_only import Removal
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
 from airflow_provider_moengage.operations.track_users import TRACK_USERS, UserMapping
 from airflow_provider_moengage.operators.base import (
+    CHANGED_ONLY_FIELDS,
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
     template_fields,
 )
+from airflow_provider_moengage.operators.changes import DEFAULT_MAX_REMOVED, OnRemoved, removal_of_users
 from airflow_provider_moengage.operators.row_sources import RowsParameter
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
-from airflow_provider_moengage.parameters import check_max_bytes, check_switch
+from airflow_provider_moengage.parameters import check_count_or_share, check_max_bytes, check_switch
 
 
 class MoEngageTrackUsersOperator(MoEngageSendOperator):
@@ -88,6 +92,17 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
     :param staging_path: a folder that all workers can reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
         copied there first, so that a retry reads the same rows; None: ``[moengage] staging_path``. Templated.
     :param durable: whether a retry resumes where the previous attempt ended, if its rows can be read again.
+    :param changed_only: send only rows whose records differ from what MoEngage accepted before; the others count as
+        ``unchanged``.
+    :param snapshot_path: the folder that keeps fingerprints of what was accepted, as an ``ObjectStoragePath`` URL that all
+        workers can reach; None: ``[moengage] snapshot_path``. Templated.
+    :param full_resync: send all rows once more, and remove nothing. Templated.
+    :param resync_every: of the unchanged rows, send the nth part in each run, so that n runs send all of them.
+    :param on_removed: what happens to users whom an earlier run has sent and the source does not have any more: ``ignore``,
+        ``unset`` or ``update`` the ``removed_attributes``, or ``delete`` the user. Their ids are kept in the snapshot.
+    :param removed_attributes: a list of names for ``unset``, a dict of attribute and value for ``update``.
+    :param max_removed: if more users have left the source, none is removed, and the task fails once every row is delivered:
+        an int is a count, a float below 1 a share of the users in the snapshot.
     :param deferrable: release the worker slot while waiting for a rate window; None: ``[operators]
         default_deferrable``.
     :param defer_threshold: defer the task only for a wait of at least this many seconds.
@@ -96,7 +111,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
 
     operation = TRACK_USERS
     users = RowsParameter()
-    template_fields: Sequence[str] = template_fields("users")
+    template_fields: Sequence[str] = template_fields("users", *CHANGED_ONLY_FIELDS)
 
     def __init__(
         self,
@@ -132,6 +147,13 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         validate_only: bool = False,
         staging_path: str | None = None,
         durable: bool = True,
+        changed_only: bool = False,
+        snapshot_path: str | None = None,
+        full_resync: bool | str = False,
+        resync_every: int | None = None,
+        on_removed: OnRemoved = "ignore",
+        removed_attributes: Sequence[str] | Mapping[str, Any] | None = None,
+        max_removed: float = DEFAULT_MAX_REMOVED,
         deferrable: bool | None = None,
         defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
         **kwargs: Unpack[TaskArguments],
@@ -168,6 +190,10 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
             validate_only=validate_only,
             staging_path=staging_path,
             durable=durable,
+            changed_only=changed_only,
+            snapshot_path=snapshot_path,
+            full_resync=full_resync,
+            resync_every=resync_every,
             deferrable=deferrable,
             defer_threshold=defer_threshold,
             **kwargs,
@@ -176,7 +202,25 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         self.max_bytes = max_bytes
         check_switch("bulk", bulk)
         check_max_bytes(max_bytes)
+        self.on_removed = on_removed
+        self.removed_attributes = removed_attributes
+        self.max_removed = max_removed
+        check_count_or_share("max_removed", max_removed)
+        if on_removed != "ignore" and not changed_only:
+            raise MoEngageParameterError(
+                "on_removed is given without changed_only=True; without a snapshot it is not known who was there"
+            )
+        self.removal()
 
     def own_arguments(self) -> dict[str, Any]:
         """Return how the rows go to Bulk Import, if they do."""
         return {"bulk": self.bulk, "max_bytes": self.max_bytes if self.bulk else None}
+
+    def removal(self) -> Removal | None:
+        """
+        Return what happens to users who have left the source; None: nothing.
+
+        :raises MoEngageParameterError: a parameter is not allowed.
+        """
+        mapping: Any = self.mapping
+        return removal_of_users(self.on_removed, self.removed_attributes, mapping, bulk=self.bulk)

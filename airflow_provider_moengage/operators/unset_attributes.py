@@ -12,6 +12,7 @@ from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
 from airflow_provider_moengage.operations.unset_attributes import UNSET_ATTRIBUTES, UnsetMapping
 from airflow_provider_moengage.operators.base import (
+    CHANGED_ONLY_FIELDS,
     DEFAULT_DEFER_THRESHOLD,
     MoEngageSendOperator,
     template_fields,
@@ -68,6 +69,12 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
     :param staging_path: a folder that all workers can reach, as an ``ObjectStoragePath`` URL: the rows of ``sql`` are
         copied there first, so that a retry reads the same rows; None: ``[moengage] staging_path``. Templated.
     :param durable: whether a retry resumes where the previous attempt ended, if its rows can be read again.
+    :param changed_only: send only rows whose records differ from what MoEngage accepted before; the others count as
+        ``unchanged``.
+    :param snapshot_path: the folder that keeps fingerprints of what was accepted, as an ``ObjectStoragePath`` URL that all
+        workers can reach; None: ``[moengage] snapshot_path``. Templated.
+    :param full_resync: send all rows once more, and remove nothing. Templated.
+    :param resync_every: of the unchanged rows, send the nth part in each run, so that n runs send all of them.
     :param deferrable: release the worker slot while waiting for a rate window; None: ``[operators]
         default_deferrable``.
     :param defer_threshold: defer the task only for a wait of at least this many seconds.
@@ -76,7 +83,7 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
 
     operation = UNSET_ATTRIBUTES
     users = RowsParameter()
-    template_fields: Sequence[str] = template_fields("users")
+    template_fields: Sequence[str] = template_fields("users", *CHANGED_ONLY_FIELDS)
 
     def __init__(
         self,
@@ -106,6 +113,10 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
         validate_only: bool = False,
         staging_path: str | None = None,
         durable: bool = True,
+        changed_only: bool = False,
+        snapshot_path: str | None = None,
+        full_resync: bool | str = False,
+        resync_every: int | None = None,
         deferrable: bool | None = None,
         defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
         **kwargs: Unpack[TaskArguments],
@@ -136,6 +147,10 @@ class MoEngageUnsetAttributesOperator(MoEngageSendOperator):
             validate_only=validate_only,
             staging_path=staging_path,
             durable=durable,
+            changed_only=changed_only,
+            snapshot_path=snapshot_path,
+            full_resync=full_resync,
+            resync_every=resync_every,
             deferrable=deferrable,
             defer_threshold=defer_threshold,
             **kwargs,

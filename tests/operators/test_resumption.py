@@ -200,6 +200,7 @@ TUNING = {
     "validate_only",
     "staging_path",
     "durable",
+    "resync_every",
     "deferrable",
     "defer_threshold",
 }

@@ -25,6 +25,8 @@ class Checkpoint:
     :param done: rows beyond the low-water mark that are settled too.
     :param unconfirmed: rows that may have been sent, without a known response; ignored where the row is settled.
     :param parts: name of a file of rejected rows → the lines in it.
+    :param changes: what an attempt needs to know of the records sent, if only changed rows are sent; None: nothing is
+        known, or all rows are sent.
     :param source: the source's fingerprint; None: it cannot be read again.
     :param try_number: the attempt that wrote it; requests and times are that attempt's.
     :param fruitless: consecutive deferrals without one row settled in between.
@@ -37,6 +39,7 @@ class Checkpoint:
     done: PositionRanges = field(default_factory=PositionRanges)
     unconfirmed: PositionRanges = field(default_factory=PositionRanges)
     parts: Mapping[str, int] = field(default_factory=dict)
+    changes: Mapping[str, Any] | None = None
     source: str | None = None
     try_number: int = 0
     requests: int = 0

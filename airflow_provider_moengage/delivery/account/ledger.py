@@ -48,7 +48,7 @@ def _readable_row(row: object, code: str) -> Any:
 
 class Ledger:
     """
-    Records the outcome of each row, from any thread; at all times read = accepted + valid + rejected + unsent.
+    Records the outcome of each row, from any thread; at all times read = accepted + valid + rejected + unsent + unchanged.
 
     :param resumed: the checkpoint of an earlier attempt; None: start over.
     :param keep_rejected: whether rejected rows are kept for :meth:`take_lines`.
@@ -114,6 +114,11 @@ class Ledger:
     def found_valid(self) -> None:
         """Record a row that passed every check and is not to be sent."""
         self.valid += 1
+
+    def leave_unchanged(self, position: int) -> None:
+        """Record a row that is not sent, because MoEngage accepted the same record before."""
+        with self._lock:
+            self._segments[-1].add_unchanged(position)
 
     def skip(self, position: int) -> None:
         """Record a row with nothing to send: settled by an earlier attempt, or a duplicate of another row."""
@@ -182,9 +187,14 @@ class Ledger:
             log.warning("Row %d rejected: %s", entry.position, reason)
 
     @property
-    def open_segment_start(self) -> int:
-        """The first position of the segment to which rows are still added."""
-        return self._segments[-1].start
+    def open_segment(self) -> Segment:
+        """The segment to which rows are still added."""
+        return self._segments[-1]
+
+    @property
+    def in_flight(self) -> list[Batch]:
+        """The batches that were begun and not settled."""
+        return list(self._in_flight.values())
 
     def end_segment(self, position: int) -> None:
         """Start a new segment at a position: all rows before it have been read, and none from it on."""
@@ -244,6 +254,7 @@ class Ledger:
                 lines += segment.lines
                 for settled in (segment.accepted, segment.rejected, segment.skipped):
                     done += ((position, position + 1) for position in settled)
+                done += segment.unchanged
                 unconfirmed += ((position, position + 1) for position in segment.unconfirmed)
             self._lines = []
             return self._checkpoint(
@@ -368,7 +379,7 @@ class Ledger:
             yield segment.tally()
 
     def _unsent(self, total: Tally) -> int:
-        return self.read - total.accepted - self.valid - total.rejected
+        return self.read - total.accepted - self.valid - total.rejected - total.unchanged
 
 
 def _with_rare_merged(reasons: Counter[Reason], other: Reason) -> Counter[Reason]:

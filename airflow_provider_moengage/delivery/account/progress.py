@@ -35,6 +35,7 @@ class Progress:
     :param resets_in: seconds until the awaited rate window resets; None: no wait is going on.
     :param earlier: counts of earlier attempts of the task.
     :param windows_seconds: minimum seconds until the rate windows have granted the remaining rows.
+    :param unchanged: rows not sent, because MoEngage accepted the same record before.
     """
 
     accepted: int
@@ -46,6 +47,7 @@ class Progress:
     resets_in: float | None
     earlier: Tally = field(default_factory=Tally)
     windows_seconds: float = 0.0
+    unchanged: int = 0
 
     @classmethod
     def of(
@@ -65,7 +67,7 @@ class Progress:
         """
         tally = ledger.total()
         total = ledger.read if ledger.source_exhausted else None
-        done = tally.accepted + ledger.valid + tally.rejected
+        done = tally.settled + ledger.valid
         if resets_in is None:
             resets_in = windows.resets_in
         windows_seconds = 0.0
@@ -83,12 +85,13 @@ class Progress:
             resets_in=resets_in,
             earlier=ledger.earlier,
             windows_seconds=windows_seconds,
+            unchanged=tally.unchanged,
         )
 
     @property
     def done(self) -> int:
         """Rows with a known outcome."""
-        return self.accepted + self.valid + self.rejected
+        return self.accepted + self.valid + self.rejected + self.unchanged
 
     @property
     def rows_per_second(self) -> float:

@@ -19,6 +19,7 @@ class Tally:
 
     :param accepted: rows that MoEngage accepted.
     :param rejected: rows rejected, by MoEngage or by a check before it.
+    :param unchanged: rows not sent, because MoEngage accepted the same record before.
     :param missing: accepted rows of users that MoEngage does not know.
     :param unknown: rows (for events: events) in at least one request that got no response.
     :param reasons: reason → rows rejected for it.
@@ -29,13 +30,14 @@ class Tally:
     rejected: int = 0
     missing: int = 0
     unknown: int = 0
+    unchanged: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     dropped: Counter[Dropped] = field(default_factory=Counter)
 
     @property
     def settled(self) -> int:
         """Rows with a known outcome."""
-        return self.accepted + self.rejected
+        return self.accepted + self.rejected + self.unchanged
 
     def add(self, other: Tally) -> None:
         """Add the counts of other rows."""
@@ -43,6 +45,7 @@ class Tally:
         self.rejected += other.rejected
         self.missing += other.missing
         self.unknown += other.unknown
+        self.unchanged += other.unchanged
         self.reasons.update(other.reasons)
         self.dropped.update(other.dropped)
 
@@ -70,6 +73,9 @@ class Segment:
         self.dropped: dict[int, Sequence[Dropped]] = {}
         #: Rows with nothing to send: settled by an earlier attempt, or duplicates of another row.
         self.skipped: set[int] = set()
+        #: Ranges of unchanged rows: most rows may be, and they come one after another.
+        self.unchanged: list[tuple[int, int]] = []
+        self.unchanged_rows = 0
 
     @property
     def lines(self) -> list[bytes]:
@@ -79,12 +85,21 @@ class Segment:
     @property
     def settled(self) -> int:
         """Rows with a known outcome."""
-        return len(self.accepted) + len(self.rejected) + len(self.skipped)
+        return len(self.accepted) + len(self.rejected) + len(self.skipped) + self.unchanged_rows
 
     @property
     def complete(self) -> bool:
         """Whether no row is added any more and all of them are settled."""
         return self.end is not None and self.settled >= self.end - self.start
+
+    def add_unchanged(self, position: int) -> None:
+        """Record an unchanged row; rows come in the order of their positions."""
+        start, end = self.unchanged[-1] if self.unchanged else (position, -1)
+        if end == position:
+            self.unchanged[-1] = (start, position + 1)
+        else:
+            self.unchanged.append((position, position + 1))
+        self.unchanged_rows += 1
 
     def holds(self, position: int) -> bool:
         """Whether the row at this position belongs to it."""
@@ -105,6 +120,7 @@ class Segment:
             accepted=len(self.accepted),
             rejected=len(self.rejected),
             missing=len(self.missing),
+            unchanged=self.unchanged_rows,
             unknown=sum(
                 events for position, events in unconfirmed if not settled_only or self.is_settled(position)
             ),

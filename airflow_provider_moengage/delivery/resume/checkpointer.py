@@ -13,6 +13,7 @@ from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
 from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
+from airflow_provider_moengage.delivery.changes.changed_rows import ChangedRows
 from airflow_provider_moengage.delivery.resume.checkpoint_store import CheckpointStore
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Checkpointer:
     :param checkpoints: where the checkpoint is kept; None: nowhere.
     :param throttled_seconds: returns the seconds this attempt has waited for rate windows.
     :param segment_rows: rows that are reserved at a time.
+    :param changes: knows what was sent, if only changed rows are; its state is part of the checkpoint.
     """
 
     def __init__(
@@ -36,12 +38,14 @@ class Checkpointer:
         checkpoints: CheckpointStore | None,
         throttled_seconds: Callable[[], float],
         segment_rows: int = SEGMENT_ROWS,
+        changes: ChangedRows | None = None,
     ) -> None:
         self._ledger = ledger
         self._parts = parts
         self._checkpoints = checkpoints
         self._throttled_seconds = throttled_seconds
         self._segment_rows = segment_rows
+        self._changes = changes
         self._kept = ledger.low_water_mark
         self._reserved = 0
         self._failing = False
@@ -58,6 +62,12 @@ class Checkpointer:
                 self._keep()
             finally:
                 self._writing.release()
+
+    def begin(self) -> None:
+        """Write the first checkpoint, before the first request, if a later attempt has to know that there was one."""
+        if self._checkpoints is not None and self._checkpoints.resumable:
+            with self._writing:
+                self._save(self._state())
 
     def reserve(self, first: int, end: int) -> None:
         """
@@ -89,6 +99,7 @@ class Checkpointer:
             checkpoint = replace(
                 checkpoint,
                 parts=self._parts.written if self._parts is not None else {},
+                changes=self._changes.state(settled=True) if self._changes is not None else None,
                 throttled_seconds=self._throttled_seconds(),
                 deferred_at=time.time() if deferring else None,
             )
@@ -115,6 +126,7 @@ class Checkpointer:
             checkpoint,
             unconfirmed=checkpoint.unconfirmed.union(ranges=[(checkpoint.low_water_mark, self._reserved)]),
             parts=self._parts.written if self._parts is not None else {},
+            changes=self._changes.state() if self._changes is not None else None,
             throttled_seconds=self._throttled_seconds(),
         )
 

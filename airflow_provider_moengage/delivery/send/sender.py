@@ -20,6 +20,7 @@ from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.api.rate_limit.limiter import Permit
 from airflow_provider_moengage.delivery.account.ledger import HOPELESS_REJECTIONS, Ledger
 from airflow_provider_moengage.delivery.batch import Batch
+from airflow_provider_moengage.delivery.changes.changed_rows import ChangedRows
 from airflow_provider_moengage.delivery.operation import Operation, Responses
 from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
@@ -42,6 +43,7 @@ class Sender:
     :param cancellation: ends the run; nothing more is sent then.
     :param resends: whether a request without a response is sent again; if not, its rows are rejected.
     :param max_wait: maximum seconds to wait for a rate window; None: no maximum.
+    :param changes: records what was sent, if only changed rows are.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Sender:
         *,
         resends: bool,
         max_wait: float | None,
+        changes: ChangedRows | None = None,
     ) -> None:
         self._client = client
         self._endpoint = operation.endpoint
@@ -64,6 +67,7 @@ class Sender:
         self._cancellation = cancellation
         self._resends = resends
         self._max_wait = max_wait
+        self._changes = changes
         self._received: SimpleQueue[tuple[Batch, Response]] = SimpleQueue()
         self._unconfirmed_requests = 0
         #: User → error, where responses are received: duplicates of the user's row get its outcome.
@@ -115,6 +119,10 @@ class Sender:
         if isinstance(exchange.outcome, Response):
             error = self._responses.verify(batch, exchange.outcome)
             exchange = replace(exchange, outcome=error) if error is not None else exchange
+        accepted = isinstance(exchange.outcome, Response)
+        if self._changes is not None and (accepted or exchange.unconfirmed):
+            # Before the ledger: a checkpoint that counts the rows has their records.
+            self._changes.record(batch, confirmed=accepted and not exchange.unconfirmed)
         self._ledger.settle(batch, exchange)
         outcome = exchange.outcome
         if isinstance(outcome, Response):
