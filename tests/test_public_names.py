@@ -93,7 +93,7 @@ def test_the_fields_of_a_connection():
     ]  # fmt: skip
     assert list(QUOTAS) == [
         "users", "events", "devices", "bulk_users", "bulk_events", "bulk_devices", "get_users", "merge_users",
-        "delete_users", "opt_out_devices",
+        "delete_users", "opt_out_devices", "cohort_syncs",
     ]  # fmt: skip
     assert (MoEngageHook.conn_type, MoEngageHook.default_conn_name) == ("moengage", "moengage_default")
 
