@@ -56,7 +56,7 @@ REPORT = (
     "read accepted rejected unsent unknown requests retried deferrals throttled_seconds duration_seconds source_exhausted "
     "rejected_path reasons dropped"
 )
-SANDBOX = "bent clear_faults connection connection_json connection_uri devices events fault faults requests reset settings state users"
+SANDBOX = "bent clear_faults cohorts connection connection_json connection_uri devices events fault faults requests reset settings state users"
 
 
 def parameters_of(function: Any) -> list[str]:
@@ -98,7 +98,7 @@ def test_the_fields_of_a_connection():
     ]  # fmt: skip
     assert list(QUOTAS) == [
         "users", "events", "devices", "bulk_users", "bulk_events", "bulk_devices", "get_users", "merge_users",
-        "delete_users", "opt_out_devices",
+        "delete_users", "opt_out_devices", "cohort_syncs",
     ]  # fmt: skip
     assert (MoEngageHook.conn_type, MoEngageHook.default_conn_name) == ("moengage", "moengage_default")
 

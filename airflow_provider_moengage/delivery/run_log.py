@@ -67,7 +67,8 @@ def _rate(client: MoEngageClient, endpoint: Endpoint) -> str:
     limits = []
     for quota, window in windows.items():
         part = f"{window.capacity:,} of " if share < 1 else ""
-        limits.append(f"{part}{window.limit:,} {quota.name.rpartition('_')[2]}")
+        unit = "requests" if quota.counts == "requests" else quota.name.rpartition("_")[2]
+        limits.append(f"{part}{window.limit:,} {unit}")
     periods = {window.period for window in windows.values()}
     period = "a minute" if periods == {WINDOW_SECONDS} else f"in {max(periods):g} s"
     learned = any(window.limit != workspace.limit(quota) for quota, window in windows.items())

@@ -99,12 +99,12 @@ class MoEngageHook(MoEngageConnectionHook):
         check_one_of("on_unknown", on_unknown, ON_UNKNOWN)
         check_switch("bulk", bulk)
         checked = DeliveryOptions.of(options)
+        if bulk:
+            operation = operation.in_bulk()
         if mapping is None:
             if operation.mapping is None:
                 raise MoEngageParameterError(f"mapping is missing; {operation.name} has no default")
             mapping = operation.mapping()
-        if bulk:
-            operation = operation.in_bulk()
         if max_bytes is not None:
             check_max_bytes(max_bytes)
             operation = replace(operation, endpoint=replace(operation.endpoint, max_bytes=max_bytes))

@@ -11,6 +11,7 @@ from airflow_provider_moengage.operations.delete_users import DELETE_USERS
 from airflow_provider_moengage.operations.get_users import GET_USERS
 from airflow_provider_moengage.operations.merge_users import MERGE_USERS
 from airflow_provider_moengage.operations.opt_out_devices import OPT_OUT_DEVICES
+from airflow_provider_moengage.operations.sync_cohort import SYNC_COHORT
 from airflow_provider_moengage.operations.track_devices import TRACK_DEVICES
 from airflow_provider_moengage.operations.track_events import TRACK_EVENTS
 from airflow_provider_moengage.operations.track_users import TRACK_USERS
@@ -26,6 +27,7 @@ OPERATIONS = (
     MERGE_USERS,
     DELETE_USERS,
     OPT_OUT_DEVICES,
+    SYNC_COHORT,
 )
 #: Every quota by its name, which is its key in the connection's extra ``limits``.
 QUOTAS: Mapping[str, Quota] = MappingProxyType(
@@ -40,6 +42,7 @@ __all__ = [
     "OPERATIONS",
     "OPT_OUT_DEVICES",
     "QUOTAS",
+    "SYNC_COHORT",
     "TRACK_DEVICES",
     "TRACK_EVENTS",
     "TRACK_USERS",
