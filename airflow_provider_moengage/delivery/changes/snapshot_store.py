@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -217,18 +216,38 @@ class SnapshotStore:
                 raise ValueError("a part of the journal is gone")
             yield content
 
-    def write(self, manifest: Manifest, contents: Mapping[str, str]) -> None:
+    def write(
+        self,
+        files: Mapping[str, str],
+        *,
+        generation: int,
+        attempt: str,
+        known_for: str,
+        rows: int,
+        completed: int,
+    ) -> Manifest:
         """
         Write a generation: its files, and its manifest after them.
 
-        :param contents: name → the local file to write it from.
+        :param files: ``entries``, and ``ids`` if they are kept → the local file to write it from.
+        :return: the manifest, which has the other parameters.
         :raises OSError: it cannot be written.
         """
         make_folder(self._path)
-        for name, path in contents.items():
-            with open(path, "rb") as content, whole_file(self._path / name) as stream:
-                shutil.copyfileobj(content, stream, _CHUNK)
+        stored = {kind: self._upload(kind, path, generation, attempt) for kind, path in files.items()}
+        entries, ids = stored["entries"], stored.get("ids")
+        manifest = Manifest(generation, attempt, known_for, rows, completed, entries, ids)
         write_whole(self._path / manifest.name, json.dumps(asdict(manifest)).encode())
+        return manifest
+
+    def _upload(self, kind: str, path: str, generation: int, attempt: str) -> Stored:
+        name = f"{kind}-{generation:010d}-{attempt}.{'bin' if kind == 'entries' else 'ndjson'}"
+        total = sha256()
+        with open(path, "rb") as content, whole_file(self._path / name) as stream:
+            while chunk := content.read(_CHUNK):
+                total.update(chunk)
+                stream.write(chunk)
+        return Stored(name, total.hexdigest())
 
     def tidy(self, manifest: Manifest | None, attempts: Iterable[str]) -> None:
         """
@@ -259,11 +278,6 @@ class SnapshotStore:
 def new_attempt() -> str:
     """Return a name for an attempt that no other one has."""
     return uuid4().hex
-
-
-def file_name(kind: str, generation: int, attempt: str) -> str:
-    """Return the name of a file of a generation: of its ``entries`` or its ``ids``."""
-    return f"{kind}-{generation:010d}-{attempt}.{'bin' if kind == 'entries' else 'ndjson'}"
 
 
 def _part(attempt: str, number: int) -> str:
