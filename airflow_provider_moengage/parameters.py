@@ -115,11 +115,21 @@ def check_max_rejected(value: object) -> None:
 
     :raises MoEngageParameterError: it is neither a count nor a share.
     """
+    check_count_or_share("max_rejected", value, "rows")
+
+
+def check_count_or_share(parameter: str, value: object, what: str) -> None:
+    """
+    Check a parameter that is a whole number from 0, or a share of them below 1.
+
+    :param what: what is counted, such as ``rows``.
+    :raises MoEngageParameterError: it is neither.
+    """
     count = _is_whole(value) and value >= 0
     share = isinstance(value, float) and 0 <= value < 1
     if not count and not share:
         raise MoEngageParameterError(
-            f"max_rejected is {value!r}; use a whole number of rows from 0, or a share from 0.0 to below 1.0"
+            f"{parameter} is {value!r}; use a whole number of {what} from 0, or a share from 0.0 to below 1.0"
         )
 
 
