@@ -54,7 +54,7 @@ REPORT = (
     "read accepted rejected unsent unknown requests retried deferrals throttled_seconds duration_seconds source_exhausted "
     "rejected_path reasons dropped"
 )
-SANDBOX = "bent clear_faults connection connection_json connection_uri devices events fault faults requests reset settings state users"
+SANDBOX = "bent clear_faults cohorts connection connection_json connection_uri devices events fault faults requests reset settings state users"
 
 
 def parameters_of(function: Any) -> list[str]:

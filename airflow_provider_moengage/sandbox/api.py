@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from airflow_provider_moengage.sandbox.endpoints.authentication import TEST_CONNECTION
 from airflow_provider_moengage.sandbox.endpoints.bulk_import import BULK_IMPORT, BULK_IMPORT_BY_QUERY
+from airflow_provider_moengage.sandbox.endpoints.cohort_sync import COHORT_SYNC
 from airflow_provider_moengage.sandbox.endpoints.create_event import CREATE_EVENT
 from airflow_provider_moengage.sandbox.endpoints.delete_user import DELETE_USER
 from airflow_provider_moengage.sandbox.endpoints.get_user import GET_USER
@@ -34,6 +35,7 @@ ENDPOINTS = (
     BULK_IMPORT_BY_QUERY,
     MERGE_USERS,
     DELETE_USER,
+    COHORT_SYNC,
     TEST_CONNECTION,
 )
 

@@ -114,6 +114,23 @@ class Sandbox:
         """
         return self._pages("devices", customer_id)
 
+    def cohorts(self, cohort_id: str | None = None) -> dict[str, dict[str, Any]]:
+        """
+        Return the stored cohorts by cohort id.
+
+        Each is a dict of ``cohort_id``, ``cohort_name``, ``cohort_description``, ``partner`` and ``members`` (customer
+        ids, in the order in which they were added).
+
+        :param cohort_id: only this cohort; the dict is empty if there is no such cohort.
+        """
+        if cohort_id is not None:
+            found = self._request("GET", "/_sandbox/cohorts?" + urlencode({"cohort_id": cohort_id}))[
+                "cohorts"
+            ]
+        else:
+            found = self._pages("cohorts")
+        return {cohort["cohort_id"]: cohort for cohort in found}
+
     def requests(self) -> list[dict[str, Any]]:
         """
         Return the requests to the API in order of arrival, without those to the control endpoints.

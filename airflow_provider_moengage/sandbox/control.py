@@ -31,12 +31,14 @@ A MoEngage sandbox: a local server that responds like the MoEngage Data API. Wor
   POST /v1/transition/{{app_id}}          Bulk Import; also /v1/transition?app_id=
   POST /v1/customer/merge               Merge Users
   POST /v1/customer/delete              Delete User
+  POST /v1/integrations/cohortsync      Cohort sync
   POST /v1/integrations/authentication  Test Connection
 
   GET  /_sandbox/state        counts, rate windows, faults, settings
   GET  /_sandbox/users        ?customer_id= &offset= &limit=
   GET  /_sandbox/events       ?customer_id= &offset= &limit=
   GET  /_sandbox/devices      ?customer_id= &offset= &limit=
+  GET  /_sandbox/cohorts      ?cohort_id= &offset= &limit=
   GET  /_sandbox/requests     ?offset= &limit=
   GET  /_sandbox/bent         what MoEngage would have silently dropped or altered
   POST /_sandbox/faults       errors, slowness, broken connections; GET lists them, DELETE removes them
@@ -59,6 +61,7 @@ class Control:
             Route("/users", self.users),
             Route("/events", self.events),
             Route("/devices", self.devices),
+            Route("/cohorts", self.cohorts),
             Route("/requests", self.requests),
             Route("/bent", self.bent),
             Route("/faults", self.faults, methods=["GET", "POST", "DELETE"]),
@@ -84,6 +87,7 @@ class Control:
                 "users": len(state.users),
                 "events": len(state.events),
                 "devices": len(state.devices),
+                "cohorts": len(state.cohorts),
                 "requests": state.request_log.total,
                 "requests_by_status": dict(state.statuses),
                 "updates": state.users.updates,
@@ -116,6 +120,20 @@ class Control:
     async def devices(self, request: Request) -> Response:
         """Return the devices in the order of their creation, all or those of ``customer_id``."""
         return self._of_user(request, "devices", self._workspace.state.devices)
+
+    async def cohorts(self, request: Request) -> Response:
+        """Return the cohorts with their members, or the one of ``cohort_id``."""
+        cohorts = self._workspace.state.cohorts
+        cohort_id = request.query_params.get("cohort_id")
+        if cohort_id is not None:
+            cohort = cohorts.find(cohort_id)
+            found = [cohort.as_json()] if cohort else []
+            return _answer({"total": len(found), "cohorts": found})
+        try:
+            page = cohorts.page(*_page(request))
+        except ValueError as error:
+            return _bad(error)
+        return _answer({"total": len(cohorts), "cohorts": [cohort.as_json() for cohort in page]})
 
     def _of_user(self, request: Request, what: str, items: Events | Devices) -> Response:
         try:

@@ -39,6 +39,7 @@ class Settings:
     bulk_users_per_minute: int = _setting(10_000, "users that Bulk Import accepts per window", minimum=0)
     bulk_events_per_minute: int = _setting(30_000, "events that Bulk Import accepts per window", minimum=0)
     bulk_devices_per_minute: int = _setting(10_000, "devices that Bulk Import accepts per window", minimum=0)
+    cohort_syncs_per_minute: int = _setting(300, "requests of Cohort sync per window", minimum=0)
     bulk_limits: str = _setting(
         "10k/30k",
         "both limits of Bulk Import, users and events; an explicit limit takes precedence",
@@ -56,6 +57,12 @@ class Settings:
         choices=("ceil", "floor", "epoch"),
     )
     latency_seconds: float = _setting(0.0, "delay before each request is processed", minimum=0)
+    ingest_delay_seconds: float = _setting(
+        0.0, "delay before Get User shows what Track User or Bulk Import has stored of a user", minimum=0
+    )
+    bend: tuple[str, ...] = _setting(
+        (), "user attributes whose values are stored altered, to test checks of arrival"
+    )
     seed: int = _setting(0, "seed of the random choices of faults with a rate")
     max_body_bytes: int = _setting(128 * 1024, "maximum request body; a longer one gets a 413", minimum=1)
     max_bulk_bytes: int = _setting(100_000, "maximum body of Bulk Import", minimum=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import Any
 from airflow_provider_moengage.sandbox import names
 from airflow_provider_moengage.sandbox.customers import Customer
 from airflow_provider_moengage.sandbox.settings import Settings
-from airflow_provider_moengage.sandbox.values import DROPPED, kept, max_elements, type_of
+from airflow_provider_moengage.sandbox.values import DROPPED, bent, kept, max_elements, type_of
 
 NAME_CHARACTERS = 200
 HISTORY_KEPT = 50
@@ -54,6 +55,15 @@ class Update:
     sent: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A user at one time."""
+
+    id: str
+    customer_id: str | None
+    attributes: dict[str, Any]
+
+
 @dataclass(slots=True)
 class User:
     """A stored user."""
@@ -67,6 +77,19 @@ class User:
     history: list[dict[str, Any]] = field(default_factory=list)
     #: MoEngage deletes a day later; until then the user still exists.
     deletion_requested: bool = False
+    #: The updates that Get User does not show yet, in order: when it does (monotonic seconds), and the profile before
+    #: the update, None if the update created the user.
+    pending: list[tuple[float, Profile | None]] = field(default_factory=list)
+
+    def profile(self) -> Profile:
+        """Return the user as it is now."""
+        return Profile(self.id, self.customer_id, dict(self.attributes))
+
+    def shown(self) -> Profile | None:
+        """Return the user as Get User shows it; None: not yet."""
+        while self.pending and self.pending[0][0] <= time.monotonic():
+            del self.pending[0]
+        return self.pending[0][1] if self.pending else self.profile()
 
     def as_json(self) -> dict[str, Any]:
         """Return the user as a JSON object."""
@@ -161,7 +184,12 @@ class Users:
         """
         if update.update_existing_only and self.of(update.customer) is None:
             return
+        delay = settings.ingest_delay_seconds
+        known = self.of(update.customer) if delay else None
+        before = None if known is None else known.profile()
         user = self.of_or_new(update.customer)
+        if delay:
+            user.pending.append((time.monotonic() + delay, before))
         for name, value in update.attributes.items():
             self._set(user, name, value, settings, note)
         for name, values in update.remove.items():
@@ -193,6 +221,11 @@ class Users:
         if value == [] and isinstance(value, list):
             user.attributes.pop(name, None)
             return
+        if name in settings.bend:
+            note(name, "stored altered: the setting bend names the attribute")
+            value = bent(value)
+            if value is DROPPED:
+                return
         if name in names.CREATE_ONLY and user.attributes.get(name, value) != value:
             note(name, "dropped: the attribute is never updated once it is there")
             return

@@ -78,6 +78,18 @@ def plain(value: Any, *, objects: bool, note: Note) -> Any:
     return _object(value, note) if isinstance(value, dict) else _objects(value, note)
 
 
+def bent(value: Any) -> Any:
+    """Return another value of the same type in place of a string, a number or a boolean, else ``DROPPED``."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return value + "~"
+    if isinstance(value, int | float):
+        # A large float does not change if 1 is added.
+        return value + 1 if value + 1 != value else -value
+    return DROPPED
+
+
 def is_array_of_objects(value: Any) -> bool:
     """Whether a value is an array that contains an object."""
     return isinstance(value, list) and any(isinstance(item, dict) for item in value)

@@ -7,6 +7,7 @@ from collections import Counter
 from random import Random
 from typing import Any
 
+from airflow_provider_moengage.sandbox.cohorts import Cohorts
 from airflow_provider_moengage.sandbox.devices import Devices
 from airflow_provider_moengage.sandbox.events import Events
 from airflow_provider_moengage.sandbox.faults import Faults
@@ -27,6 +28,7 @@ QUOTAS = (
     "bulk_devices",
     "merge_users",
     "delete_users",
+    "cohort_syncs",
 )
 
 BENT_KEPT = 100_000
@@ -57,6 +59,7 @@ class State:
         self.users = Users()
         self.events = Events()
         self.devices = Devices()
+        self.cohorts = Cohorts()
         self.request_log = RequestLog()
         self.bent = Bent()
         self.faults = Faults(Random(settings.seed))

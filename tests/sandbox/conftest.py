@@ -25,6 +25,7 @@ class Api:
         self.opt_out_path = f"/v1/devices/manage?app_id={sandbox.workspace_id}"
         self.bulk_path = f"/v1/transition/{sandbox.workspace_id}"
         self.merge_path = f"/v1/customer/merge?app_id={sandbox.workspace_id}"
+        self.cohort_path = "/v1/integrations/cohortsync"
         self.delete_path = f"/v1/customer/delete?app_id={sandbox.workspace_id}"
 
     def headers(self, login: str | None = None, password: str | None = None) -> dict[str, str]:
@@ -92,6 +93,19 @@ class Api:
 
     def delete(self, value: Any = "john", kind: Any = "customer_id") -> requests.Response:
         return self.post(self.delete_path, {"identity_type": kind, "identity_value": value})
+
+    def cohort(
+        self, action: Any = "add_members", uids: Any = ("john",), **parameters: Any
+    ) -> requests.Response:
+        """Add users to a cohort, or remove them; a parameter that is None is left out."""
+        whole = {
+            "cohort_name": "At risk",
+            "cohort_id": "c1",
+            "members": [{"uid": uid} for uid in uids],
+            **parameters,
+        }
+        whole = {name: value for name, value in whole.items() if value is not None}
+        return self.post(self.cohort_path, {"action": action, "partner": "airflow", "parameters": whole})
 
     def window(self, quota: str) -> dict[str, Any]:
         [window] = [window for window in self.sandbox.state()["windows"] if window["quota"] == quota]

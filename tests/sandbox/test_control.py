@@ -48,6 +48,7 @@ def test_the_state_counts_what_happened(api: Api) -> None:
         "bulk_devices": 10_000,
         "merge_users": 1_000,
         "delete_users": 5_000,
+        "cohort_syncs": 300,
     }
 
 
@@ -72,7 +73,7 @@ def test_more_users_than_one_page_come_back_whole(api: Api, monkeypatch: pytest.
 
 @pytest.mark.parametrize("query", ["offset=-1", "limit=x"])
 def test_a_page_that_cannot_be_is_a_400(api: Api, query: str) -> None:
-    for what in ("users", "requests", "events", "devices"):
+    for what in ("users", "requests", "events", "devices", "cohorts"):
         assert requests.get(f"{api.sandbox.url}/_sandbox/{what}?{query}", timeout=5).status_code == 400
 
 

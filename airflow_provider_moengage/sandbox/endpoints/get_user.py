@@ -14,7 +14,7 @@ from airflow_provider_moengage.sandbox.response import (
     succeeded,
     text_in,
 )
-from airflow_provider_moengage.sandbox.store import User
+from airflow_provider_moengage.sandbox.store import Profile
 
 MAX_USERS = 20
 #: Two editions of the documentation name the second type differently.
@@ -35,10 +35,11 @@ def get_user(request: Request) -> Response:
         by_customer_id = identifier["identifier_type"] == "customer_id"
         find = request.state.users.find if by_customer_id else request.state.users.find_id
         user = find(identifier["identifier"])
-        if user is None:
+        profile = None if user is None else user.shown()
+        if profile is None or (by_customer_id and profile.customer_id is None):
             not_found.append(identifier)
         else:
-            users.append({"user_attributes": _attributes(user, exported)})
+            users.append({"user_attributes": _attributes(profile, exported)})
     found = {"users_not_found": not_found, "users": users}
     return succeeded({"status": "success", "type": "export_users", "data": found})
 
@@ -70,14 +71,14 @@ def _checked(document: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str] 
     return identifiers, exported
 
 
-def _attributes(user: User, exported: list[str] | None) -> dict[str, Any]:
+def _attributes(profile: Profile, exported: list[str] | None) -> dict[str, Any]:
     # Names are returned as they were written. The id is always included, as in the documented sample.
-    attributes = dict(user.attributes)
-    if user.customer_id is not None:
-        attributes[names.CUSTOMER_ID] = user.customer_id
+    attributes = dict(profile.attributes)
+    if profile.customer_id is not None:
+        attributes[names.CUSTOMER_ID] = profile.customer_id
     if exported is not None:
         attributes = {name: attributes[name] for name in exported if name in attributes}
-    return {**attributes, "id": user.id}
+    return {**attributes, "id": profile.id}
 
 
 def _identifiers(document: dict[str, Any]) -> list[Any]:

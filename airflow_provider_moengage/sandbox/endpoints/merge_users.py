@@ -43,6 +43,7 @@ def merge_users(request: Request) -> Response:
             state.users.merge(merged, retained)
             state.events.merge(merged, retained)
             state.devices.merge(merged, retained)
+            state.cohorts.merge(merged, retained)
     return succeeded({"status": "success", "operation": "created"})
 
 
