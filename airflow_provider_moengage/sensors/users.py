@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, NoReturn
 
@@ -13,7 +14,6 @@ from airflow_provider_moengage._compat import (
     AirflowSensorTimeout,
     BaseSensorOperator,
     Context,
-    DateTimeTrigger,
     PokeReturnValue,
     conf,
 )
@@ -28,6 +28,9 @@ from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operations.get_users import IdentifierMapping
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
 from airflow_provider_moengage.parameters import check_count_or_share, check_switch
+from airflow_provider_moengage.triggers.next_poke import NextPokeTrigger
+
+log = logging.getLogger(__name__)
 
 #: Attributes that an error or a log line names.
 MAX_NAMES = 20
@@ -124,14 +127,9 @@ class MoEngageUsersArrivedSensor(BaseSensorOperator):
         self._deferrable_since, self._pokes = time.time() if self._defers() else None, 0
         return self._sense(context)
 
-    def resume(self, context: Context, event: object = None, *, since: float, pokes: int) -> Arrival:
-        """
-        Poke again after a deferral. Result and errors as :meth:`execute`.
-
-        :param since: when the first poke began, in seconds of the epoch.
-        :param pokes: the number of pokes until now.
-        """
-        self._deferrable_since, self._pokes = since, pokes
+    def resume(self, context: Context, event: Mapping[str, Any]) -> Arrival:
+        """Poke again after a deferral, as :class:`NextPokeTrigger` says. Result and errors as :meth:`execute`."""
+        self._deferrable_since, self._pokes = event["since"], event["pokes"]
         return self._sense(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -142,7 +140,7 @@ class MoEngageUsersArrivedSensor(BaseSensorOperator):
             or _exceeds(arrival["different"], self.max_different, arrival["sampled"])
         )
         self._found = _described(arrival)
-        self.log.info("%s", self._found)
+        log.info("%s", self._found)
         self._pokes += 1
         if not done and self._deferrable_since is not None:
             self._defer(self._deferrable_since)
@@ -174,11 +172,9 @@ class MoEngageUsersArrivedSensor(BaseSensorOperator):
         if duration() > self.timeout:
             raise AirflowSensorTimeout(f"Sensor has timed out after {duration():.0f} seconds.")
         pause = self._get_next_poke_interval(since, duration, self._pokes)
-        self.defer(
-            trigger=DateTimeTrigger(moment=datetime.now(timezone.utc) + timedelta(seconds=pause)),
-            method_name="resume",
-            kwargs={"since": since, "pokes": self._pokes},
-        )
+        moment = datetime.now(timezone.utc) + timedelta(seconds=pause)
+        trigger = NextPokeTrigger(moment=moment, since=since, pokes=self._pokes)
+        self.defer(trigger=trigger, method_name="resume")
 
     def _look(self) -> Arrival:
         hook = MoEngageHook(self.moengage_conn_id, project_code=self.project_code)
@@ -188,7 +184,7 @@ class MoEngageUsersArrivedSensor(BaseSensorOperator):
             raise MoEngageTaskFailed(str(error)) from None
         check = ArrivalCheck(sample.users)
         if not sample.users:
-            self.log.warning("The sample is empty: no user was accepted, so there is nothing to compare")
+            log.warning("The sample is empty: no user was accepted, so there is nothing to compare")
             return check.result()
         self._cancellation = Cancellation()
         hook.get_users(
