@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     # Type checkers see Airflow 3's own classes.
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-    from airflow.sdk import BaseHook, BaseOperator, Context
+    from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
     from airflow.sdk.configuration import conf
     from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
     from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
         AirflowNotFoundException,
+        AirflowSensorTimeout,
         AirflowSkipException,
     )
     from airflow.sdk.log import mask_secret
@@ -28,9 +29,17 @@ else:
     except ImportError:
         from airflow.models.baseoperator import BaseOperator
     try:
+        from airflow.sdk import BaseSensorOperator
+    except ImportError:
+        from airflow.sensors.base import BaseSensorOperator
+    try:
         from airflow.sdk import Context
     except ImportError:
         from airflow.utils.context import Context
+    try:
+        from airflow.sdk import PokeReturnValue
+    except ImportError:
+        from airflow.sensors.base import PokeReturnValue
     try:
         from airflow.sdk.exceptions import AirflowException
     except ImportError:
@@ -43,6 +52,10 @@ else:
         from airflow.sdk.exceptions import AirflowNotFoundException
     except ImportError:
         from airflow.exceptions import AirflowNotFoundException
+    try:
+        from airflow.sdk.exceptions import AirflowSensorTimeout
+    except ImportError:
+        from airflow.exceptions import AirflowSensorTimeout
     try:
         from airflow.sdk.exceptions import AirflowSkipException
     except ImportError:
@@ -83,11 +96,14 @@ __all__ = [
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
+    "AirflowSensorTimeout",
     "AirflowSkipException",
     "BaseHook",
     "BaseOperator",
+    "BaseSensorOperator",
     "Context",
     "DateTimeTrigger",
+    "PokeReturnValue",
     "RetryDecision",
     "RetryPolicy",
     "Stats",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_moengage import __version__, operators
+from airflow_provider_moengage import __version__, operators, sensors, triggers
 
 INTEGRATION = "MoEngage"
 #: The connection form's own fields, in order. Airflow 3.2 and newer read them from here, older versions from
@@ -107,6 +107,18 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": INTEGRATION,
                 "python-modules": [f"{operators.__name__}.{name}" for name in operators.MODULES],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": INTEGRATION,
+                "python-modules": [f"{sensors.__name__}.{name}" for name in sensors.MODULES],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": INTEGRATION,
+                "python-modules": [f"{triggers.__name__}.{name}" for name in triggers.MODULES],
             }
         ],
         "config": {

@@ -111,17 +111,18 @@ def check_identifiers(identifiers: object) -> frozenset[str]:
     return frozenset(names)
 
 
-def check_count_or_share(parameter: str, value: object) -> None:
+def check_count_or_share(parameter: str, value: object, what: str = "rows") -> None:
     """
-    Check a parameter that is a maximum of rows: an int is a count, a float a share.
+    Check a parameter that is a maximum: a whole number from 0, or a share below 1.
 
+    :param what: what is counted, such as ``rows``.
     :raises MoEngageParameterError: it is neither.
     """
     count = _is_whole(value) and value >= 0
     share = isinstance(value, float) and 0 <= value < 1
     if not count and not share:
         raise MoEngageParameterError(
-            f"{parameter} is {value!r}; use a whole number of rows from 0, or a share from 0.0 to below 1.0"
+            f"{parameter} is {value!r}; use a whole number of {what} from 0, or a share from 0.0 to below 1.0"
         )
 
 

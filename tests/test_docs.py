@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from dataclasses import fields
+from math import ceil
 from pathlib import Path
 
 import airflow
@@ -14,6 +15,7 @@ import pytest
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 from airflow_provider_moengage.hooks import metrics
 from airflow_provider_moengage.operations import OPERATIONS, QUOTAS
+from airflow_provider_moengage.operations.get_users import GET_USERS
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.devices import (
@@ -30,9 +32,11 @@ from airflow_provider_moengage.operators.users import (
 )
 from airflow_provider_moengage.sandbox.faults import KINDS
 from airflow_provider_moengage.sandbox.settings import Settings
+from airflow_provider_moengage.sensors.users import MoEngageUsersArrivedSensor
 from tests.support.dag_runs import ROOT
 
 DOCS = ROOT / "docs"
+SENSOR_PAGE = DOCS / "users-arrived.md"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 AIRFLOW_MAJOR = int(airflow.__version__.partition(".")[0])
 PYTHON = re.compile(r"^```python(?: title=\"[^\"]+\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -140,7 +144,7 @@ def written(defaults: dict[str, object]) -> dict[str, str]:
     }
 
 
-def defaults(operator: type[MoEngageSendOperator]) -> dict[str, object]:
+def defaults(operator: type[MoEngageSendOperator | MoEngageUsersArrivedSensor]) -> dict[str, object]:
     parameters = inspect.signature(operator.__init__).parameters.values()
     # The base class takes a mapping too, which operators build of the parameters that are their own.
     return {
@@ -163,6 +167,23 @@ def test_the_shared_parameters_are_those_of_the_base_class():
 def test_the_parameters_of_a_page_are_those_of_its_operator(name):
     (documented,) = tables(DOCS / name, "parameter")
     assert documented == written(own_defaults(OPERATORS[name]))
+
+
+def test_the_parameters_of_the_sensor_s_page_are_those_of_the_sensor():
+    (documented,) = tables(SENSOR_PAGE, "parameter")
+    own = {name: one for name, one in defaults(MoEngageUsersArrivedSensor).items() if name != "sample_path"}
+    assert documented == {"sample_path": "required", **written(own)}
+
+
+def test_the_shares_that_a_sample_proves_are_those_of_the_formula():
+    (documented,) = re.findall(
+        r"^\| sample \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", SENSOR_PAGE.read_text(), re.MULTILINE
+    )
+    for row in documented.splitlines():
+        size, share, requests = re.findall(r"[\d,.]+", row)
+        users = int(size.replace(",", ""))
+        assert share == f"{100 * (1 - 0.05 ** (1 / users)):.2f}"
+        assert int(requests) == ceil(users / GET_USERS.endpoint.max_records)
 
 
 def test_the_settings_of_the_sandbox_are_documented():

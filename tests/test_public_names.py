@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_moengage.delivery.changes.arrival import Arrival
 from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operations import QUOTAS
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
+from airflow_provider_moengage.sensors.users import MoEngageUsersArrivedSensor
 from airflow_provider_moengage.typing import Report
 
 SHARED = [
@@ -38,6 +40,7 @@ OPERATORS = {
     "bulk.MoEngageBulkImportOperator": "elements types timezone identifiers add_to_arrays remove_from_arrays "
     "on_bad_attribute on_restart max_bytes",
 }
+SENSOR = "sample_path max_missing max_different moengage_conn_id project_code deferrable"
 HOOK = {
     "get_conn": "",
     "test_connection": "",
@@ -70,6 +73,14 @@ def test_the_parameters_of_an_operator(name: str):
     found = parameters_of(kind.__init__)
     assert [one for one in found if one in SHARED] == SHARED
     assert [one for one in found if one not in SHARED] == OPERATORS[name].split()
+
+
+def test_the_parameters_of_the_sensor():
+    assert parameters_of(MoEngageUsersArrivedSensor.__init__) == SENSOR.split()
+
+
+def test_the_keys_of_an_arrival():
+    assert list(Arrival.__annotations__) == ["sampled", "equal", "missing", "different", "attributes"]
 
 
 def test_the_methods_of_the_hook_and_their_parameters():

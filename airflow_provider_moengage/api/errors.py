@@ -9,6 +9,7 @@ The exceptions of the package, as one tree.
     ├── MoEngageStopped               the run was cancelled before the request was sent
     │   └── MoEngageWindowSpent       the rate window is spent, and its reset is later than the maximum wait
     ├── MoEngageStagedRowsDamaged     staged rows are missing or differ from what was written
+    ├── MoEngageSampleDamaged         the sample of users that were sent is damaged, or of another origin
     ├── MoEngageUnreadableValue       the database driver cannot return a value
     ├── MoEngageUnsafeRestart         an earlier attempt may have sent events and cannot be resumed
     ├── MoEngageRetryableError        a retry may succeed
@@ -113,6 +114,10 @@ class MoEngageWindowSpent(MoEngageStopped):
 
 class MoEngageStagedRowsDamaged(MoEngageError):
     """Staged rows are missing or differ from what was written; a retry does not restore them."""
+
+
+class MoEngageSampleDamaged(MoEngageError):
+    """The sample of users that were sent is damaged, or of another origin; the task that wrote it can write it again."""
 
 
 class MoEngageUnreadableValue(MoEngageError):

@@ -205,7 +205,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         self.on_removed = on_removed
         self.removed_attributes = removed_attributes
         self.max_removed = max_removed
-        check_count_or_share("max_removed", max_removed)
+        check_count_or_share("max_removed", max_removed, "users")
         if on_removed != "ignore" and not changed_only:
             raise MoEngageParameterError(
                 "on_removed is given without changed_only=True; without a snapshot it is not known who was there"

@@ -262,7 +262,7 @@ class TestParameters:
                 },
                 "removed_attributes: attribute 'at' has a string that looks like a date",
             ),
-            ({"changed_only": True, "max_removed": 1.5}, "max_removed is 1.5; use a whole number of rows"),
+            ({"changed_only": True, "max_removed": 1.5}, "max_removed is 1.5; use a whole number of users"),
             (
                 {"changed_only": True, "on_removed": "delete", "identifiers": ["moe_mobile"]},
                 "who has left is known by customer_id alone",

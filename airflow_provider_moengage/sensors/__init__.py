@@ -1,0 +1,4 @@
+"""The sensors; Airflow imports this module at every start, so it imports none of them."""
+
+#: The modules to import sensors from, as the provider's description lists them.
+MODULES = ("users",)
