@@ -26,7 +26,7 @@ SHARED = [
 OPERATORS = {
     "users.MoEngageTrackUsersOperator": "users id_column attributes types timezone nulls update_existing_only identifiers "
     "add_to_arrays remove_from_arrays on_bad_attribute bulk max_bytes changed_only snapshot_path full_resync resync_every "
-    "on_removed removed_attributes max_removed",
+    "on_removed removed_attributes max_removed sample",
     "users.MoEngageUnsetAttributesOperator": "users unset unset_column id_column update_existing_only bulk max_bytes "
     "changed_only snapshot_path full_resync resync_every",
     "users.MoEngageGetUsersOperator": "users id_column identifier_type identifier_type_column fields xcom_limit output_path "
@@ -37,6 +37,8 @@ OPERATORS = {
     "update_existing_only identifiers on_bad_attribute on_unknown on_restart bulk max_bytes",
     "devices.MoEngageTrackDevicesOperator": "devices id_column changed_only snapshot_path full_resync resync_every",
     "devices.MoEngageOptOutDevicesOperator": "devices action id_column",
+    "cohorts.MoEngageSyncCohortOperator": "members cohort_id cohort_name partner cohort_description mode max_removed "
+    "id_column snapshot_path full_resync resync_every",
     "bulk.MoEngageBulkImportOperator": "elements types timezone identifiers add_to_arrays remove_from_arrays "
     "on_bad_attribute on_restart max_bytes",
 }
@@ -96,7 +98,7 @@ def test_the_keys_of_a_report(moengage_sandbox_connection: Sandbox):
     report = MoEngageTrackUsersOperator(task_id="t", users=[{"customer_id": "ann"}]).execute({})
     assert list(report) == REPORT.split()
     more = {
-        "valid", "unchanged", "added", "changed", "removed", "removed_rejected", "removed_unsent", "missing", "found",
+        "valid", "unchanged", "added", "changed", "removed", "removed_rejected", "removed_unsent", "sample_path", "missing", "found",
         "not_found", "users", "users_not_found",
     }  # fmt: skip
     assert set(Report.__annotations__) == {*REPORT.split(), *more}

@@ -82,6 +82,7 @@ class Attempt:
             resends=delivery.resends,
             max_wait=delivery.max_wait,
             changes=delivery.changes,
+            sample=delivery.sample,
         )
         self._workers = Workers(self._sender.send, delivery.concurrency)
         self._sent = False

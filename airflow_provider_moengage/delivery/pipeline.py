@@ -56,23 +56,23 @@ def _open(delivery: Delivery) -> Attempt:
         delivery.concurrency,
         validate_only=delivery.validate_only,
     )
-    if checkpoints is None:
-        if delivery.changes is not None:
-            delivery.changes.open(client.workspace)
-        return Attempt(delivery, client, None)
-    checkpoints.open()
-    kept = checkpoints.load(_fingerprint(delivery, checkpoints))
+    kept = None
+    if checkpoints is not None:
+        checkpoints.open()
+        kept = checkpoints.load(_fingerprint(delivery, checkpoints))
     if delivery.changes is not None:
         delivery.changes.open(
             client.workspace,
             kept.changes if kept is not None else None,
             resumed=kept is not None,
-            shared=checkpoints.resumable,
+            shared=checkpoints is not None and checkpoints.resumable,
         )
+    if delivery.sample is not None:
+        delivery.sample.open(client.workspace, resumed=kept is not None)
     attempt = Attempt(delivery, client, kept and kept.after_deferral(time.time()))
     if kept is not None:
         log_resumption(kept, attempt.ledger)
-    elif checkpoints.retry_effect is not None:
+    elif checkpoints is not None and checkpoints.retry_effect is not None:
         log.info("%s", checkpoints.retry_effect)
     return attempt
 

@@ -44,6 +44,7 @@ class Report(TypedDict):
     :param rejected_path: the folder with the rejected rows, if there are any.
     :param reasons: reason → rejected rows, the most common first, at most 20.
     :param dropped: attribute → reason → rows sent without it, with ``on_bad_attribute="drop"``.
+    :param sample_path: the file with a sample of the users that were sent, with ``sample``.
     :param users: the attributes of the users read back, if they go into XCom.
     :param users_not_found: the ids of users that MoEngage does not know, if they go into XCom.
     """
@@ -72,6 +73,7 @@ class Report(TypedDict):
     missing: NotRequired[int]
     found: NotRequired[int]
     not_found: NotRequired[int]
+    sample_path: NotRequired[str]
     users: NotRequired[list[dict[str, Any]]]
     users_not_found: NotRequired[list[Any]]
 
@@ -102,6 +104,7 @@ class RunReport:
     duration_seconds: float
     source_exhausted: bool
     rejected_path: str | None = None
+    sample_path: str | None = None
     reasons: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
 

@@ -11,6 +11,7 @@ from airflow_provider_moengage.delivery.account.progress import Observe
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
 from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
 from airflow_provider_moengage.delivery.changes.changed_rows import ChangedRows
+from airflow_provider_moengage.delivery.changes.kept_sample import KeptSample
 from airflow_provider_moengage.delivery.operation import Operation, Responses, RowMapping
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import RunReport
@@ -40,6 +41,7 @@ class Delivery:
     :param cancellation: cancels the run.
     :param segment_rows: rows of a segment, by which the checkpoint advances.
     :param changes: leaves out the rows that have not changed; None: all rows are sent.
+    :param sample: keeps a sample of what was sent; None: nothing does.
     """
 
     source: Source
@@ -57,6 +59,7 @@ class Delivery:
     cancellation: Cancellation = field(default_factory=Cancellation)
     segment_rows: int = SEGMENT_ROWS
     changes: ChangedRows | None = None
+    sample: KeptSample | None = None
 
     @property
     def resends(self) -> bool:

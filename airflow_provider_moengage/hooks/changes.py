@@ -18,15 +18,17 @@ log = logging.getLogger(__name__)
 
 def deliver_changes(delivery: Delivery) -> tuple[Run, str | None]:
     """
-    Deliver rows; if only changed ones are sent, remove what has left the source and write the snapshot.
+    Deliver rows and write the sample; if only changed rows are sent, remove what has left the source and write the snapshot.
 
     :return: the run, whose report counts the removals too, and why the task fails although every row was delivered
         (None: it does not).
     """
-    changes = delivery.changes
-    if changes is None:
-        return deliver(delivery), None
+    changes, sample = delivery.changes, delivery.sample
     run = deliver(delivery)
+    if sample is not None:
+        run = replace(run, report=replace(run.report, sample_path=sample.write()))
+    if changes is None:
+        return run, None
     try:
         return _follow(delivery, run, changes)
     except BaseException as error:

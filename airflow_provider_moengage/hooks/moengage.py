@@ -11,8 +11,13 @@ from typing_extensions import Unpack
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
 from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
-from airflow_provider_moengage.delivery.changes.changed_only import ChangedOnly, every_row_is_sent
+from airflow_provider_moengage.delivery.changes.changed_only import (
+    ChangedOnly,
+    SampleRequest,
+    every_row_is_sent,
+)
 from airflow_provider_moengage.delivery.changes.changed_rows import ChangedRows
+from airflow_provider_moengage.delivery.changes.kept_sample import KeptSample
 from airflow_provider_moengage.delivery.operation import Operation, Responses, RowMapping
 from airflow_provider_moengage.delivery.read.sources import Guarded
 from airflow_provider_moengage.delivery.report import Report
@@ -133,6 +138,7 @@ class MoEngageHook(MoEngageConnectionHook):
             cancellation=checked.cancellation or Cancellation(),
             segment_rows=self.segment_rows,
             changes=_changed_rows(checked.changes, operation),
+            sample=_kept_sample(None if checked.validate_only else checked.sample, operation),
         )
         try:
             run, failure = deliver_changes(delivery)
@@ -313,6 +319,10 @@ def _changed_rows(changes: ChangedOnly | None, operation: Operation) -> ChangedR
     if operation.identity is None:
         raise MoEngageParameterError(every_row_is_sent(operation))
     return ChangedRows(changes, operation.name, operation.identity)
+
+
+def _kept_sample(sample: SampleRequest | None, operation: Operation) -> KeptSample | None:
+    return None if sample is None else KeptSample(sample.folder, sample.size, operation.name)
 
 
 def _bytes_in_bulk(bulk: bool, max_bytes: int) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from typing_extensions import Self
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
-from airflow_provider_moengage.delivery.changes.changed_only import ChangedOnly
+from airflow_provider_moengage.delivery.changes.changed_only import ChangedOnly, SampleRequest
 from airflow_provider_moengage.delivery.read.files import FileSource
 from airflow_provider_moengage.delivery.read.sources import Guarded, Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.read.sql import SqlSource
@@ -45,6 +45,7 @@ class DeliveryArguments(TypedDict, total=False):
         :class:`~airflow_provider_moengage.api.errors.MoEngageWindowSpent`, once all requests are settled.
     :param cancellation: cancels the run, from another thread or a signal handler.
     :param changes: send only rows that differ from what was accepted before; None: send all of them.
+    :param sample: keep a sample of the users that are sent; None: keep none.
     """
 
     concurrency: int
@@ -57,6 +58,7 @@ class DeliveryArguments(TypedDict, total=False):
     max_wait: float | None
     cancellation: Cancellation | None
     changes: ChangedOnly | None
+    sample: SampleRequest | None
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class DeliveryOptions:
     max_wait: float | None = None
     cancellation: Cancellation | None = None
     changes: ChangedOnly | None = None
+    sample: SampleRequest | None = None
 
     def __post_init__(self) -> None:
         check_whole_number("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
@@ -92,6 +95,7 @@ class DeliveryOptions:
             ("checkpoints", CheckpointStore),
             ("cancellation", Cancellation),
             ("changes", ChangedOnly),
+            ("sample", SampleRequest),
         ):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):

@@ -82,4 +82,5 @@ SYNC_COHORT = Operation(
         max_records=MAX_BODY_BYTES,
         quotas=(COHORT_SYNCS,),
     ),
+    identity=lambda content, user: user,
 )

@@ -27,7 +27,7 @@ from airflow_provider_moengage.delivery.storage import task_folder
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
-from airflow_provider_moengage.operators.changes import changed_only, check_changes
+from airflow_provider_moengage.operators.changes import changed_only, check_changes, sample_of
 from airflow_provider_moengage.operators.resumption import (
     ResumePlan,
     ResumeRequest,
@@ -213,6 +213,7 @@ class MoEngageSendOperator(BaseOperator):
             plan = self._plan_resume(context, deferred=deferred)
             defers = plan.defers()
             changes = changed_only(self, context, self.removal(), self.target())
+            sample = sample_of(self, context)
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from None
         ended = False
@@ -245,6 +246,7 @@ class MoEngageSendOperator(BaseOperator):
                 max_wait=self.defer_threshold if defers else None,
                 cancellation=cancellation,
                 changes=changes,
+                sample=sample,
             )
             if cancellation.cancelled:
                 raise MoEngageIncompleteRun("The task was told to end when all was done", report=report)
@@ -329,6 +331,8 @@ class MoEngageSendOperator(BaseOperator):
         ti = context.get("ti")
         if ti is not None:
             ti.xcom_push(key="report", value=report)
+            if "sample_path" in report:
+                ti.xcom_push(key="sample_path", value=report["sample_path"])
 
     def _end_empty(self, report: Report) -> None:
         if self.on_empty == "skip":

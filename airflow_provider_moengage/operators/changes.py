@@ -6,11 +6,16 @@ from typing import Any, Literal
 
 from airflow_provider_moengage._compat import Context, conf
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageRecordInvalid
-from airflow_provider_moengage.delivery.changes.changed_only import ChangedOnly, Removal, every_row_is_sent
+from airflow_provider_moengage.delivery.changes.changed_only import (
+    ChangedOnly,
+    Removal,
+    SampleRequest,
+    every_row_is_sent,
+)
 from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.shape.not_rows import of_empty_text
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
-from airflow_provider_moengage.delivery.storage import snapshot_folder
+from airflow_provider_moengage.delivery.storage import snapshot_folder, task_folder
 from airflow_provider_moengage.operations.delete_users import DELETE_USERS, DeletionMapping
 from airflow_provider_moengage.operations.track_users import TRACK_USERS, UserMapping
 from airflow_provider_moengage.operations.unset_attributes import UNSET_ATTRIBUTES, UnsetMapping
@@ -74,6 +79,25 @@ def changed_only(
         removal=removal,
         max_removed=getattr(operator, "max_removed", DEFAULT_MAX_REMOVED),
     )
+
+
+def sample_of(operator: Any, context: Context) -> SampleRequest | None:
+    """
+    Return what sample a run of an operator keeps; None: none.
+
+    :raises MoEngageParameterError: there is no folder for it.
+    """
+    size = getattr(operator, "sample", 0)
+    if not size:
+        return None
+    url = snapshot_url(operator.snapshot_path)
+    if url is None:
+        raise MoEngageParameterError(
+            "sample is given, but there is no folder for it; set snapshot_path=, or [moengage] snapshot_path in Airflow's "
+            "configuration"
+        )
+    ti: Any = context.get("ti")
+    return SampleRequest(url if ti is None else task_folder(url, ti), size)
 
 
 def snapshot_url(snapshot_path: str | None) -> str | None:

@@ -23,7 +23,12 @@ from airflow_provider_moengage.operators.base import (
 from airflow_provider_moengage.operators.changes import DEFAULT_MAX_REMOVED, OnRemoved, removal_of_users
 from airflow_provider_moengage.operators.row_sources import RowsParameter
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
-from airflow_provider_moengage.parameters import check_count_or_share, check_max_bytes, check_switch
+from airflow_provider_moengage.parameters import (
+    check_count_or_share,
+    check_max_bytes,
+    check_switch,
+    check_whole_number,
+)
 
 
 class MoEngageTrackUsersOperator(MoEngageSendOperator):
@@ -103,6 +108,8 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
     :param removed_attributes: a list of names for ``unset``, a dict of attribute and value for ``update``.
     :param max_removed: if more users have left the source, none is removed, and the task fails once every row is delivered:
         an int is a count, a float below 1 a share of the users in the snapshot.
+    :param sample: keep the ids of so many of the accepted users, and fingerprints of their values, in a file below
+        ``snapshot_path``: :class:`~airflow_provider_moengage.sensors.users.MoEngageUsersArrivedSensor` reads these users back.
     :param deferrable: release the worker slot while waiting for a rate window; None: ``[operators]
         default_deferrable``.
     :param defer_threshold: defer the task only for a wait of at least this many seconds.
@@ -110,6 +117,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
     """
 
     operation = TRACK_USERS
+    mapping: UserMapping
     users = RowsParameter()
     template_fields: Sequence[str] = template_fields("users", *CHANGED_ONLY_FIELDS)
 
@@ -154,6 +162,7 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         on_removed: OnRemoved = "ignore",
         removed_attributes: Sequence[str] | Mapping[str, Any] | None = None,
         max_removed: float = DEFAULT_MAX_REMOVED,
+        sample: int = 0,
         deferrable: bool | None = None,
         defer_threshold: float = DEFAULT_DEFER_THRESHOLD,
         **kwargs: Unpack[TaskArguments],
@@ -205,6 +214,8 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
         self.on_removed = on_removed
         self.removed_attributes = removed_attributes
         self.max_removed = max_removed
+        self.sample = sample
+        check_whole_number("sample", sample, 0)
         check_count_or_share("max_removed", max_removed, "users")
         if on_removed != "ignore" and not changed_only:
             raise MoEngageParameterError(
@@ -222,5 +233,4 @@ class MoEngageTrackUsersOperator(MoEngageSendOperator):
 
         :raises MoEngageParameterError: a parameter is not allowed.
         """
-        mapping: Any = self.mapping
-        return removal_of_users(self.on_removed, self.removed_attributes, mapping, bulk=self.bulk)
+        return removal_of_users(self.on_removed, self.removed_attributes, self.mapping, bulk=self.bulk)

@@ -17,6 +17,7 @@ from airflow_provider_moengage._compat import BaseOperator
 from airflow_provider_moengage.delivery.shape.typed_text import CONVERTERS
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
+from airflow_provider_moengage.operators.cohorts import MoEngageSyncCohortOperator
 from airflow_provider_moengage.operators.devices import (
     MoEngageOptOutDevicesOperator,
     MoEngageTrackDevicesOperator,
@@ -38,6 +39,7 @@ OPERATORS = (
     MoEngageGetUsersOperator,
     MoEngageMergeUsersOperator,
     MoEngageOptOutDevicesOperator,
+    MoEngageSyncCohortOperator,
     MoEngageTrackDevicesOperator,
     MoEngageTrackEventsOperator,
     MoEngageTrackUsersOperator,
@@ -121,11 +123,11 @@ def test_shared_parameters_are_the_same_in_every_operator(operator: type[MoEngag
     assert set(shared_texts) == set(shared)
     # What every operator builds of the parameters that are its own.
     del shared["mapping"], shared_texts["mapping"]
-    if operator.operation.identity is None:
-        # It has to send every row, and says so to who asks for less.
-        for name in CHANGED_ONLY:
-            del shared[name], shared_texts[name]
-        assert not set(CHANGED_ONLY) & set(own)
+    # Those that have to send every row say so to who asks for less; of a cohort, only changes are sent in any case.
+    absent = CHANGED_ONLY if operator.operation.identity is None else ()
+    for name in ("changed_only",) if operator is MoEngageSyncCohortOperator else absent:
+        assert name not in own
+        del shared[name], shared_texts[name]
     assert {name: own.get(name) for name in shared} == shared
     assert {name: texts.get(name) for name in shared_texts} == shared_texts
 

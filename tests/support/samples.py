@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_moengage.delivery.batch import Batch
-from airflow_provider_moengage.delivery.changes.sample import Sample
+from airflow_provider_moengage.delivery.changes.changed_only import SampleRequest
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operations.track_users import UserMapping
@@ -25,8 +25,8 @@ def send_with_sample(
     rows: Sequence[dict[str, Any]], folder: str, *, size: int = 300, bulk: bool = False, **mapping: Any
 ) -> str:
     """Send rows, all of which must be accepted, and return the URL of their sample."""
-    hook, sample = MoEngageHook(), Sample(size)
-    report = hook.track_users(rows, mapping=UserMapping(**mapping), bulk=bulk)
+    report = MoEngageHook().track_users(
+        rows, mapping=UserMapping(**mapping), bulk=bulk, sample=SampleRequest(folder, size)
+    )
     assert report["accepted"] == len(rows)
-    sample.record(batch_of(rows, **mapping))
-    return sample.write(folder, hook.workspace, "track_users")
+    return report["sample_path"]

@@ -1,4 +1,4 @@
-"""What a run is told about sending only what has changed."""
+"""What a run is told about sending only what has changed, and about proving what it sent."""
 
 from __future__ import annotations
 
@@ -50,3 +50,16 @@ class ChangedOnly:
     resync_every: int | None = None
     removal: Removal | None = None
     max_removed: int | float = 0.1
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """
+    Keep a sample of the users that are sent.
+
+    :param folder: the task instance's own folder, a URL for ``ObjectStoragePath``.
+    :param size: the maximum number of users.
+    """
+
+    folder: str
+    size: int

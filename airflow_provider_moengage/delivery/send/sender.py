@@ -21,6 +21,7 @@ from airflow_provider_moengage.api.rate_limit.limiter import Permit
 from airflow_provider_moengage.delivery.account.ledger import HOPELESS_REJECTIONS, Ledger
 from airflow_provider_moengage.delivery.batch import Batch
 from airflow_provider_moengage.delivery.changes.changed_rows import ChangedRows
+from airflow_provider_moengage.delivery.changes.kept_sample import KeptSample
 from airflow_provider_moengage.delivery.operation import Operation, Responses
 from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
@@ -44,6 +45,7 @@ class Sender:
     :param resends: whether a request without a response is sent again; if not, its rows are rejected.
     :param max_wait: maximum seconds to wait for a rate window; None: no maximum.
     :param changes: records what was sent, if only changed rows are.
+    :param sample: records what was accepted.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Sender:
         resends: bool,
         max_wait: float | None,
         changes: ChangedRows | None = None,
+        sample: KeptSample | None = None,
     ) -> None:
         self._client = client
         self._endpoint = operation.endpoint
@@ -68,6 +71,7 @@ class Sender:
         self._resends = resends
         self._max_wait = max_wait
         self._changes = changes
+        self._sample = sample
         self._received: SimpleQueue[tuple[Batch, Response]] = SimpleQueue()
         self._unconfirmed_requests = 0
         #: User → error, where responses are received: duplicates of the user's row get its outcome.
@@ -123,6 +127,8 @@ class Sender:
         if self._changes is not None and (accepted or exchange.unconfirmed):
             # Before the ledger: a checkpoint that counts the rows has their records.
             self._changes.record(batch, confirmed=accepted and not exchange.unconfirmed)
+        if self._sample is not None and accepted:
+            self._sample.record(batch)
         self._ledger.settle(batch, exchange)
         outcome = exchange.outcome
         if isinstance(outcome, Response):
