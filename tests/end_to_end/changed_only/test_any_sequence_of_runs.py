@@ -218,7 +218,7 @@ def world(
     return clean
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sequence=st.lists(steps(), min_size=2, max_size=5), last=rows())
 def test_a_run_that_completes_leaves_what_its_source_says(
     world: Callable[[], World], monkeypatch: pytest.MonkeyPatch, sequence: list[Step], last: Rows
