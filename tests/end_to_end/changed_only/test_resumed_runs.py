@@ -24,7 +24,8 @@ try:
 except ImportError:
     from airflow.exceptions import TaskDeferred
 
-BROKEN = {"kind": "status", "status": 500, "customer_id": "user-70"}
+#: The server fails in the middle of a run.
+BROKEN = {"kind": "status", "status": 500, "after": 30}
 QUERY = {"sql": "select customer_id, number from customers order by number", "sql_conn_id": "warehouse"}
 PLACES = ("local", "s3")
 
