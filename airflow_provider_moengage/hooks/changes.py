@@ -53,7 +53,7 @@ def _follow(delivery: Delivery, run: Run, changes: ChangedRows) -> tuple[Run, st
         return run, None
     removed: bool | None = None
     if removal is not None and completed and obstacle is not None:
-        log.warning("Nothing is removed, because %s", obstacle)
+        log.log(logging.WARNING if changes.before else logging.INFO, "Nothing is removed, because %s", obstacle)
     if removal is not None and left and failure is None:
         run = _remove(delivery, run, changes)
         failure = _not_removed(run.report)

@@ -271,7 +271,7 @@ class ChangedRows:
         manifest = known.manifest
         if superseded:
             usable = known.load(now) is None and known.manifest is not None
-            manifest, changes = known.manifest, usable
+            manifest, changes = known.manifest, usable and self._journal.rows > 0
             decide: Decide = without_other_contents
         else:
             changes = self._differs(completed, removed)
@@ -334,6 +334,9 @@ class ChangedRows:
             # What earlier attempts have sent is not known, and the snapshot may say otherwise.
             self._known.drop()
             return "the journal of an earlier try is gone"
+        if attempts and not self._unsettled:
+            # The last one ended in order, as before a deferral: this one continues its journal.
+            self._attempt, self._parts = attempts.popitem()
         if self._superseded:
             return "another run has written the snapshot since this one began"
         if self._foreign:
