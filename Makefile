@@ -45,7 +45,7 @@ IN_NEW_AIRFLOW_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFL
 help: ## Show the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /  \1\t/' | expand -t 18
 
-demo: .venv/.made ## Push a generated shop's customers into the sandbox with the SQL example DAG
+demo: .venv/.made ## Push a generated shop's customers into the sandbox, on two nights
 	.venv/bin/python -m demo
 
 # One environment is made while checks run in another. The suite on the current Airflow comes last, so that the run closes

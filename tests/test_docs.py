@@ -18,6 +18,7 @@ from airflow_provider_moengage.operations import OPERATIONS, QUOTAS
 from airflow_provider_moengage.operations.get_users import GET_USERS
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
+from airflow_provider_moengage.operators.cohorts import MoEngageSyncCohortOperator
 from airflow_provider_moengage.operators.devices import (
     MoEngageOptOutDevicesOperator,
     MoEngageTrackDevicesOperator,
@@ -33,10 +34,12 @@ from airflow_provider_moengage.operators.users import (
 from airflow_provider_moengage.sandbox.faults import KINDS
 from airflow_provider_moengage.sandbox.settings import Settings
 from airflow_provider_moengage.sensors.users import MoEngageUsersArrivedSensor
+from airflow_provider_moengage.typing import Report
 from tests.support.dag_runs import ROOT
 
 DOCS = ROOT / "docs"
 SENSOR_PAGE = DOCS / "users-arrived.md"
+CHANGES_PAGE = DOCS / "only-what-changed.md"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 AIRFLOW_MAJOR = int(airflow.__version__.partition(".")[0])
 PYTHON = re.compile(r"^```python(?: title=\"[^\"]+\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -58,6 +61,7 @@ OPERATORS: dict[str, type[MoEngageSendOperator]] = {
     "track-devices.md": MoEngageTrackDevicesOperator,
     "opt-out-devices.md": MoEngageOptOutDevicesOperator,
     "bulk-import.md": MoEngageBulkImportOperator,
+    "sync-cohort.md": MoEngageSyncCohortOperator,
 }
 
 
@@ -91,6 +95,7 @@ def test_a_dag_of_the_docs_runs(example, run_dag, moengage_sandbox, sqlite_wareh
         file,
         AIRFLOW_CONN_MOENGAGE_DEFAULT=moengage_sandbox.connection_json,
         AIRFLOW_CONN_WAREHOUSE=json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "warehouse.db")}),
+        AIRFLOW__MOENGAGE__SNAPSHOT_PATH=(tmp_path / "snapshots").as_uri(),
     )
     assert outcome["state"] == "success"
     assert moengage_sandbox.users("a1")["a1"]["attributes"] == {
@@ -139,7 +144,9 @@ def tables(page: Path, first_column: str) -> list[dict[str, str]]:
 def written(defaults: dict[str, object]) -> dict[str, str]:
     """Write defaults as the docs do: texts in double quotes."""
     return {
-        name: "`" + (json.dumps(value) if isinstance(value, str) else repr(value)) + "`"
+        name: "required"
+        if value is inspect.Parameter.empty
+        else "`" + (json.dumps(value) if isinstance(value, str) else repr(value)) + "`"
         for name, value in defaults.items()
     }
 
@@ -158,9 +165,30 @@ def own_defaults(operator: type[MoEngageSendOperator]) -> dict[str, object]:
     return {name: value for name, value in defaults(operator).items() if name not in shared}
 
 
-def test_the_shared_parameters_are_those_of_the_base_class():
+def shared_defaults(*, by_all: bool) -> dict[str, object]:
+    """Return the parameters of the base class that all operators have, or those that only some have."""
+    of_each = [defaults(operator) for operator in OPERATORS.values()]
+    return {
+        name: value
+        for name, value in defaults(MoEngageSendOperator).items()
+        if all(name in one for one in of_each) is by_all
+    }
+
+
+def test_the_shared_parameters_are_those_that_all_operators_have():
     (documented,) = tables(DOCS / "rows.md", "parameter")
-    assert documented == written(defaults(MoEngageSendOperator))
+    assert documented == written(shared_defaults(by_all=True))
+
+
+def test_the_parameters_that_some_operators_share_are_on_a_page_that_theirs_link_to():
+    (documented,) = tables(CHANGES_PAGE, "parameter")
+    assert documented == written(shared_defaults(by_all=False))
+    linking = {name for name in OPERATORS if f"{CHANGES_PAGE.name}#parameters" in (DOCS / name).read_text()}
+    for name, operator in OPERATORS.items():
+        missing = documented.keys() - defaults(operator).keys()
+        # A cohort is always compared, so there is no switch.
+        expected = {"changed_only"} if name == "sync-cohort.md" else set()
+        assert missing == (expected if name in linking else set(documented)), name
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -218,6 +246,7 @@ def test_metrics_and_their_operations_are_documented():
 
 
 def test_what_a_report_holds_is_documented(moengage_sandbox_connection):
-    (documented,) = tables(DOCS / "rows.md", "key")
+    always, more = tables(DOCS / "rows.md", "key")
     push = MoEngageTrackUsersOperator(task_id="push", users=[{"customer_id": "a1", "plan": "gold"}])
-    assert set(documented) - {"validate_only", "valid"} == set(push.execute({}))
+    assert set(always) == set(push.execute({}))
+    assert set(more) == set(Report.__annotations__) - set(always)

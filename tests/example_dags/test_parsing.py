@@ -22,9 +22,11 @@ def test_examples_parse_without_reaching_out(tmp_path):
     assert outcome["import_errors"] == {}
     assert outcome["calls"] == []
     assert outcome["dags"] == [
+        "moengage_churn_risk_cohort",
         "moengage_events_from_orders",
         "moengage_forget_users",
         "moengage_unset_after_churn",
+        "moengage_users_changed_only",
         "moengage_users_from_file",
         "moengage_users_from_sql",
         "moengage_users_from_task",
