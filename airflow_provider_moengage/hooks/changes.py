@@ -47,13 +47,15 @@ def _follow(delivery: Delivery, run: Run, changes: ChangedRows) -> tuple[Run, st
     failure = _too_many_left(changes, left)
     if delivery.validate_only:
         if failure is not None:
-            log.warning("%s", failure)
+            log.warning("A run that sends would fail: %s", failure)
         return replace(run, report=replace(report, removed=left if removal is not None else None)), None
     if isinstance(run.stopped_by, MoEngageWindowSpent):
         return run, None
     removed: bool | None = None
     if removal is not None and completed and obstacle is not None:
-        log.log(logging.WARNING if changes.before else logging.INFO, "Nothing is removed, because %s", obstacle)
+        log.log(
+            logging.WARNING if changes.before else logging.INFO, "Nothing is removed, because %s", obstacle
+        )
     if removal is not None and left and failure is None:
         run = _remove(delivery, run, changes)
         failure = _not_removed(run.report)
@@ -82,12 +84,15 @@ def _remove(delivery: Delivery, run: Run, changes: ChangedRows) -> Run:
     )
     ended = deliver(removing)
     report, more = run.report, ended.report
+    unsent = changes.left - more.accepted - more.rejected
+    if unsent and ended.stopped_by is None:
+        log.warning("Not removed: %s, because they left before what identifies them was kept", f"{unsent:,}")
     return Run(
         replace(
             report,
             removed=more.accepted,
             removed_rejected=more.rejected,
-            removed_unsent=changes.left - more.accepted - more.rejected,
+            removed_unsent=unsent,
             unknown=report.unknown + more.unknown,
             requests=report.requests + more.requests,
             retried=report.retried + more.retried,
@@ -104,7 +109,7 @@ def _too_many_left(changes: ChangedRows, left: int) -> str | None:
         return None
     return (
         f"{counted(left, 'record')} of {before:,} left the source, more than max_removed={options.max_removed!r} allows; "
-        "nothing was removed, and every row was delivered. Check the source, or raise max_removed if all of them are meant"
+        "no record is removed, and every row is delivered. Check the source, or raise max_removed if all of them are meant"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from typing_extensions import Unpack
 
+from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.changes.changed_only import Removal
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
@@ -133,6 +134,10 @@ class MoEngageSyncCohortOperator(MoEngageSendOperator):
         **kwargs: Unpack[TaskArguments],
     ) -> None:
         check_one_of("mode", mode, MODES)
+        if mode == "remove" and (full_resync or resync_every is not None):
+            raise MoEngageParameterError(
+                "mode is 'remove', which always sends every row; leave out full_resync and resync_every"
+            )
         self.members = members
         self.mode = mode
         self.max_removed = max_removed

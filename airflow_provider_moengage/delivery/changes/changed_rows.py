@@ -114,9 +114,14 @@ class ChangedRows:
         return self._known.left
 
     @property
-    def can_remove(self) -> bool:
-        """Whether the snapshot says which records have left the source."""
-        return self._trusted and self._known.ids_file is not None and not self.options.full_resync
+    def is_trusted(self) -> bool:
+        """Whether the snapshot is what MoEngage has, as far as this task has sent it."""
+        return self._trusted
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether the snapshot has what identifies its records."""
+        return self._known.ids_file is not None
 
     def open(
         self,
@@ -363,8 +368,11 @@ class ChangedRows:
             return True
         if not completed:
             return False
-        some_left = not self._keeps_ids and self._known.left > 0
-        return self._known.manifest is None or self.options.resync_every is not None or some_left
+        manifest = self._known.manifest
+        if manifest is None or self.options.resync_every is not None:
+            return True
+        # Ids are kept no longer than they are needed.
+        return not self._keeps_ids and (self._known.left > 0 or manifest.ids is not None)
 
     def _resume(self, state: Mapping[str, Any] | None, shared: bool) -> str | None:
         """

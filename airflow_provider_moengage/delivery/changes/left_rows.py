@@ -57,7 +57,9 @@ def obstacle_to_removal(changes: ChangedRows, report: RunReport) -> str | None:
         return "rows were rejected, and who they are may not be known"
     if options.full_resync:
         return "full_resync is True"
-    if not changes.can_remove:
+    if not changes.is_trusted:
+        return "the snapshot cannot be relied on"
+    if not changes.has_ids:
         return "no earlier run has kept who was there"
     return None
 

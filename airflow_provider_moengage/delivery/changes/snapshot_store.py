@@ -88,13 +88,15 @@ class Manifest:
         """
         try:
             fields = json.loads(content)
-            if fields["format"] != FORMAT:
-                raise ValueError(f"it has format {fields['format']!r}, and this package reads {FORMAT}")
+            written_as = fields["format"]
             ids = fields.pop("ids")
             entries = Stored(**fields.pop("entries"))
-            return cls(**fields, entries=entries, ids=Stored(**ids) if ids else None)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"its manifest is damaged ({type(error).__name__})") from error
+            manifest = cls(**fields, entries=entries, ids=Stored(**ids) if ids else None)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError("its manifest is damaged") from error
+        if written_as != FORMAT:
+            raise ValueError(f"it has format {written_as!r}, and this package reads {FORMAT}")
+        return manifest
 
 
 @dataclass(frozen=True)

@@ -65,10 +65,12 @@ def test_keys_that_are_not_uniform_are_found_too(
     snapshot.close()
 
 
-def test_a_large_snapshot_does_not_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("airflow_provider_moengage.delivery.changes.snapshot._RELEASED_FROM", 0)
+def test_a_large_snapshot_is_searched_without_mapping_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("airflow_provider_moengage.delivery.changes.snapshot._MAPPED_UP_TO", 0)
     snapshot = write(tmp_path / "snapshot", [entry_of(number) for number in range(5_000)])
-    assert all(snapshot.find(key_of(f"user-{number}")) >= 0 for number in range(5_000))
+    assert all(snapshot.find(entry_of(number)) >= 0 for number in range(5_000))
+    assert snapshot.find(key_of("user-5000")) == -1
+    assert sum(1 for number in range(BUCKETS) for _ in snapshot.bucket(number)) == 5_000
     snapshot.close()
 
 

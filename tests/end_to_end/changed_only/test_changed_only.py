@@ -218,9 +218,22 @@ class TestRemoved:
         track(users=rows(), **folder)
         found = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
         assert b"user-" not in found
-        # The ids of unchanged rows are added without sending them again.
+        # The ids of unchanged rows are added without sending them again, and go as soon as nobody asks for them.
         assert track(users=rows(), on_removed="delete", **folder)["unchanged"] == 20
         assert track(users=rows()[1:], on_removed="delete", **folder)["removed"] == 1
+        track(users=rows()[1:], **folder)
+        found = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+        assert b"user-" not in found
+
+    def test_who_left_before_ids_were_kept_is_said(
+        self, track: Tracker, folder: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ):
+        track(users=rows(), **folder)
+        more = {"on_removed": "unset", "removed_attributes": ["plan"], "max_removed": 5, **folder}
+        track(users=rows()[1:], **more)
+        report = track(users=rows()[2:], **more)
+        assert (report["removed"], report["removed_unsent"]) == (1, 1)
+        assert "Not removed: 1, because they left before what identifies them was kept" in caplog.text
 
 
 class TestParameters:

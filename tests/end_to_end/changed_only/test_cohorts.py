@@ -103,6 +103,10 @@ def test_a_dry_run_tells_who_would_be_added_and_removed(sync: Tracker, cohort: d
     [
         ({"mode": "replace"}, "mode is 'replace'; use one of mirror, add, remove"),
         ({"cohort_name": ".hidden"}, "cohort_name"),
+        (
+            {"mode": "remove", "full_resync": "{{ params.all }}"},
+            "mode is 'remove', which always sends every row",
+        ),
         ({"max_removed": -1}, "max_removed is -1; use a whole number of members from 0"),
     ],
 )
