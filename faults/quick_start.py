@@ -23,7 +23,8 @@ from urllib.parse import unquote, urlsplit
 from airflow_provider_moengage.sandbox.client import Sandbox
 from faults.findings import Findings, say
 from faults.quick_start_page import CHECKOUT, FOLDER, SANDBOX_PORT, Block, Reader, blocks_of
-from faults.real_airflow import ROOT, AirflowGone, RealAirflow, end_session
+from faults.real_airflow import ROOT, AirflowGone, RealAirflow
+from faults.sessions import end_session
 from faults.terminal import CommandFailed, Terminal
 
 DAG_ID, TASK_ID = "quick_start", "push_customers"

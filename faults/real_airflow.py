@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import psutil
 import requests
+
+from faults.sessions import end_session, processes_of
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds.
-START, END, BETWEEN_LOOKS = 180.0, 20.0, 0.25
+START, BETWEEN_LOOKS = 180.0, 0.25
 #: Number of log lines to print after a failure.
 LAST_LINES = 60
 #: Settings with which a dead worker is detected within seconds.
@@ -115,7 +116,7 @@ class RealAirflow:
 
     def owns(self, pid: int) -> bool:
         """Whether a running process belongs to this Airflow."""
-        return pid in _session(self._session)
+        return pid in processes_of(self._session)
 
     def wait_until_ready(self, dag_ids: Collection[str], process: subprocess.Popen[bytes]) -> None:
         """
@@ -155,6 +156,15 @@ class TaskOfRun:
         self._task_id = task_id
         self._path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}"
 
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self._run_id
+
+    def other(self, task_id: str) -> TaskOfRun:
+        """Return another task of the same run."""
+        return TaskOfRun(self._airflow, self._dag_id, self._run_id, task_id)
+
     def look(self) -> Seen:
         """Return its current state."""
         found = self._airflow.ask("GET", self._path)
@@ -191,13 +201,20 @@ class TaskOfRun:
 
     def report(self) -> dict[str, Any]:
         """Return the report that the task pushed last."""
-        value = self._airflow.ask("GET", f"{self._path}/xcomEntries/report")["value"]
-        return dict(value)
+        return dict(self.pushed("report"))
+
+    def pushed(self, key: str) -> Any:
+        """Return what the task pushed to XCom under a key; ``return_value``: what it returned."""
+        return self._airflow.ask("GET", f"{self._path}/xcomEntries/{key}")["value"]
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the log of its last try, each line as the structure that Airflow stores."""
+        path = f"{self._path}/logs/{self.look().try_number}?full_content=true"
+        return list(self._airflow.ask("GET", path)["content"])
 
     def errors(self) -> list[str]:
         """Return the chain of exceptions in the log of its last try."""
-        log = self._airflow.ask("GET", f"{self._path}/logs/{self.look().try_number}?full_content=true")
-        raised = (error for line in log["content"] for error in line.get("error_detail") or ())
+        raised = (error for line in self.log() for error in line.get("error_detail") or ())
         return [f"{error['exc_type']}: {error['exc_value']}" for error in raised]
 
     def clear(self) -> None:
@@ -272,40 +289,3 @@ def _environment(home: str, dags: Path, url: str, variables: Mapping[str, str]) 
         **WATCHFUL,
         **variables,
     }
-
-
-def _session(session: int) -> dict[int, psutil.Process]:
-    """Return the running processes of a session."""
-    found = {}
-    for process in psutil.process_iter():
-        try:
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found[process.pid] = process
-        except (OSError, psutil.Error):
-            continue
-    return found
-
-
-def end_session(process: subprocess.Popen[bytes]) -> None:
-    """
-    Kill all processes of a session; their files are discarded, so nothing needs a clean shutdown.
-
-    :param process: the process that started the session.
-    :raises AirflowGone: some of them do not end.
-    """
-    deadline = time.monotonic() + END
-    process.kill()
-    while True:
-        left = _session(process.pid)
-        if not left:
-            break
-        if time.monotonic() > deadline:
-            raise AirflowGone(f"these processes do not end: {sorted(left)}")
-        for one in left.values():
-            try:
-                one.kill()
-            except psutil.NoSuchProcess:
-                continue
-        time.sleep(0.1)
-    # Only now: until it is waited for, its id cannot be reused.
-    process.wait()

@@ -1,19 +1,17 @@
 """
-Deferral, kills and a cleared task under a real Airflow.
+Deferral, kills, a cleared task, changed rows and their arrival under a real Airflow.
 
 ``python -m faults.standalone [NAME...]``: starts ``airflow standalone`` (3.3 or newer) and a sandbox, and checks the
-outcome of runs; takes some minutes. A name is one of ``deferred``, ``worker``, ``machine``, ``cleared`` and
-``quickstart``, which follows the documentation's quick start with an Airflow that it installs. It prints each check, and
-its exit code is 1 if one fails.
+outcome of runs; takes some minutes. A name is one of ``deferred``, ``worker``, ``machine``, ``cleared``, ``arrived``,
+``bent``, ``changed``, ``cohort`` and ``quickstart``, which follows the documentation's quick start with an Airflow that
+it installs. It prints each check, and its exit code is 1 if one fails.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
-import sqlite3
 import sys
 import tempfile
 import time
@@ -26,37 +24,39 @@ import psutil
 
 from airflow_provider_moengage.sandbox.client import Sandbox, running_sandbox
 from faults import quick_start
+from faults.arrivals import arrived, bent
+from faults.changes import changed, cohort
 from faults.findings import Findings, say, step
-from faults.real_airflow import RealAirflow, Seen, TaskOfRun, running_airflow
+from faults.real_airflow import running_airflow
+from faults.warehouse import Warehouse, customer_id
+from faults.watching import (
+    AT_MOST,
+    PLENTY,
+    Setup,
+    check_deferrals,
+    check_retried,
+    ended,
+    shortened,
+    watch_and_kill,
+    watch_deferrals,
+)
 
 DAGS = Path(__file__).resolve().parent / "dags"
+DAG_IDS = ("deferred", "retried", "arrived", "bent", "changed", "cohort")
 #: The users of a run that is killed, and of one that is not.
 USERS, FEW_USERS = 20_000, 3_000
 #: The number of windows of the deferred run, and their length.
 WINDOWS, WINDOW_SECONDS = 6, 20.0
 #: Maximum share of users that may be sent twice after a kill.
 REPEATED = 0.05
-#: Units of a window that is never used up.
-PLENTY = 10_000_000
-#: Maximum seconds that a task's process may live after its deferral.
-CLEANUP = 3.0
-#: Time-out of a run in seconds.
-AT_MOST = 300.0
 
 
-def deferred(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
+def deferred(setup: Setup, findings: Findings) -> None:
     """Six windows: the task is deferred in every wait, and has no process meanwhile."""
+    sandbox = setup.sandbox
     sandbox.settings(users_per_minute=FEW_USERS // WINDOWS, window_seconds=WINDOW_SECONDS)
-    task = airflow.start_run("deferred", users=FEW_USERS)
-    seen: list[Seen] = []
-    # For each look at a deferred task: when it was deferred, whether its process is alive, and the requests until then.
-    looks: list[tuple[float, bool, int]] = []
-    since = None
-    for now in task.watch(AT_MOST):
-        seen.append(now)
-        since = None if now.state != "deferred" else since or now.at
-        if since is not None and now.pid is not None and now.at - since > CLEANUP:
-            looks.append((since, airflow.owns(now.pid), sandbox.state()["requests"]))
+    task = setup.airflow.start_run("deferred", users=FEW_USERS)
+    seen, looks = watch_deferrals(task, setup)
     report = ended(task, seen)
     deferrals = sum(state.startswith("deferred") for state in shortened(seen))
     rejected = sum(window["rejected_429"] for window in sandbox.state()["windows"])
@@ -67,55 +67,29 @@ def deferred(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None
     findings.expect(
         f"the report counts as many deferrals: {report['deferrals']}", report["deferrals"] == deferrals
     )
-    waits = {since for since, _, _ in looks}
-    findings.expect(
-        f"it has no process while it is deferred (looked {len(looks)} times)",
-        len(waits) == deferrals and not any(there for _, there, _ in looks),
-    )
-    findings.expect(
-        "and nothing is sent", len(waits) == len({(since, requests) for since, _, requests in looks})
-    )
+    check_deferrals(findings, looks, deferrals)
     findings.expect(f"{rejected} requests got a 429, at most one per window", rejected <= WINDOWS)
     all_arrived(sandbox, findings, FEW_USERS, report)
 
 
-def worker(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
+def worker(setup: Setup, findings: Findings) -> None:
     """The worker's process is killed: its supervisor notices, and the task is retried."""
-    killed(airflow, sandbox, findings, lambda pid: [pid])
+    killed(setup, findings, lambda pid: [pid])
 
 
-def machine(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
+def machine(setup: Setup, findings: Findings) -> None:
     """The worker's process and its supervisor are killed, as in a machine failure: heartbeats stop."""
-    killed(airflow, sandbox, findings, lambda pid: [psutil.Process(pid).ppid(), pid])
+    killed(setup, findings, lambda pid: [psutil.Process(pid).ppid(), pid])
 
 
-def killed(
-    airflow: RealAirflow, sandbox: Sandbox, findings: Findings, victims: Callable[[int], list[int]]
-) -> None:
+def killed(setup: Setup, findings: Findings, victims: Callable[[int], list[int]]) -> None:
     """Kill a run halfway, and check that a second try completes it."""
+    sandbox = setup.sandbox
     sandbox.settings(users_per_minute=PLENTY)
-    task = airflow.start_run("retried", users=USERS)
-    seen: list[Seen] = []
-    done, killed_at = 0, 0.0
-    for now in task.watch(AT_MOST):
-        seen.append(now)
-        if not killed_at and now.state == "running" and now.pid is not None:
-            done = sandbox.state()["users"]
-            if done >= 0.45 * USERS:
-                for pid in victims(now.pid):
-                    say(f"killing {pid} ({psutil.Process(pid).name()}) after {done} users")
-                    os.kill(pid, signal.SIGKILL)
-                killed_at = now.at
-    report = ended(task, seen)
-    again = [now.at for now in seen if now.state == "running" and now.try_number == 2]
-    if again:
-        say(f"the second try runs {again[0] - killed_at:.1f} s after the kill")
-    last = seen[-1]
-    findings.expect("it was killed halfway", 0 < done < 0.9 * USERS)
-    findings.expect(
-        f"the second try succeeds ({last.state}, {last.try_number})",
-        (last.state, last.try_number) == ("success", 2),
-    )
+    task = setup.airflow.start_run("retried", users=USERS)
+    once = watch_and_kill(task, lambda: int(sandbox.state()["users"]), USERS, victims)
+    report = ended(task, once.seen)
+    check_retried(findings, once, USERS)
     updates = all_arrived(sandbox, findings, USERS, report)
     repeated = sum(count > 1 for count in updates.values()) / USERS
     findings.expect(
@@ -124,10 +98,11 @@ def killed(
     )
 
 
-def cleared(airflow: RealAirflow, sandbox: Sandbox, findings: Findings) -> None:
+def cleared(setup: Setup, findings: Findings) -> None:
     """A task that has succeeded is cleared: everything is sent again."""
+    sandbox = setup.sandbox
     sandbox.settings(users_per_minute=PLENTY)
-    task = airflow.start_run("retried", users=FEW_USERS)
+    task = setup.airflow.start_run("retried", users=FEW_USERS)
     first = list(task.watch(AT_MOST))
     ended(task, first)
     # A task that is cleared just before its run ends is never scheduled; no person clears that early.
@@ -150,20 +125,9 @@ def quickstart(findings: Findings) -> None:
     quick_start.follow(findings)
 
 
-CHECKS = (deferred, worker, machine, cleared)
+CHECKS = (deferred, worker, machine, cleared, arrived, bent, changed, cohort)
 #: Checks that start an Airflow of their own.
 OWN_CHECKS = (quickstart,)
-
-
-def ended(task: TaskOfRun, seen: list[Seen]) -> dict[str, Any]:
-    """Print how a task ended, and return its report."""
-    say(" -> ".join(shortened(seen)))
-    report = task.report()
-    say(f"report: {report}")
-    if seen[-1].state == "failed":
-        for error in task.errors():
-            say(error)
-    return report
 
 
 def all_arrived(sandbox: Sandbox, findings: Findings, count: int, report: dict[str, Any]) -> dict[str, int]:
@@ -175,32 +139,6 @@ def all_arrived(sandbox: Sandbox, findings: Findings, count: int, report: dict[s
     counted = (report["read"], report["accepted"], report["rejected"], report["unsent"])
     findings.expect(f"the report counts every row once: {counted}", counted == (count, count, 0, 0))
     return {name: user["updates"] for name, user in users.items()}
-
-
-def shortened(seen: list[Seen]) -> list[str]:
-    """Return the sequence of states, each with its duration."""
-    states: list[str] = []
-    begun = 0
-    for place, now in enumerate(seen):
-        last = place + 1 == len(seen)
-        if last or seen[place + 1].state != now.state:
-            until = now.at if last else seen[place + 1].at
-            states.append(f"{now.state} {until - seen[begun].at:.1f} s")
-            begun = place + 1
-    return states
-
-
-def customer_id(number: int) -> str:
-    return f"customer-{number}"
-
-
-def make_warehouse(path: Path) -> None:
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute("create table customers (customer_id text, number integer)")
-        rows = [(customer_id(number), number) for number in range(USERS)]
-        connection.executemany("insert into customers values (?, ?)", rows)
-    connection.close()
 
 
 def main() -> int:
@@ -225,29 +163,31 @@ def main() -> int:
     return int(bool(findings.failed))
 
 
-def with_one_airflow(
-    checks: Sequence[Callable[[RealAirflow, Sandbox, Findings], None]], findings: Findings
-) -> None:
+def with_one_airflow(checks: Sequence[Callable[[Setup, Findings], None]], findings: Findings) -> None:
     """Start an Airflow and a sandbox, and run these checks with them."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as name, running_sandbox() as sandbox:
         folder = Path(name)
-        make_warehouse(folder / "warehouse.db")
+        staging, snapshots = folder / "staging", folder / "snapshots"
+        warehouse = Warehouse(folder / "warehouse.db")
+        warehouse.make_customers(USERS)
         variables = {
-            "FAULTS_STAGING": (folder / "staging").as_uri(),
+            "FAULTS_STAGING": staging.as_uri(),
+            "FAULTS_SNAPSHOTS": snapshots.as_uri(),
             "AIRFLOW_CONN_MOENGAGE_DEFAULT": sandbox.connection_json,
-            "AIRFLOW_CONN_WAREHOUSE": json.dumps(
-                {"conn_type": "sqlite", "host": str(folder / "warehouse.db")}
-            ),
+            "AIRFLOW_CONN_WAREHOUSE": json.dumps({"conn_type": "sqlite", "host": str(warehouse.path)}),
         }
         step("Starting airflow standalone and a sandbox")
-        with running_airflow(DAGS, ("deferred", "retried"), variables) as airflow:
+        with running_airflow(DAGS, DAG_IDS, variables) as airflow:
             say(f"{airflow.url}, {sandbox.url}: ready after {time.monotonic() - began:.0f} s")
+            setup = Setup(airflow, sandbox, warehouse, snapshots)
             for check in checks:
                 step(title(check))
+                began = time.monotonic()
                 sandbox.reset()
-                check(airflow, sandbox, findings)
-        left = [path for path in (folder / "staging").rglob("*") if path.is_file()]
+                check(setup, findings)
+                say(f"{time.monotonic() - began:.0f} s")
+        left = [path for path in staging.rglob("*") if path.is_file()]
         step("In the end")
         findings.expect(f"nothing is left of what was staged ({len(left)} files)", not left)
 
