@@ -305,8 +305,7 @@ class Attempt:
         """Write the final checkpoint; a run that waited in vain for too many windows is not deferred once more."""
         ledger, spent = self.ledger, self._cancellation.reason
         if self._changes is not None:
-            for batch in ledger.in_flight:
-                self._changes.record(batch, confirmed=False)
+            self._changes.record_rest(ledger.in_flight)
         if not isinstance(spent, MoEngageWindowSpent):
             self._checkpointer.close()
             return

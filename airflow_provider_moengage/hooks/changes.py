@@ -69,6 +69,7 @@ def _remove(delivery: Delivery, run: Run, changes: ChangedRows) -> Run:
     removal = changes.options.removal
     if removal is None or removal.operation.responses is None:
         return run
+    changes.announce_removal()
     removing = Delivery(
         LeftRows(changes, removal),
         removal.mapping,

@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,14 +71,22 @@ class ChangedRows:
         self._known = KnownRecords(self._store, self._files.name, "", keeps_ids=self._keeps_ids)
         self._listing = Listing()
         self._attempt = new_attempt()
+        #: The name under which removals are announced. No checkpoint has it: a retry does not know what they changed.
+        self._removal_attempt = new_attempt()
+        #: The generation that this run knows: the one it began with, or one that it has written.
+        self._base = 0
         #: Attempts of this run whose journals no generation has, and the number of their parts.
         self._earlier: dict[str, int] = {}
         self._own = {self._attempt}
         self._foreign: frozenset[str] = frozenset()
-        self._announced = False
+        self._opened = self._announced = False
         self._heard = 0.0
+        #: Whether requests may be in flight, and whether the journal has all that are not.
+        self._is_sending, self._is_recorded = False, True
         self._parts = 0
         self._journal_is_kept = True
+        #: Whether the journals of earlier attempts could be read.
+        self._earlier_is_known = True
         #: Whether the known records are what MoEngage has.
         self._trusted = False
         #: Whether another run has written the snapshot since this one began.
@@ -128,14 +136,14 @@ class ChangedRows:
         :raises MoEngageStorageError: the folder cannot be read; nothing was sent.
         """
         owner = owner_of(workspace, self._operation, self.options.target)
-        self._journal = Journal(self._files.name, keeps_ids=self._keeps_ids, shared=shared)
+        self._journal = self._new_journal(shared)
         self._known = KnownRecords(self._store, self._files.name, owner, keeps_ids=self._keeps_ids)
         self._resumed = resumed
         with self._storage_errors("cannot be read; nothing was sent"):
             self._listing = self._store.open()
             why = self._known.load(self._listing)
-            why = self._resume(state) or why
-        self._trusted = why is None
+            why = self._resume(state, shared) or why
+        self._trusted, self._opened = why is None, True
         self._log_what_is_sent(why)
 
     def is_unchanged(self, item: Item) -> bool:
@@ -184,7 +192,16 @@ class ChangedRows:
         if not self._announced:
             with self._storage_errors("cannot be written; nothing was sent"):
                 self._store.announce(self._attempt, self.options.task)
-            self._announced, self._heard = True, time.monotonic()
+            self._announced, self._is_sending, self._heard = True, True, time.monotonic()
+
+    def announce_removal(self) -> None:
+        """
+        Announce that records are removed, before the first one is.
+
+        :raises MoEngageStorageError: the folder cannot be written; nothing must be removed.
+        """
+        with self._storage_errors("cannot be written; nothing was removed"):
+            self._store.announce(self._removal_attempt, self.options.task)
 
     def record(self, batch: Batch, *, confirmed: bool) -> None:
         """
@@ -193,6 +210,23 @@ class ChangedRows:
         :param confirmed: whether MoEngage has accepted it, and every request with it got a response.
         :raises OSError: the local disk is full.
         """
+        try:
+            self._record(batch, confirmed)
+        except BaseException:
+            self._is_recorded = False
+            raise
+
+    def record_rest(self, batches: Iterable[Batch]) -> None:
+        """
+        Record the batches that are in flight although no worker sends any more: nobody knows their outcome.
+
+        :raises OSError: the local disk is full.
+        """
+        for batch in batches:
+            self.record(batch, confirmed=False)
+        self._is_sending = False
+
+    def _record(self, batch: Batch, confirmed: bool) -> None:
         identities = list(map(self._identity, batch.contents, batch.users))
         contents = map(content_of, batch.contents) if confirmed else [UNKNOWN] * len(identities)
         pairs = zip(map(key_of, identities), contents, strict=True)
@@ -226,10 +260,10 @@ class ChangedRows:
                     self._store.folder,
                     type(error).__name__,
                 )
-        if not self._journal_is_kept:
+        if not (self._journal_is_kept and self._is_recorded):
             return None
         return {
-            "base": self._listing.generation,
+            "base": self._base,
             "attempts": {**self._earlier, self._attempt: self._parts},
             "settled": settled and not self._unsettled,
         }
@@ -245,6 +279,11 @@ class ChangedRows:
         :param completed: whether the source was read to its end and no row was left unsent.
         :param removed: whether the records that have left the source were removed; False: some may have been; None: none.
         """
+        if not self._opened:
+            return
+        if self._is_sending or not self._is_recorded:
+            log.warning("Not all that was sent could be recorded; the next run sends every row")
+            return
         if completed and self._trusted:
             self._warn_of_nearly_all()
         try:
@@ -267,20 +306,22 @@ class ChangedRows:
         store, known = self._store, self._known
         now = store.open()
         superseded = self._superseded or now.generation != self._listing.generation
-        ended = self._own | {one for one in self._foreign if store.has_ended(one, self.options.task)}
+        unsure = self._is_unsure(completed)
         manifest = known.manifest
         if superseded:
             usable = known.load(now) is None and known.manifest is not None
             manifest, changes = known.manifest, usable
             decide: Decide = without_other_contents
+            # Whoever has written it may not know of the other attempts, and not all that they sent is known here.
+            settled = self._earlier_is_known and (completed or not self._unsettled)
+            ended = self._own if settled else {self._attempt}
         else:
             changes = self._differs(completed, removed)
+            ended = self._ended() if changes or not unsure else {self._attempt}
             decide = known.updated(
                 drops_unseen=completed and (removed is True or not (self._keeps_ids or self._resumed)),
-                unsure_of_unseen=bool(self._foreign)
-                or removed is False
-                or (self._unsettled and not completed),
-                unsure=bool(self._foreign),
+                unsure_of_unseen=unsure or removed is False,
+                unsure=unsure,
             )
         if changes:
             rows = write_generation(
@@ -295,8 +336,24 @@ class ChangedRows:
                 completed=(manifest.completed if manifest else 0) + (completed and not superseded),
             )
             log.info("The snapshot of %s is in %s", counted(rows, "row"), store.folder)
+            if store.open().manifests != (manifest.name,):
+                # Another run has written at the same moment, without what this one has sent, which stays announced.
+                ended = set()
         if changes or self._announced:
             store.tidy(manifest if changes else None, ended)
+
+    def _ended(self) -> set[str]:
+        """Return the attempts that have ended."""
+        foreign = {one for one in self._foreign if self._store.has_ended(one, self.options.task)}
+        return self._own | foreign | {self._removal_attempt}
+
+    def _is_unsure(self, completed: bool) -> bool:
+        """Whether another attempt may have sent other records than the snapshot and the journal have."""
+        return bool(self._foreign) or not self._earlier_is_known or (self._unsettled and not completed)
+
+    def _new_journal(self, shared: bool) -> Journal:
+        folder = tempfile.mkdtemp(dir=self._files.name)
+        return Journal(folder, keeps_ids=self._keeps_ids, shared=shared)
 
     @property
     def _kinds(self) -> tuple[str, ...]:
@@ -304,14 +361,14 @@ class ChangedRows:
 
     def _differs(self, completed: bool, removed: bool | None) -> bool:
         """Whether the next generation differs from the last one."""
-        if self._journal.rows or removed is not None:
+        if self._journal.rows or removed is not None or (self._unsettled and completed):
             return True
         if not completed:
             return False
         some_left = not self._keeps_ids and self._known.left > 0
         return self._known.manifest is None or self.options.resync_every is not None or some_left
 
-    def _resume(self, state: Mapping[str, Any] | None) -> str | None:
+    def _resume(self, state: Mapping[str, Any] | None, shared: bool) -> str | None:
         """
         Take over what earlier attempts of this run have sent.
 
@@ -320,19 +377,23 @@ class ChangedRows:
         manifest = self._known.manifest
         attempts = dict(state["attempts"]) if state is not None else {}
         self._own |= attempts.keys()
+        self._base = self._listing.generation
         if manifest is not None and manifest.attempt in attempts:
             # An attempt of this run has written it: it has the journals up to that attempt's.
             while manifest.attempt in attempts:
                 attempts.pop(next(iter(attempts)))
         elif state is not None:
-            self._superseded = state["base"] != self._listing.generation
+            self._base = state["base"]
+            self._superseded = self._base != self._listing.generation
         self._earlier = attempts
         self._unsettled = state is not None and not state["settled"]
         written = {manifest.attempt} if manifest is not None else set()
         self._foreign = self._listing.attempts - self._own - written
         if (self._resumed and state is None) or not self._read_journals():
             # What earlier attempts have sent is not known, and the snapshot may say otherwise.
+            self._earlier_is_known = False
             self._known.drop()
+            self._journal = self._new_journal(shared)
             return "the journal of an earlier try is gone"
         if self._superseded:
             return "another run has written the snapshot since this one began"
@@ -346,9 +407,14 @@ class ChangedRows:
             for attempt, count in self._earlier.items():
                 for part in self._store.parts(attempt, count):
                     end = 4 + int.from_bytes(part[:4], "big") * ENTRY
-                    self._journal.add(part[4:end], part[end:].splitlines(keepends=True), taken=True)
-                    for at in range(4, end, ENTRY):
-                        place = self._known.place(part[at : at + HALF])
+                    entries = part[4:end]
+                    if self._foreign:
+                        # Another run may have sent other records since.
+                        keys = (entries[at : at + HALF] for at in range(0, len(entries), ENTRY))
+                        entries = b"".join([key + UNKNOWN for key in keys])
+                    self._journal.add(entries, part[end:].splitlines(keepends=True), taken=True)
+                    for at in range(0, len(entries), ENTRY):
+                        place = self._known.place(entries[at : at + HALF])
                         if place >= 0:
                             self._known.find(place, SENT)
         except ValueError:

@@ -29,6 +29,8 @@ FORMAT = 1
 #: Seconds after which an attempt that has not been heard of has ended, and between two times that it is.
 GONE_AFTER, HEARD_EVERY = 900.0, 60.0
 _CHUNK = 1024 * 1024
+#: Bytes of a checksum, with which a part of a journal begins.
+_DIGEST = sha256().digest_size
 _NAME = re.compile(
     r"(?P<kind>manifest|entries|ids)-(?P<generation>\d{10})-(?P<attempt>[0-9a-f]{32})\.(?:json|bin|ndjson)"
 )
@@ -201,19 +203,22 @@ class SnapshotStore:
 
         :raises OSError: it cannot be written.
         """
-        write_whole(self._path / _part(attempt, number), content)
+        write_whole(self._path / _part(attempt, number), sha256(content).digest() + content)
 
     def parts(self, attempt: str, count: int) -> Iterable[bytes]:
         """
         Return the parts of an attempt's journal.
 
         :raises OSError: one cannot be read.
-        :raises ValueError: one is missing.
+        :raises ValueError: one is missing or damaged.
         """
         for number in range(count):
-            content = read_whole(self._path / _part(attempt, number))
-            if content is None:
+            found = read_whole(self._path / _part(attempt, number))
+            if found is None:
                 raise ValueError("a part of the journal is gone")
+            content = found[_DIGEST:]
+            if sha256(content).digest() != found[:_DIGEST]:
+                raise ValueError("a part of the journal is damaged")
             yield content
 
     def write(
