@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from faults.run import Result
-from faults.scenarios import KINDS, PLACES, SOURCES
+from faults.scenarios import CHANGED, KINDS, PLACES, SOURCES
 from faults.verify import Found
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
@@ -22,11 +22,11 @@ HEADINGS = (
 def rows(done: Sequence[Result]) -> list[tuple[str, ...]]:
     """Return the rows of the table, headings first."""
     found: list[tuple[str, ...]] = [HEADINGS]
-    for place, kind, source in product(PLACES, KINDS, SOURCES):
+    for place, kind, source in product(PLACES, (*KINDS, CHANGED), SOURCES):
         runs = [
             one
             for one in done
-            if (one.scenario.place, one.scenario.kind, one.scenario.source) == (place, kind, source)
+            if (one.scenario.place, one.scenario.of, one.scenario.source) == (place, kind, source)
         ]
         if runs:
             sum_ = total(runs)

@@ -15,8 +15,9 @@ from typing import Any
 from airflow_provider_moengage.sandbox import Sandbox
 from faults import verify
 from faults.attempt import MAX_TRIES, Attempt, attempt
+from faults.changed_only.rows import rows_of
 from faults.moments import Moment, moment
-from faults.rows import Planned, planned, write
+from faults.rows import Planned, write
 from faults.scenarios import Scenario
 from faults.shared import CHECKPOINT, Shared
 
@@ -63,6 +64,9 @@ class Result:
     :param deferrals: how often the task was deferred.
     :param cleared: how often the task had to be cleared, because it was unknown whether a process that was killed
         before its first checkpoint had sent events.
+    :param gave_up: whether the task was not retried after a kill or a failure.
+    :param damaged: by kind and way: how often a file of the snapshot was damaged.
+    :param errors: attempts that ended with an error, because the snapshot could not be written.
     :param touched: foreign files, or files of other runs, that this run saw changed or deleted.
     :param violations: descriptions of what is wrong.
     """
@@ -74,6 +78,9 @@ class Result:
     outages: int = 0
     deferrals: int = 0
     cleared: int = 0
+    gave_up: bool = False
+    damaged: Counter[str] = field(default_factory=Counter)
+    errors: int = 0
     touched: int = 0
     found: verify.Found = field(default_factory=verify.Found)
     violations: list[str] = field(default_factory=list)
@@ -97,10 +104,11 @@ class Run:
         self._rests = Random(f"{scenario.seed}/rests")
         self._chance = Random(f"{scenario.seed}/moments")
         self._result = Result(scenario)
-        self._plan: Planned = planned(scenario)
+        self._plan: Planned = rows_of(scenario)
         self._report: dict[str, Any] | None = None
         self._outage = False
         self._in_vain = 0
+        self._process = 0
         self._has_checkpoint = False
         self._max_tries = MAX_TRIES
 
@@ -109,21 +117,29 @@ class Run:
         began = time.monotonic()
         write(self._scenario, self._plan, self._folder)
         self._prepare_sandbox()
-        process, resumes, ended, end = 0, None, "", Moment()
-        while ended != "success" and not self._result.violations:
-            process += 1
+        self._attempts()
+        if not self._result.violations:
+            self._judge()
+        self._result.seconds = time.monotonic() - began
+        return self._result
+
+    def _attempts(self) -> str:
+        """Begin attempts until one succeeds, or is not followed by another; return how the last one ended."""
+        resumes, ended, end = None, "", Moment()
+        while not self._is_over(ended):
+            self._process += 1
             if ended != "deferred":
                 self._begin_try()
             # A moment in rows continues across deferrals, other moments do not.
             if ended != "deferred" or end.rows is None:
                 end = self._next_moment()
-            given = Attempt(
+            given = self._given(
                 self._scenario,
                 self._folder,
                 self._shared.root.url,
                 self._sandbox.connection_json,
                 self._shared.connection,
-                process,
+                self._process,
                 self._result.tries,
                 self._max_tries,
                 resumes,
@@ -132,11 +148,14 @@ class Run:
             )
             outcome = self._attempted(given, end)
             ended, resumes = outcome["ended"], outcome.get("resumes")
-            self._rest(f"after process {process} ({ended})", outcome.get("until", 0.0))
-        if not self._result.violations:
-            self._judge()
-        self._result.seconds = time.monotonic() - began
-        return self._result
+            self._rest(f"after process {self._process} ({ended})", outcome.get("until", 0.0))
+        return ended
+
+    def _is_over(self, ended: str) -> bool:
+        return ended == "success" or bool(self._result.violations)
+
+    def _given(self, *arguments: Any) -> Attempt:
+        return Attempt(*arguments)
 
     def _begin_try(self) -> None:
         self._result.tries += 1
@@ -269,7 +288,8 @@ class Run:
 
     def _check_report(self, name: str, report: dict[str, Any], after: dict[str, Any]) -> None:
         """Check that the rows of a report add up, and that its counts per try are those of this try."""
-        if report["read"] != report["accepted"] + report["rejected"] + report["unsent"]:
+        settled = report["accepted"] + report["rejected"] + report["unsent"] + report.get("unchanged", 0)
+        if report["read"] != settled:
             self._violates(f"{name} does not add up: {report}")
         # A deferral is counted before it happens.
         deferrals = report["deferrals"] in (self._deferrals, self._deferrals + 1)
