@@ -108,8 +108,9 @@ def steps(scenario: Scenario) -> list[Step]:
         last = chance.choice((first, second))
         plot = [
             Step(0, first, kills() if maybe() else 0),
-            Step(1, second, kills(), gives_up=maybe(), damages=chance.randint(1, 2)),
-            Step(2, first, kills(), damages=chance.randint(1, 2), ages=maybe()),
+            Step(1, second, kills(), gives_up=maybe(), damages=chance.randint(1, 3)),
+            Step(2, third, kills(), damages=chance.randint(1, 2), ages=maybe()),
+            Step(3, first, chance.choice((0, 2)), damages=1),
         ]
     else:
         last = chance.choice((first, second))

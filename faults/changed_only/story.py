@@ -30,6 +30,8 @@ UNCERTAIN = re.compile(
 )
 #: The number of a run that is executed beside another one, from that one's.
 BESIDE = 50
+#: The share of runs that end with an outage before they are given up, and the maximum of rows that they send before it.
+ENDS_BY_OUTAGE, ROWS_BEFORE_OUTAGE = 0.4, 30
 
 
 class ChangedRun(Run):
@@ -54,6 +56,9 @@ class ChangedRun(Run):
         self._damages = step.damages
         self._incidents = Random(f"{scenario.seed}/incidents")
         self._retries = 0
+        #: Whether a run that is given up ends with an outage of MoEngage, after its last kill.
+        self._ends_by_outage = alone and self._incidents.random() < ENDS_BY_OUTAGE
+        self._in_outage = False
 
     @property
     def accepted(self) -> int:
@@ -89,9 +94,11 @@ class ChangedRun(Run):
         self.result.seconds += time.monotonic() - began
 
     def _is_over(self, ended: str) -> bool:
-        killed = self.result.kills.total() >= self._scenario.kills > 0
-        gives_up = self._step.gives_up and killed and ended in ("killed", "retry")
-        return super()._is_over(ended) or gives_up or (self._step.unwritable and ended != "")
+        if super()._is_over(ended) or (self._step.unwritable and ended != ""):
+            return True
+        if not self._step.gives_up or self.result.kills.total() < self._scenario.kills:
+            return False
+        return self._in_outage and ended == "retry" if self._ends_by_outage else ended in ("killed", "retry")
 
     def _given(self, *arguments: Any) -> Attempt:
         given = super()._given(*arguments)
@@ -106,11 +113,18 @@ class ChangedRun(Run):
         if self._step.unwritable:
             (self._folder / "a-file").write_bytes(b"")
             return Moment()
+        if self._step.gives_up and self._ends_by_outage and not self._kills_left:
+            self._in_outage = True
+            return Moment(rows=self._incidents.randrange(ROWS_BEFORE_OUTAGE), is_outage=True)
         drawn = super()._next_moment()
         if drawn.rows is not None and self._scenario.run:
             # After the first run, about half of the rows are sent.
             drawn = replace(drawn, rows=drawn.rows // 2)
         return drawn if self._alone else replace(drawn, is_outage=False)
+
+    @property
+    def _kills_left(self) -> int:
+        return self._scenario.kills - self.result.kills.total()
 
     def _rest(self, when: str, until: float) -> None:
         self._shared.root.settle(self._scenario.snapshot_folder)
