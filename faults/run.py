@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import signal
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -51,6 +52,18 @@ RESTS = 0.5
 MAX_IN_VAIN = 10
 #: Maximum violations of one run that are reported: if one row is lost, thousands often are.
 MAX_NAMED = 10
+
+
+#: Held while a process is started or looked at: multiprocessing looks at all of them when it starts one, and if two threads
+#: read the exit code of one, one of them gets another.
+PROCESSES = threading.Lock()
+
+
+def is_alive(process: Any) -> bool:
+    """Whether a process has not ended."""
+    with PROCESSES:
+        alive: bool = process.is_alive()
+        return alive
 
 
 @dataclass
@@ -198,7 +211,8 @@ class Run:
         process = multiprocessing.get_context("forkserver").Process(
             target=attempt, args=(given,), daemon=True
         )
-        process.start()
+        with PROCESSES:
+            process.start()
         self._accompany(process, end)
         process.join()
         after = self._settled()
@@ -221,7 +235,7 @@ class Run:
         """Wait for the end of a process; kill it, or start an outage, at its moment."""
         began = time.monotonic()
         self._outage = False
-        while process.is_alive():
+        while is_alive(process):
             seconds = time.monotonic() - began
             if end.seconds is not None and seconds >= end.seconds:
                 process.kill()
@@ -235,7 +249,7 @@ class Run:
             elif seconds > HANGS:
                 self._violates(f"a process did not end within {HANGS:.0f} s")
                 process.kill()
-            process.join(LOOK)
+            time.sleep(LOOK)
         if self._outage:
             self._sandbox.clear_faults()
             self._put_faults()

@@ -23,6 +23,8 @@ ROWS_SHARE = 0.1
 MAX_KILLS, MIN_KILLS = 4, 2
 #: The share of retries before which a user clears the task, so that it starts over.
 CLEARED_SHARE = 0.1
+#: The share of runs with kills before or during which a file of the snapshot is damaged, whatever the plot.
+DAMAGED_SHARE = 0.2
 #: The states that the values of a user go through, again and again.
 STATES = ("a", "b", "c")
 
@@ -119,6 +121,11 @@ def steps(scenario: Scenario) -> list[Step]:
             Step(1, second, unwritable=True),
             Step(2, second, kills(), full=True, gives_up=maybe()),
             Step(3, first, kills(), full=maybe(), ages=maybe()),
+        ]
+    if scenario.plot != "retried":
+        plot = [
+            replace(step, damages=step.damages or int(maybe(DAMAGED_SHARE))) if step.kills else step
+            for step in plot
         ]
     quiet = [Step(0, last, ages=maybe()), Step(0, last, ages=True), Step(0, last)]
     return [replace(step, number=number) for number, step in enumerate([*plot, *quiet])]
