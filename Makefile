@@ -94,7 +94,7 @@ bench: .venv-bench/.made ## Measure every figure against its rival; BENCH_ARGS n
 	$(IN_NEW_AIRFLOW_HOME) .venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
 
 # Never part of the tests: a short version of it is.
-faults: .venv/.made ## Kill tasks at 200 random moments and look for what is lost; FAULTS_ARGS has --seed, --only or --write
+faults: .venv/.made ## Kill tasks at 200 random moments and look for what is lost; FAULTS_ARGS has --seed, --only, --changed-only or --write
 	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m faults $(FAULTS_ARGS)
 
 # Never part of the tests: it takes minutes. It makes an Airflow home of its own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -17,9 +18,10 @@ from aiobotocore.client import AioBaseClient
 
 from airflow_provider_moengage.api import client
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
-from faults.rows import planned
+from faults.changed_only.rows import rows_of
 from faults.scenarios import TASK_ID, Scenario
 from faults.state_store import FileStateStore, replace
 
@@ -45,6 +47,11 @@ DEFER_THRESHOLD = 0.1
 FILE_OPERATIONS = frozenset(
     {"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"}
 )
+#: The usual rows between two checkpoints, where only changed rows are sent.
+CHANGED_SEGMENT_ROWS = 100
+#: Requests to S3 that need space, and the same of operations on files.
+S3_WRITES = frozenset({"PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"})
+FILE_WRITES = frozenset({"os.link", "os.mkdir"})
 #: Those with a source path and a destination path.
 TWO_PATHS = frozenset({"os.link", "os.rename"})
 
@@ -64,6 +71,8 @@ class Attempt:
     :param resumes: the method to call instead of ``execute``, and its arguments.
     :param killed_before: the number of the file operation before which the process kills itself, from 1; None: none.
     :param after_report: whether file operations count only from the report on.
+    :param snapshots: the URL of the folder of snapshots; None: the shared folder.
+    :param full_from: the number of the file operation from which on nothing can be written any more, from 1; None: none.
     """
 
     scenario: Scenario
@@ -77,6 +86,8 @@ class Attempt:
     resumes: tuple[str, dict[str, Any]] | None = None
     killed_before: int | None = None
     after_report: bool = False
+    snapshots: str | None = None
+    full_from: int | None = None
 
     @property
     def outcome_file(self) -> Path:
@@ -157,8 +168,10 @@ def attempt(given: Attempt) -> None:
     context: dict[str, Any] = {"ti": ti}
     if scenario.state_store:
         context["task_state_store"] = FileStateStore(given.state_file)
-    if given.killed_before is not None:
-        _kill_before(given)
+    if scenario.data is not None:
+        MoEngageHook.segment_rows = CHANGED_SEGMENT_ROWS
+    if given.killed_before is not None or given.full_from is not None:
+        _interfere(given)
     method, arguments = given.resumes or ("execute", {})
     outcome: dict[str, Any] = {}
     try:
@@ -193,47 +206,54 @@ def _operator(given: Attempt) -> Any:
         parameters["staging_path"] = given.shared
     if scenario.bulk:
         parameters["max_bytes"] = BULK_BYTES
+    if scenario.data is not None:
+        parameters |= {"changed_only": True, "snapshot_path": given.snapshots or given.shared}
+        parameters["attributes"] = ["plan"]
     if scenario.kind == "events":
         parameters["on_unknown"] = scenario.on_unknown
     if scenario.source == "list":
-        parameters[scenario.kind] = planned(scenario).rows
+        parameters[scenario.kind] = rows_of(scenario).rows
     elif scenario.source == "sql":
         parameters |= {"sql": "select * from source order by number", "sql_conn_id": "warehouse"}
     else:
         parameters["path"] = (given.folder / "source").as_uri()
-        if scenario.format.startswith("csv"):
+        if scenario.format.startswith("csv") and scenario.data is None:
             parameters["types"] = {"number": "number"}
     operators = {"users": MoEngageTrackUsersOperator, "events": MoEngageTrackEventsOperator}
     return operators[scenario.kind](**parameters)
 
 
-def _kill_before(given: Attempt) -> None:
+def _interfere(given: Attempt) -> None:
     """
-    Kill this process before its ``killed_before``-th operation on a file of its run.
+    Kill this process before its ``killed_before``-th operation on a file of its run, or fill the disk from one on.
 
     Operations on other files do not count; every request to S3 does.
     """
-    own, report = given.own_paths, str(given.report_file)
+    own, report, folder = given.own_paths, str(given.report_file), str(given.folder)
     seen, began = 0, not given.after_report
 
-    def count() -> None:
+    def count(*, writes: bool) -> None:
         nonlocal seen
         seen += began
         if seen == given.killed_before:
             os.kill(os.getpid(), signal.SIGKILL)
+        if writes and given.full_from is not None and seen >= given.full_from:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal began
         # If an operation has two paths, the second one counts.
         if event in FILE_OPERATIONS and (path := str(arguments[event in TWO_PATHS])).startswith(own):
             began = began or path == report
-            count()
+            writes = event in FILE_WRITES or (event == "open" and bool(arguments[2] & os.O_ACCMODE))
+            # The folder of the run stands for Airflow's database.
+            count(writes=writes and not path.startswith(folder))
 
     call = AioBaseClient._make_api_call
 
-    async def watched_call(*arguments: Any) -> Any:
-        count()
-        return await call(*arguments)
+    async def watched_call(client: Any, operation: str, *arguments: Any) -> Any:
+        count(writes=operation in S3_WRITES)
+        return await call(client, operation, *arguments)
 
     sys.addaudithook(watch)
     AioBaseClient._make_api_call = watched_call

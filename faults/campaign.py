@@ -13,6 +13,7 @@ from random import Random
 
 from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.sandbox.client import running_sandbox
+from faults.changed_only.story import Story
 from faults.run import WINDOWS, Result, Run
 from faults.scenarios import Scenario
 from faults.shared import Shared, shared_folder, strangers_of
@@ -43,7 +44,7 @@ class Campaign:
     def __call__(self) -> list[Result]:
         """Return the result of each run."""
         # Processes are forked from one that has imported everything, so that each starts within milliseconds.
-        multiprocessing.get_context("forkserver").set_forkserver_preload(["faults.run"])
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["faults.attempt"])
         done: list[Result] = []
         with ExitStack() as stack:
             while sum(result.kills.total() for result in done) < self._kills:
@@ -70,18 +71,23 @@ class Campaign:
         shared.put_strangers(strangers_of(dag, chance), chance)
         with ThreadPoolExecutor(len(dag)) as pool:
             runs = [
-                pool.submit(self._result, scenario, sandbox, shared)
+                pool.submit(self._done, scenario, sandbox, shared)
                 for scenario, sandbox in zip(dag, self._sandboxes, strict=False)
             ]
-        return [run.result() for run in runs]
+        return [result for run in runs for result in run.result()]
 
-    def _result(self, scenario: Scenario, sandbox: Sandbox, shared: Shared) -> Result:
+    def _done(self, scenario: Scenario, sandbox: Sandbox, shared: Shared) -> list[Result]:
         # Kept for investigation if there is a violation.
         folder = Path(tempfile.mkdtemp(prefix=f"faults-{scenario.number}-{scenario.run}-"))
-        result = Run(scenario, sandbox, folder, shared)()
-        if result.violations:
-            result.violations.append(f"{scenario}: the folder of this run is {folder}")
+        if scenario.data is not None:
+            done = Story(scenario, sandbox, folder, shared)()
+        else:
+            done = [Run(scenario, sandbox, folder, shared)()]
+        wrong = [result for result in done if result.violations]
+        if wrong:
+            wrong[-1].violations.append(f"{scenario}: the folder of this run is {folder}")
         else:
             shutil.rmtree(folder)
-        self._on_result(result)
-        return result
+        for result in done:
+            self._on_result(result)
+        return done

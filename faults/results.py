@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from faults.run import Result
-from faults.scenarios import KINDS, PLACES, SOURCES
+from faults.scenarios import CHANGED, KINDS, PLACES, SOURCES
 from faults.verify import Found
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "reliability.md"
@@ -22,11 +22,11 @@ HEADINGS = (
 def rows(done: Sequence[Result]) -> list[tuple[str, ...]]:
     """Return the rows of the table, headings first."""
     found: list[tuple[str, ...]] = [HEADINGS]
-    for place, kind, source in product(PLACES, KINDS, SOURCES):
+    for place, kind, source in product(PLACES, (*KINDS, CHANGED), SOURCES):
         runs = [
             one
             for one in done
-            if (one.scenario.place, one.scenario.kind, one.scenario.source) == (place, kind, source)
+            if (one.scenario.place, one.scenario.of, one.scenario.source) == (place, kind, source)
         ]
         if runs:
             sum_ = total(runs)
@@ -72,6 +72,7 @@ def sentence(done: Sequence[Result], others: int, seconds: float) -> str:
     :param others: the number of foreign files in the shared folders.
     """
     found = total(done)
+    changed = [result for result in done if result.scenario.of == CHANGED]
     moments = [sum(result.kills[what] for result in done) for what in MOMENTS]
     share = found.users_repeated / found.users if found.users else 0.0
     return (
@@ -86,6 +87,19 @@ def sentence(done: Sequence[Result], others: int, seconds: float) -> str:
         f"had put into the shared folders, and of the files of other runs, were changed or deleted. Of {found.users:,} users, {share:.1%} had a row "
         f"applied more than once. Of the events, {found.twice:,} are there more than once, with {found.copies:,} copies "
         f"too many, at most {max(0, found.most_copies - 1)} of one event; {found.unknown:,} rows count as `unknown`."
+        f"{_of_changed(changed) if changed else ''}"
+    )
+
+
+def _of_changed(done: Sequence[Result]) -> str:
+    found = total(done)
+    return (
+        f" Of the {len(done)} runs that sent only changed users, with {kills(done)} kills, "
+        f"{sum(result.gave_up for result in done)} were given up, "
+        f"{sum(result.damaged.total() for result in done)} files of their snapshots were damaged and "
+        f"{sum(result.errors for result in done)} attempts ended with an error because a snapshot could not be written. "
+        f"{found.lost} of {found.rows:,} rows were left out wrongly, and {found.repeated:,} sent again although MoEngage "
+        f"had them."
     )
 
 

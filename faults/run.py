@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import signal
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from typing import Any
 from airflow_provider_moengage.sandbox import Sandbox
 from faults import verify
 from faults.attempt import MAX_TRIES, Attempt, attempt
+from faults.changed_only.rows import rows_of
 from faults.moments import Moment, moment
-from faults.rows import Planned, planned, write
+from faults.rows import Planned, write
 from faults.scenarios import Scenario
 from faults.shared import CHECKPOINT, Shared
 
@@ -52,6 +54,18 @@ MAX_IN_VAIN = 10
 MAX_NAMED = 10
 
 
+#: Held while a process is started or looked at: multiprocessing looks at all of them when it starts one, and if two threads
+#: read the exit code of one, one of them gets another.
+PROCESSES = threading.Lock()
+
+
+def is_alive(process: Any) -> bool:
+    """Whether a process has not ended."""
+    with PROCESSES:
+        alive: bool = process.is_alive()
+        return alive
+
+
 @dataclass
 class Result:
     """
@@ -63,6 +77,9 @@ class Result:
     :param deferrals: how often the task was deferred.
     :param cleared: how often the task had to be cleared, because it was unknown whether a process that was killed
         before its first checkpoint had sent events.
+    :param gave_up: whether the task was not retried after a kill or a failure.
+    :param damaged: by kind and way: how often a file of the snapshot was damaged.
+    :param errors: attempts that ended with an error, because the snapshot could not be written.
     :param touched: foreign files, or files of other runs, that this run saw changed or deleted.
     :param violations: descriptions of what is wrong.
     """
@@ -74,6 +91,9 @@ class Result:
     outages: int = 0
     deferrals: int = 0
     cleared: int = 0
+    gave_up: bool = False
+    damaged: Counter[str] = field(default_factory=Counter)
+    errors: int = 0
     touched: int = 0
     found: verify.Found = field(default_factory=verify.Found)
     violations: list[str] = field(default_factory=list)
@@ -97,10 +117,11 @@ class Run:
         self._rests = Random(f"{scenario.seed}/rests")
         self._chance = Random(f"{scenario.seed}/moments")
         self._result = Result(scenario)
-        self._plan: Planned = planned(scenario)
+        self._plan: Planned = rows_of(scenario)
         self._report: dict[str, Any] | None = None
         self._outage = False
         self._in_vain = 0
+        self._process = 0
         self._has_checkpoint = False
         self._max_tries = MAX_TRIES
 
@@ -109,21 +130,29 @@ class Run:
         began = time.monotonic()
         write(self._scenario, self._plan, self._folder)
         self._prepare_sandbox()
-        process, resumes, ended, end = 0, None, "", Moment()
-        while ended != "success" and not self._result.violations:
-            process += 1
+        self._attempts()
+        if not self._result.violations:
+            self._judge()
+        self._result.seconds = time.monotonic() - began
+        return self._result
+
+    def _attempts(self) -> str:
+        """Begin attempts until one succeeds, or is not followed by another; return how the last one ended."""
+        resumes, ended, end = None, "", Moment()
+        while not self._is_over(ended):
+            self._process += 1
             if ended != "deferred":
                 self._begin_try()
             # A moment in rows continues across deferrals, other moments do not.
             if ended != "deferred" or end.rows is None:
                 end = self._next_moment()
-            given = Attempt(
+            given = self._given(
                 self._scenario,
                 self._folder,
                 self._shared.root.url,
                 self._sandbox.connection_json,
                 self._shared.connection,
-                process,
+                self._process,
                 self._result.tries,
                 self._max_tries,
                 resumes,
@@ -132,11 +161,14 @@ class Run:
             )
             outcome = self._attempted(given, end)
             ended, resumes = outcome["ended"], outcome.get("resumes")
-            self._rest(f"after process {process} ({ended})", outcome.get("until", 0.0))
-        if not self._result.violations:
-            self._judge()
-        self._result.seconds = time.monotonic() - began
-        return self._result
+            self._rest(f"after process {self._process} ({ended})", outcome.get("until", 0.0))
+        return ended
+
+    def _is_over(self, ended: str) -> bool:
+        return ended == "success" or bool(self._result.violations)
+
+    def _given(self, *arguments: Any) -> Attempt:
+        return Attempt(*arguments)
 
     def _begin_try(self) -> None:
         self._result.tries += 1
@@ -179,7 +211,8 @@ class Run:
         process = multiprocessing.get_context("forkserver").Process(
             target=attempt, args=(given,), daemon=True
         )
-        process.start()
+        with PROCESSES:
+            process.start()
         self._accompany(process, end)
         process.join()
         after = self._settled()
@@ -202,7 +235,7 @@ class Run:
         """Wait for the end of a process; kill it, or start an outage, at its moment."""
         began = time.monotonic()
         self._outage = False
-        while process.is_alive():
+        while is_alive(process):
             seconds = time.monotonic() - began
             if end.seconds is not None and seconds >= end.seconds:
                 process.kill()
@@ -216,7 +249,7 @@ class Run:
             elif seconds > HANGS:
                 self._violates(f"a process did not end within {HANGS:.0f} s")
                 process.kill()
-            process.join(LOOK)
+            time.sleep(LOOK)
         if self._outage:
             self._sandbox.clear_faults()
             self._put_faults()
@@ -269,7 +302,8 @@ class Run:
 
     def _check_report(self, name: str, report: dict[str, Any], after: dict[str, Any]) -> None:
         """Check that the rows of a report add up, and that its counts per try are those of this try."""
-        if report["read"] != report["accepted"] + report["rejected"] + report["unsent"]:
+        settled = report["accepted"] + report["rejected"] + report["unsent"] + report.get("unchanged", 0)
+        if report["read"] != settled:
             self._violates(f"{name} does not add up: {report}")
         # A deferral is counted before it happens.
         deferrals = report["deferrals"] in (self._deferrals, self._deferrals + 1)

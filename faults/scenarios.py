@@ -9,6 +9,7 @@ from random import Random
 
 SOURCES = ("list", "sql", "file")
 KINDS = ("users", "events")
+CHANGED = "changed users"
 FORMATS = ("ndjson", "ndjson.gz", "csv", "csv.gz")
 PLACES = ("local", "s3")
 #: Maximum and minimum kills of a run.
@@ -17,6 +18,19 @@ MAX_KILLS, MIN_KILLS = 5, 3
 RUNS, SHARDS = 2, 2
 MAPPED_SHARE = 0.4
 TASK_ID = "push"
+
+
+@dataclass(frozen=True)
+class Data:
+    """
+    The rows of a run of users that follows others.
+
+    :param seed: the same for all of these runs.
+    :param state: which of their values the users have.
+    """
+
+    seed: str
+    state: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,8 @@ class Scenario:
     :param format: the format of the file.
     :param rows: the number of rows.
     :param kills: the maximum number of kills.
+    :param plot: what happens to the snapshot, if only changed users are sent; see :mod:`faults.changed_only.plots`.
+    :param data: the users, if only changed ones are sent; None: all are sent.
     """
 
     number: int
@@ -54,11 +70,18 @@ class Scenario:
     format: str
     rows: int
     kills: int
+    plot: str = ""
+    data: Data | None = None
+
+    @property
+    def of(self) -> str:
+        """What is sent, for the table."""
+        return self.kind if self.data is None else CHANGED
 
     @property
     def dag_id(self) -> str:
         """The DAG's id, the same for all its runs."""
-        return f"campaign_{self.number}"
+        return f"{'campaign' if self.data is None else 'changed'}_{self.number}"
 
     @property
     def run_id(self) -> str:
@@ -71,10 +94,16 @@ class Scenario:
         steps = [self.dag_id, self.run_id, TASK_ID, *([str(self.map_index)] if self.map_index >= 0 else [])]
         return "/".join(steps)
 
+    @property
+    def snapshot_folder(self) -> str:
+        """The folder of the snapshot that the runs of the DAG share, relative to the shared folder, as documented."""
+        return "/".join([self.dag_id, TASK_ID, *([str(self.map_index)] if self.map_index >= 0 else [])])
+
     def __str__(self) -> str:
         words = [
             self.source if self.source != "file" else self.format,
-            self.kind,
+            self.of,
+            *([self.plot] if self.plot else []),
             "bulk" if self.bulk else "single",
             "state store" if self.state_store else "checkpoint.json",
             "S3" if self.place == "s3" else "local disk",

@@ -44,6 +44,15 @@ OF_A_TASK = (
     "older/part-00000.ndjson",
     "empty/",
 )
+#: Foreign files in the folder of a snapshot, with names similar to those of its own.
+OF_A_SNAPSHOT = (
+    "notes.txt",
+    "snapshot.bin",
+    "attempt.json",
+    "manifest-1.json",
+    "entries-1.bin.bak",
+    "part-0.bin",
+)
 
 
 class Root(Protocol):
@@ -64,6 +73,10 @@ class Root(Protocol):
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file, or create an empty folder."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete a file."""
         ...
 
     def settle(self, under: str) -> None:
@@ -108,6 +121,9 @@ class LocalRoot:
         if not name.endswith("/"):
             path.write_bytes(content)
 
+    def delete(self, name: str) -> None:
+        (self.folder / name).unlink()
+
     def settle(self, under: str) -> None:
         # A process that has ended has no pending writes to a local disk.
         return
@@ -148,6 +164,9 @@ class S3Root:
         self.client.put_object(
             Bucket=BUCKET, Key=self._key(name), Body=b"" if name.endswith("/") else content
         )
+
+    def delete(self, name: str) -> None:
+        self.client.delete_object(Bucket=BUCKET, Key=self._key(name))
 
     def settle(self, under: str) -> None:
         seen = None
@@ -223,6 +242,14 @@ class Shared:
             for name in files:
                 self._kept.pop(name, None)
 
+    def snapshot(self, scenario: Scenario) -> list[str]:
+        """Return the names of the files of a run's snapshot, without the folder."""
+        return sorted(
+            name.rpartition("/")[2]
+            for name in self.root.digests(scenario.snapshot_folder)
+            if name not in self.strangers and name.rpartition("/")[0] == scenario.snapshot_folder
+        )
+
     def touched(self) -> list[str]:
         """Return descriptions of the files that changed although they must not; each file once."""
         with self._lock:
@@ -265,5 +292,7 @@ def strangers_of(dag: Iterable[Scenario], chance: Random) -> list[str]:
         names.update(dict.fromkeys(f"{scenario.dag_id}/{name}" for name in OF_A_DAG))
         names.update(dict.fromkeys(f"{scenario.dag_id}/{scenario.run_id}/{name}" for name in OF_A_RUN))
         names.update(dict.fromkeys(f"{scenario.own_folder}/{name}" for name in OF_A_TASK))
+        if scenario.data is not None:
+            names.update(dict.fromkeys(f"{scenario.snapshot_folder}/{name}" for name in OF_A_SNAPSHOT))
     # Some DAGs have none: then the tasks create and remove the folders concurrently.
     return [name for name in names if chance.random() < STRANGERS_SHARE] if chance.random() < 0.75 else []

@@ -73,12 +73,14 @@ class ChangedRows:
         self._attempt = new_attempt()
         #: The name under which removals are announced. No checkpoint has it: a retry does not know what they changed.
         self._removal_attempt = new_attempt()
-        #: The generation that this run knows: the one it began with, or one that it has written.
-        self._base = 0
+        #: The manifest that this run knows: the one it began with, or one that it has written.
+        self._base: list[str] = []
         #: Attempts of this run whose journals no generation has, and the number of their parts.
         self._earlier: dict[str, int] = {}
         self._own = {self._attempt}
         self._foreign: frozenset[str] = frozenset()
+        #: Those of them that had ended before this run began.
+        self._ended_before: frozenset[str] = frozenset()
         self._opened = self._announced = False
         self._heard = 0.0
         #: Whether requests may be in flight, and whether the journal has all that are not.
@@ -268,6 +270,7 @@ class ChangedRows:
         return {
             "base": self._base,
             "attempts": {**self._earlier, self._attempt: self._parts},
+            "ended": sorted(self._ended_before),
             "settled": settled and not self._unsettled,
         }
 
@@ -308,7 +311,7 @@ class ChangedRows:
     def _write(self, *, completed: bool, removed: bool | None) -> None:
         store, known = self._store, self._known
         now = store.open()
-        superseded = self._superseded or now.generation != self._listing.generation
+        superseded = self._superseded or now.manifests != self._listing.manifests
         unsure = self._is_unsure(completed)
         manifest = known.manifest
         if superseded:
@@ -347,8 +350,10 @@ class ChangedRows:
 
     def _ended(self) -> set[str]:
         """Return the attempts that have ended."""
-        foreign = {one for one in self._foreign if self._store.has_ended(one, self.options.task)}
-        return self._own | foreign | {self._removal_attempt}
+        return self._own | self._foreign_ended() | {self._removal_attempt}
+
+    def _foreign_ended(self) -> set[str]:
+        return {one for one in self._foreign if self._store.has_ended(one, self.options.task)}
 
     def _is_unsure(self, completed: bool) -> bool:
         """Whether another attempt may have sent other records than the snapshot and the journal have."""
@@ -383,18 +388,19 @@ class ChangedRows:
         manifest = self._known.manifest
         attempts = dict(state["attempts"]) if state is not None else {}
         self._own |= attempts.keys()
-        self._base = self._listing.generation
+        self._base = list(self._listing.manifests)
         if manifest is not None and manifest.attempt in attempts:
             # An attempt of this run has written it: it has the journals up to that attempt's.
             while manifest.attempt in attempts:
                 attempts.pop(next(iter(attempts)))
         elif state is not None:
             self._base = state["base"]
-            self._superseded = self._base != self._listing.generation
+            self._superseded = self._base != list(self._listing.manifests)
         self._earlier = attempts
         self._unsettled = state is not None and not state["settled"]
         written = {manifest.attempt} if manifest is not None else set()
         self._foreign = self._listing.attempts - self._own - written
+        self._ended_before = frozenset(self._foreign_ended() if state is None else state["ended"])
         if (self._resumed and state is None) or not self._read_journals():
             # What earlier attempts have sent is not known, and the snapshot may say otherwise.
             self._earlier_is_known = False
@@ -417,7 +423,7 @@ class ChangedRows:
                 for part in self._store.parts(attempt, count):
                     end = 4 + int.from_bytes(part[:4], "big") * ENTRY
                     entries = part[4:end]
-                    if self._foreign:
+                    if not self._foreign <= self._ended_before:
                         # Another run may have sent other records since.
                         keys = (entries[at : at + HALF] for at in range(0, len(entries), ENTRY))
                         entries = b"".join([key + UNKNOWN for key in keys])

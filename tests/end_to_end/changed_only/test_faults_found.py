@@ -362,3 +362,13 @@ def test_what_moengage_rejects_now_but_took_from_a_killed_try_is_not_taken_for_u
     assert task.attempt()["rejected"] == 1
     runs.sandbox.clear_faults()
     runs.run(users("a", "u0"))
+
+
+def test_a_run_that_resumes_after_a_kill_of_long_ago_keeps_what_it_sent(runs: Runs):
+    runs.run(users("a"))
+    killed_after(runs.task(users("b")), 4)
+    runs.age()
+    task = runs.task(users("a"))
+    killed_after(task, 5)
+    assert task.attempt()["accepted"] == 8
+    assert runs.run(users("a"))["unchanged"] == 8
