@@ -8,6 +8,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import IO
 
 from airflow_provider_moengage.delivery.changes.fingerprints import ENTRY, HALF
@@ -17,9 +18,9 @@ BUCKETS = 256
 _BUCKET_BITS = 8
 #: Entries that one search looks at, on average.
 _SEARCHED = 16
-#: Bytes of a file from which on the pages that were read are released again, every so many searches: they would count as
-#: memory of this process.
-_RELEASED_FROM, _SEARCHES = 32 * 1024 * 1024, 256
+#: Bytes of entries up to which the file is mapped into memory: that is faster than a call for each search, but its pages
+#: count as memory of this process.
+_MAPPED_UP_TO = 32 * 1024 * 1024
 
 
 class Snapshot:
@@ -33,50 +34,54 @@ class Snapshot:
 
     def __init__(self, path: str, rows: int) -> None:
         self._rows = rows
-        with open(path, "rb") as stream:
+        with ExitStack() as files:
+            stream = files.enter_context(open(path, "rb"))
             self._bits, self._offsets = _read_index(stream, rows)
-            self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            self._file = stream.fileno()
+            self._map = (
+                files.enter_context(mmap.mmap(self._file, 0, access=mmap.ACCESS_READ))
+                if rows * ENTRY <= _MAPPED_UP_TO
+                else None
+            )
+            self._files = files.pop_all()
         self._shift = 32 - self._bits
-        self._releases = len(self._map) >= _RELEASED_FROM and hasattr(mmap, "MADV_DONTNEED")
-        self._searches = 0
 
     def __len__(self) -> int:
         return self._rows
 
     def close(self) -> None:
         """Close the file."""
-        self._map.close()
+        self._files.close()
 
     def find(self, key: bytes) -> int:
-        """Return the place of the entry with a key; -1 if there is none."""
+        """
+        Return the place of an entry; -1 if there is none.
+
+        :param key: its key, or all of it.
+        """
         prefix = int.from_bytes(key[:4], "big") >> self._shift
-        end = self._offsets[prefix + 1] * ENTRY
-        at = self._map.find(key, self._offsets[prefix] * ENTRY, end)
+        first = self._offsets[prefix]
+        entries = self._entries(first, self._offsets[prefix + 1])
+        at = entries.find(key)
         while at >= 0 and at % ENTRY:
-            at = self._map.find(key, at + 1, end)
-        if self._releases:
-            self._searches += 1
-            if self._searches >= _SEARCHES:
-                self._release()
-        return at // ENTRY if at >= 0 else -1
+            at = entries.find(key, at + 1)
+        return first + at // ENTRY if at >= 0 else -1
 
     def content_at(self, place: int) -> bytes:
         """Return the content of the entry at a place."""
-        at = place * ENTRY + HALF
-        return self._map[at : at + HALF]
+        return self._entries(place, place + 1)[HALF:]
 
     def bucket(self, number: int) -> Iterator[tuple[int, bytes]]:
         """Return the entries whose keys begin with a byte, each with its place."""
         bits = self._bits - _BUCKET_BITS
-        first, end = self._offsets[number << bits], self._offsets[(number + 1) << bits]
-        entries = self._map[first * ENTRY : end * ENTRY]
-        if self._releases:
-            self._release()
+        first = self._offsets[number << bits]
+        entries = self._entries(first, self._offsets[(number + 1) << bits])
         return enumerate((entries[at : at + ENTRY] for at in range(0, len(entries), ENTRY)), first)
 
-    def _release(self) -> None:
-        self._searches = 0
-        self._map.madvise(mmap.MADV_DONTNEED)
+    def _entries(self, first: int, end: int) -> bytes:
+        if self._map is not None:
+            return self._map[first * ENTRY : end * ENTRY]
+        return os.pread(self._file, (end - first) * ENTRY, first * ENTRY)
 
 
 class SnapshotWriter:
@@ -109,11 +114,11 @@ class SnapshotWriter:
 
     def finish(self) -> None:
         """Write the index, after the last bucket."""
-        self._offsets.append(self.rows)
-        index = array("Q", [*self._offsets, self._bits])
+        index = self._offsets
+        index.extend((self.rows, self._bits))
         if sys.byteorder == "big":
             index.byteswap()
-        self._stream.write(index.tobytes())
+        self._stream.write(index)
 
 
 def _read_index(stream: IO[bytes], rows: int) -> tuple[int, array[int]]:
