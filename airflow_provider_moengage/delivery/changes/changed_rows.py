@@ -146,25 +146,23 @@ class ChangedRows:
             self.added += 1
             return False
         key = key_of(identity := self._identity(content, user))
-        place = known.place(key)
+        # Most rows have not changed: the entry as a whole is found in one search.
+        leaves_out = self._trusted and not self.options.full_resync
+        if leaves_out and (place := known.place(key + content_of(content))) >= 0:
+            found = known.found(place)
+            # Once another record of this key is sent, the snapshot says nothing about what comes after it.
+            if found != SENT and not self._is_due(key):
+                if found == UNSEEN:
+                    self._see(place, key, identity)
+                self.unchanged += 1
+                return True
+        else:
+            place = known.place(key)
         if place < 0:
             self.added += 1
-            return False
-        found = known.found(place)
-        # Once another record of this key is sent, the snapshot says nothing about what comes after it.
-        if (
-            self._trusted
-            and found != SENT
-            and not self.options.full_resync
-            and known.content(place) == content_of(content)
-            and not self._is_due(key)
-        ):
-            if found == UNSEEN:
-                self._see(place, key, identity)
-            self.unchanged += 1
-            return True
-        known.find(place, SENT)
-        self.changed += 1
+        else:
+            known.find(place, SENT)
+            self.changed += 1
         return False
 
     def see(self, item: Item) -> None:
