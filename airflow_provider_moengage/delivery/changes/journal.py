@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from airflow_provider_moengage.delivery.changes.fingerprints import ENTRY, HALF, UNKNOWN
 from airflow_provider_moengage.delivery.changes.snapshot import BUCKETS
 
-#: Entries held in memory before they are moved into local files, some 10 MB as they are moved.
+#: Entries held in memory, in buckets, before they are moved into local files.
 _HELD = 128 * 1024
 
 
@@ -27,11 +27,11 @@ class Journal:
         self._shared = shared
         self.keeps_ids = keeps_ids
         self._lock = threading.Lock()
-        self._entries = bytearray()
-        self._ids: list[bytes] = []
+        self._buckets = [bytearray() for _ in range(BUCKETS)]
+        self._lines: list[list[bytes]] = [[] for _ in range(BUCKETS)]
+        self._held = 0
         #: What :meth:`take` has not returned yet.
         self._untaken, self._untaken_ids = bytearray(), list[bytes]()
-        self._in_files = False
         self.rows = 0
 
     def add(self, entries: bytes, ids: Sequence[bytes] = (), *, taken: bool = False) -> None:
@@ -43,13 +43,18 @@ class Journal:
         :raises OSError: the local disk is full.
         """
         with self._lock:
-            self._entries += entries
-            self._ids += ids
+            buckets = self._buckets
+            for entry in _split(entries):
+                buckets[entry[0]] += entry
+            for key, line in zip(entries[::ENTRY], ids, strict=self.keeps_ids):
+                self._lines[key].append(line)
             if self._shared and not taken:
                 self._untaken += entries
                 self._untaken_ids += ids
-            self.rows += len(entries) // ENTRY
-            if len(self._entries) >= _HELD * ENTRY:
+            rows = len(entries) // ENTRY
+            self.rows += rows
+            self._held += rows
+            if self._held >= _HELD:
                 self._move()
 
     def take(self) -> tuple[bytes, list[bytes]]:
@@ -65,33 +70,25 @@ class Journal:
 
         An entry is unknown if any entry of its key is: a request without a response may still arrive.
         """
-        if self._entries and (self._in_files or number == 0):
-            self._move()
-        entries = _split(self._read(number, "entries"))
+        entries = _split(self._read(number, "entries") + self._buckets[number])
         latest = {entry[:HALF]: entry for entry in entries}
         if len(latest) < len(entries):
             latest.update((entry[:HALF], entry) for entry in entries if entry.endswith(UNKNOWN))
         if not self.keeps_ids:
             return latest, {}
-        lines = self._read(number, "ids").splitlines(keepends=True)
+        lines = self._read(number, "ids").splitlines(keepends=True) + self._lines[number]
         return latest, dict(zip((entry[:HALF] for entry in entries), lines, strict=True))
 
     def _move(self) -> None:
         """Move what is held to the files of its buckets."""
-        held = _split(self._entries)
-        entries: list[list[bytes]] = [[] for _ in range(BUCKETS)]
-        for entry in held:
-            entries[entry[0]].append(entry)
-        ids: list[list[bytes]] = [[] for _ in range(BUCKETS)]
-        for entry, line in zip(held, self._ids, strict=self.keeps_ids):
-            ids[entry[0]].append(line)
         for number in range(BUCKETS):
-            self._append(number, "entries", entries[number])
-            self._append(number, "ids", ids[number])
-        self._entries, self._ids, self._in_files = bytearray(), [], True
+            self._append(number, "entries", [self._buckets[number]])
+            self._append(number, "ids", self._lines[number])
+            self._buckets[number], self._lines[number] = bytearray(), []
+        self._held = 0
 
-    def _append(self, number: int, kind: str, parts: list[bytes]) -> None:
-        if parts:
+    def _append(self, number: int, kind: str, parts: Sequence[bytes | bytearray]) -> None:
+        if any(parts):
             with open(self._path(number, kind), "ab") as stream:
                 stream.write(b"".join(parts))
 
@@ -106,6 +103,5 @@ class Journal:
         return os.path.join(self._folder, f"{number:02x}.{kind}")
 
 
-def _split(entries: bytes | bytearray) -> list[bytes]:
-    whole = bytes(entries)
-    return [whole[at : at + ENTRY] for at in range(0, len(whole), ENTRY)]
+def _split(entries: bytes) -> list[bytes]:
+    return [entries[at : at + ENTRY] for at in range(0, len(entries), ENTRY)]
