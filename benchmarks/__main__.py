@@ -1,8 +1,8 @@
 """
 Measures the figures, all or the named ones, and reports which reach their bound.
 
-``python -m benchmarks [--list] [--write] [--apart] [--repetitions N] [--windows N] [NAME...]``; a name is that of a
-figure or of a group: ``bulk``, ``finish.single-up``. Prints one line of JSON a figure, and a table at the end.
+``python -m benchmarks [--list] [--write] [--full] [--apart] [--repetitions N] [--windows N] [NAME...]``; a name is that
+of a figure or of a group: ``bulk``, ``finish.single-up``. Prints one line of JSON a figure, and a table at the end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from benchmarks import contenders, memory, results, speed
+from benchmarks import changed, contenders, memory, results, speed
 from benchmarks.figures import FIGURES, HEAVY, LIGHT, Figure, Outcome, Unavailable, chosen
 from benchmarks.finish import finish
 from benchmarks.processes import contender
@@ -55,7 +55,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").splitlines()[1])
     parser.add_argument("names", nargs="*", metavar="NAME", help="a figure or a group of figures; none: all")
     parser.add_argument("--list", action="store_true", help="list the figures without measuring them")
-    parser.add_argument("--write", action="store_true", help=f"write {results.PATH.name}; needs every figure")
+    parser.add_argument("--write", action="store_true", help=f"write {results.PATH.name}; needs --full")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="measure what takes minutes too: a million single requests, ten million fingerprints",
+    )
     parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="runs of each contender; 3")
     parser.add_argument(
         "--windows", type=int, default=10, metavar="N", help="number of shared windows to measure; 10"
@@ -63,11 +68,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--apart", action="store_true", help="run nothing concurrently; slower")
     options = parser.parse_args()
     try:
-        options.figures = chosen(options.names)
+        options.figures = chosen(options.names, full=options.full)
     except ValueError as error:
         parser.error(str(error))
     if options.write and len(options.figures) < len(FIGURES):
-        parser.error("--write needs every figure; name none")
+        parser.error("--write needs every figure; name none, and use --full")
     return options
 
 
@@ -81,6 +86,9 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
         {"threads": lambda names: speed.bulk(times, "threads", names)},
         {"latency": lambda names: speed.latency(times)},
         {"memory": lambda names: memory.memory(times)},
+        {"changed.finish": lambda names: changed.finish(times)},
+        {"changed": lambda names: changed.changed(times, full=options.full)},
+        {"fingerprints": lambda names: changed.fingerprints()},
         {
             "finish": lambda names: _finish(names, times),
             "shared.bulk": lambda names: shared(names, count),

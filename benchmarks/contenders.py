@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 
-from benchmarks.data import SELECT, customers, warehouse_customers
-from benchmarks.processes import KEY, WORKSPACE, Tasks
+from benchmarks.data import CHANGED, CHANGED_EVERY, NIGHT, SELECT, customers, warehouse_customers
+from benchmarks.processes import KEY, WORKSPACE, Tasks, memory
 
 #: Users that every contender sends before the measurement, so that imports and look-ups are not measured.
 WARM_UP = 20
 #: Upper limit of a Bulk Import body.
 BULK_BYTES = 100_000
 OPENING, CLOSING = b'{"type":"transition","elements":[', b"]}"
+
+#: A made-up record of about the size of a customer, and how many a bulk import has.
+CONTENT = (
+    b'{"type":"customer","customer_id":"%08d","attributes":{"plan":"gold","contact":"customer@example.com"}}'
+)
+BATCH = 330
 
 #: The connection that is measured, and one without limits to the same sink.
 LIMITED, UNLIMITED = "moengage_default", "unlimited"
@@ -174,18 +182,100 @@ def track_without_end(start: int, count: int, times: int, parameters: dict[str, 
     return {"run": lambda: send(rows, LIMITED)}
 
 
-def track_sql(count: int) -> Tasks:
-    """Prepare the operator with ``sql=`` and ``bulk=True``."""
-    from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+def track_sql(count: int, parameters: dict[str, Any]) -> Tasks:
+    """Prepare the operator with ``sql=``; the task returns how many rows were accepted, or had not changed."""
+    send = _sql_sender()
+    if "snapshot_path" in parameters:
+        # Twice: a snapshot is written, and then searched.
+        warm_up = {**parameters, "snapshot_path": f"{parameters['snapshot_path']}/warm-up"}
+        send(SELECT.format(count=WARM_UP), LIMITED, **warm_up)
+    else:
+        warm_up = parameters
+    send(SELECT.format(count=WARM_UP), LIMITED, **warm_up)
+    return {"run": lambda: _settled(send(SELECT.format(count=count), LIMITED, **parameters))}
 
-    def send(maximum: int) -> int:
-        operator = MoEngageTrackUsersOperator(
-            task_id="push", sql=SELECT.format(count=maximum), sql_conn_id="warehouse", bulk=True
+
+def read_sql(count: int) -> Tasks:
+    """Prepare the operator so that it reads and shapes rows, which every run does, and nothing else."""
+    from airflow_provider_moengage.delivery.attempt import Attempt
+
+    def put_aside(attempt: Any, position: int, row: object, item: object) -> tuple[()]:
+        # Like unchanged rows, they end no segment.
+        attempt._segment_due += 1
+        attempt._check_due += 1
+        return ()
+
+    # validate_only would do more than that: it learns the types of all attributes.
+    Attempt.pack = put_aside  # type: ignore[assignment, method-assign]
+    send = _sql_sender()
+    send(SELECT.format(count=WARM_UP), LIMITED)
+    return {"run": lambda: int(send(SELECT.format(count=count), LIMITED)["unsent"])}
+
+
+def finish_changed(count: int, half: int, snapshot_path: str, parameters: dict[str, Any]) -> Tasks:
+    """Prepare the operator with changed users for several windows among those that have not changed since a first run."""
+    send = _sql_sender()
+    changed_only = {"changed_only": True, "snapshot_path": snapshot_path, **parameters}
+    rows = count * CHANGED_EVERY
+    send(NIGHT.format(night=0, count=rows), UNLIMITED, **{**changed_only, "bulk": True})
+
+    def burst() -> int:
+        # The optimum is that of the changed users alone.
+        return _settled(send(CHANGED.format(night=1, count=half), UNLIMITED, **parameters))
+
+    def run() -> int:
+        report = send(NIGHT.format(night=1, count=rows), LIMITED, **changed_only)
+        if report["unchanged"] != rows - count:
+            raise RuntimeError(f"of {rows} users {report['unchanged']} had not changed")
+        return int(report["accepted"])
+
+    return {"burst": burst, "run": run}
+
+
+def fingerprints(count: int, folder: str) -> Tasks:
+    """Prepare made-up records: the snapshot of all is written, each is looked up, and the snapshot is written again."""
+    from airflow_provider_moengage.delivery.changes.fingerprints import content_of, key_of
+    from airflow_provider_moengage.delivery.changes.generation import write_generation
+    from airflow_provider_moengage.delivery.changes.journal import Journal
+    from airflow_provider_moengage.delivery.changes.snapshot import Snapshot
+
+    found = bytearray(count)
+    opened: list[Snapshot] = []
+
+    def entries(start: int, end: int) -> Iterator[bytes]:
+        for number in range(start, end):
+            yield key_of(f"C{number:08d}") + content_of(CONTENT % number)
+
+    def generation(journal: Journal, last: Snapshot | None) -> int:
+        return write_generation(
+            folder, journal, last, None, lambda place, entry, _: entry if found[place] else None, adds=True
         )
-        return int(operator.execute({})["accepted"])
 
-    send(WARM_UP)
-    return {"run": lambda: send(count)}
+    def write() -> int:
+        journal = Journal(folder, keeps_ids=False, shared=False)
+        for start in range(0, count, BATCH):
+            journal.add(b"".join(entries(start, min(start + BATCH, count))))
+        return generation(journal, None)
+
+    def search() -> int:
+        last = os.path.join(folder, "last")
+        os.rename(os.path.join(folder, "entries"), last)
+        opened.append(Snapshot(last, count))
+        for entry in entries(0, count):
+            found[opened[0].find(entry)] = 1
+        return sum(found)
+
+    def rewrite() -> int:
+        with tempfile.TemporaryDirectory() as empty:
+            return generation(Journal(empty, keeps_ids=False, shared=False), opened[0])
+
+    return {
+        "write": write,
+        "search": search,
+        "rewrite": rewrite,
+        "peak": lambda: memory("VmHWM"),
+        "anonymous": lambda: memory("RssAnon"),
+    }
 
 
 def nothing() -> Tasks:
@@ -205,6 +295,23 @@ def _sender(parameters: dict[str, Any]) -> Callable[[Rows, str], int]:
         return int(operator.execute({})["accepted"])
 
     return send
+
+
+def _sql_sender() -> Callable[..., Mapping[str, Any]]:
+    from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+
+    def send(sql: str, moengage_conn_id: str, **parameters: Any) -> Mapping[str, Any]:
+        operator = MoEngageTrackUsersOperator(
+            task_id="push", sql=sql, sql_conn_id="warehouse", moengage_conn_id=moengage_conn_id, **parameters
+        )
+        return operator.execute({})
+
+    return send
+
+
+def _settled(report: Mapping[str, Any]) -> int:
+    """Return how many rows were accepted or had not changed."""
+    return int(report["accepted"]) + int(report.get("unchanged") or 0)
 
 
 def _warmed(send: Send, count: int, source: Source = customers) -> Tasks:

@@ -12,7 +12,7 @@ LAST_NAMES = ("O'Brien", "Müller", "Patel", "García-López", "Kowalska", "Tana
 CITIES = ("Bengaluru", "São Paulo", "Kraków", "New York", "London", "Ho Chi Minh City", "Lagos", "Zürich")
 PLANS = ("free", "silver", "gold", "platinum (annual)")
 
-#: The same columns in PostgreSQL, in a warehouse's types.
+#: Warehouse customers in PostgreSQL: the same columns as those of :func:`warehouse_customers`.
 CREATE = """
 create unlogged table customers as
 select 'C' || lpad(n::text, 8, '0') as customer_id,
@@ -23,10 +23,18 @@ select 'C' || lpad(n::text, 8, '0') as customer_id,
        (n::bigint * 7919 % 1000000) / 100.0 as lifetime_value,
        n % 40 as orders,
        n % 3 = 0 as newsletter,
-       timestamptz '2024-01-01 00:00:00+00' + n * interval '37 seconds' as last_order_at
+       timestamptz '2024-01-01 00:00:00+00' + n * interval '37.123457 seconds' as last_order_at,
+       date '1950-01-01' + n % 20000 as born_on,
+       null::text as referrer
 from generate_series(1, {count}) as n
 """
 SELECT = "select * from customers limit {count}"
+#: One user in so many differs from one night to another.
+CHANGED_EVERY = 50
+_CHANGES = f"right(customer_id, 2)::int % {CHANGED_EVERY} = 0"
+#: All users as they are in a night, and only those that differ from the night before.
+NIGHT = f"select *, case when {_CHANGES} then {{night}} else 0 end as visits from customers limit {{count}}"
+CHANGED = f"select *, {{night}} as visits from customers where {_CHANGES} limit {{count}}"
 
 
 def customers(count: int, start: int = 0) -> list[dict[str, Any]]:

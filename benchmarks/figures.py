@@ -13,6 +13,9 @@ PROCESSES = 8
 #: second per window.
 LIGHT, HEAVY = 12, 9
 
+#: The run that most figures of changed rows measure.
+UNCHANGED = "changed_only, second run, nothing changed"
+
 
 class Unavailable(Exception):
     """A figure cannot be measured here; the message says what is missing."""
@@ -27,12 +30,14 @@ class Figure:
     :param what: the ratio in words.
     :param bound: the value that it must reach.
     :param at_least: whether the bound is a minimum instead of a maximum.
+    :param long: whether it is measured only if it is named or everything is, since it takes minutes.
     """
 
     name: str
     what: str
     bound: float
     at_least: bool = False
+    long: bool = False
 
     @property
     def must(self) -> str:
@@ -118,16 +123,44 @@ FIGURES = (
     *_shared("bulk", "bulk=True, headers alone", 0.95, 1, "maximum 429s of one process in one window"),
     Figure("memory.peak", "peak memory, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.05),
     Figure("memory.cpu", "CPU per row, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.1),
+    Figure("changed.cpu", f"CPU per user, {UNCHANGED}, against the first run", 0.25),
+    Figure("changed.wall", f"time per user, {UNCHANGED}, against the first run", 0.10),
+    Figure(
+        "changed.saved", f"users per second, {UNCHANGED}, against the same run without changed_only", 10, True
+    ),
+    Figure("changed.requests", f"requests, {UNCHANGED}", 0),
+    Figure("changed.overhead", f"µs of CPU per row, {UNCHANGED}, above reading and shaping", 3.0),
+    Figure("changed.reading", f"CPU per row, {UNCHANGED}, against reading and shaping", 1.25),
+    Figure("changed.memory", f"MB of peak memory, {UNCHANGED}, above reading and shaping", 40),
+    Figure(
+        "changed.memory-first",
+        "MB of peak memory, changed_only, first run of 1,000,000 users, bulk=True, above the same run without it",
+        40,
+    ),
+    *(
+        Figure(
+            f"changed.finish.{kind}",
+            f"finish of 3.5 windows, changed_only, 2 % of 350,000 users changed, {what}, against the optimum",
+            1.03,
+        )
+        for kind, what in (("bulk", "bulk=True"), ("single", "single requests"))
+    ),
+    Figure(
+        "fingerprints.memory", "MB of peak memory, 10,000,000 fingerprints, above the start", 60, long=True
+    ),
 )
 
 
-def chosen(names: list[str]) -> list[Figure]:
+def chosen(names: list[str], *, full: bool = False) -> list[Figure]:
     """
     Return the figures of some names or groups; all, if there are no names.
 
+    :param full: whether all are meant, those that take minutes too.
     :raises ValueError: a name is unknown.
     """
     for name in names:
         if not any(figure.is_below(name) for figure in FIGURES):
             raise ValueError(f"{name!r} is no figure; use any of {', '.join(f.name for f in FIGURES)}")
-    return [figure for figure in FIGURES if not names or any(figure.is_below(name) for name in names)]
+    if not names:
+        return [figure for figure in FIGURES if full or not figure.long]
+    return [figure for figure in FIGURES if any(figure.is_below(name) for name in names)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import statistics
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ class Variant:
 
     :param limit: units per window; few enough to be spent within a small part of it.
     :param reset: the format of the reset header, see :class:`benchmarks.sink.Settings`.
+    :param environment: variables of its process.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Variant:
     reset: str
     prepare: Callable[..., Tasks]
     arguments: tuple[Any, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,32 +73,43 @@ def variants() -> dict[str, Variant]:
 
 
 def finish(repetitions: int, names: Sequence[str], at_once: int) -> dict[str, Sample]:
+    """Measure the named variants; see :func:`finished`."""
+    known = variants()
+    done = finished([known[name] for _ in range(repetitions) for name in names], at_once)
+    samples = {}
+    for name in names:
+        each = done[name]
+        samples[f"finish.{name}.time"] = against_optimum(each)
+        refused = [float(run.refused) for run in each]
+        samples[f"finish.{name}.refused"] = Sample(max(refused), refused)
+    return samples
+
+
+def finished(runs: Sequence[Variant], at_once: int) -> dict[str, list[Finished]]:
     """
     Run variants concurrently, since they mostly sleep.
 
     :param at_once: concurrent runs; their windows end one after another, so that their bursts rarely overlap.
     """
-    known = variants()
-    runs = [known[name] for _ in range(repetitions) for name in names]
-    done: dict[str, list[Finished]] = {name: [] for name in names}
+    done: dict[str, list[Finished]] = {}
     for start in range(0, len(runs), at_once):
         some = runs[start : start + at_once]
         tasks = [partial(_run, variant, place, len(some)) for place, variant in enumerate(some)]
-        for variant, finished in zip(some, together(tasks), strict=True):
-            done[variant.name].append(finished)
-    samples = {}
-    for name, each in done.items():
-        ratios = [run.took / run.optimum for run in each]
-        detail = {
-            "seconds": [run.took for run in each],
-            "optimum": [run.optimum for run in each],
-            "burst": [run.burst for run in each],
-            "windows": [run.windows for run in each],
-        }
-        samples[f"finish.{name}.time"] = Sample(statistics.median(ratios), ratios, detail)
-        refused = [float(run.refused) for run in each]
-        samples[f"finish.{name}.refused"] = Sample(max(refused), refused)
-    return samples
+        for variant, run in zip(some, together(tasks), strict=True):
+            done.setdefault(variant.name, []).append(run)
+    return done
+
+
+def against_optimum(runs: Sequence[Finished]) -> Sample:
+    """Return the median of the ratios of what runs took to their optimum."""
+    ratios = [run.took / run.optimum for run in runs]
+    detail = {
+        "seconds": [run.took for run in runs],
+        "optimum": [run.optimum for run in runs],
+        "burst": [run.burst for run in runs],
+        "windows": [run.windows for run in runs],
+    }
+    return Sample(statistics.median(ratios), ratios, detail)
 
 
 def _run(variant: Variant, place: int, places: int, all_ready: threading.Barrier) -> Finished:
@@ -104,9 +117,8 @@ def _run(variant: Variant, place: int, places: int, all_ready: threading.Barrier
     with ExitStack() as stack:
         with STARTING:
             sink = stack.enter_context(running_sink())
-            prepared = contender(
-                variant.prepare, count, half, *variant.arguments, environment=connections(sink)
-            )
+            environment = {**connections(sink), **variant.environment}
+            prepared = contender(variant.prepare, count, half, *variant.arguments, environment=environment)
             ready = stack.enter_context(prepared)
         all_ready.wait()
         with ALONE:

@@ -38,7 +38,7 @@ def _run(postgres: PostgresServer, sink: RunningSink, count: int) -> Measured:
         "AIRFLOW_CONN_MOENGAGE_DEFAULT": connection(sink.url, limits=NO_LIMITS),
         "AIRFLOW_CONN_WAREHOUSE": postgres.connection_json,
     }
-    with contender(contenders.track_sql, count, environment=environment) as ready:
+    with contender(contenders.track_sql, count, {"bulk": True}, environment=environment) as ready:
         sink.settings()
         measured = ready.run()
     units = sink.counters()["units"]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 WORKSPACE, KEY = "BENCHMARK", "benchmark-key"
@@ -112,6 +113,17 @@ def contender(
         process.kill()
         process.join()
         ours.close()
+
+
+def memory(kind: str) -> int:
+    """
+    Return a size of this process in bytes; Linux only.
+
+    :param kind: ``VmHWM``, the peak of what is resident; unlike ``ru_maxrss``, it knows nothing of the parent process.
+        ``RssAnon``, what is resident now without pages of files.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(f"{kind}:"))) * 1024
 
 
 def _work(

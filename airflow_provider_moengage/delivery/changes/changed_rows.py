@@ -164,9 +164,9 @@ class ChangedRows:
         # Most rows have not changed: the entry as a whole is found in one search.
         leaves_out = self._trusted and not self.options.full_resync
         if leaves_out and (place := known.place(key + content_of(content))) >= 0:
-            found = known.found(place)
+            found = known.found[place]
             # Once another record of this key is sent, the snapshot says nothing about what comes after it.
-            if found != SENT and not self._is_due(key):
+            if found != SENT and (self.options.resync_every is None or not self._is_due(key)):
                 if found == UNSEEN:
                     self._see(place, key, identity)
                 self.unchanged += 1
@@ -176,7 +176,7 @@ class ChangedRows:
         if place < 0:
             self.added += 1
         else:
-            known.find(place, SENT)
+            known.found[place] = SENT
             self.changed += 1
         return False
 
@@ -185,7 +185,7 @@ class ChangedRows:
         content, user, _ = item
         key = key_of(identity := self._identity(content, user))
         place = self._known.place(key)
-        if place >= 0 and self._known.found(place) == UNSEEN:
+        if place >= 0 and self._known.found[place] == UNSEEN:
             self._see(place, key, identity)
 
     def announce(self) -> None:
@@ -431,13 +431,13 @@ class ChangedRows:
                     for at in range(0, len(entries), ENTRY):
                         place = self._known.place(entries[at : at + HALF])
                         if place >= 0:
-                            self._known.find(place, SENT)
+                            self._known.found[place] = SENT
         except ValueError:
             return False
         return True
 
     def _see(self, place: int, key: bytes, identity: str) -> None:
-        self._known.find(place, UNCHANGED)
+        self._known.found[place] = UNCHANGED
         if self._keeps_ids and self._known.ids_file is None:
             # The snapshot was made without ids, which are wanted now.
             self._journal.add(key + self._known.content(place), _lines([identity]))

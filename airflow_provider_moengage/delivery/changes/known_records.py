@@ -34,12 +34,14 @@ class KnownRecords:
         self._path = os.path.join(folder, "last")
         self.known_for = known_for
         self._keeps_ids = keeps_ids
-        self._snapshot: Snapshot | None = None
+        #: The open snapshot; None: there are no records.
+        self.snapshot: Snapshot | None = None
         self.manifest: Manifest | None = None
-        self._found = bytearray()
+        #: What this run has found of each record, by its place.
+        self.found = bytearray()
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.found)
 
     def load(self, listing: Listing) -> str | None:
         """
@@ -61,57 +63,44 @@ class KnownRecords:
             self._store.copy(manifest.entries, self._path)
             if manifest.ids is not None and self._keeps_ids:
                 self._store.copy(manifest.ids, f"{self._path}.ids")
-            self._snapshot = Snapshot(self._path, manifest.rows)
+            self.snapshot = Snapshot(self._path, manifest.rows)
         except ValueError as error:
             return f"the snapshot cannot be used: {error}"
         self.manifest = manifest
-        self._found = bytearray(manifest.rows)
+        self.found = bytearray(manifest.rows)
         return None
 
     def drop(self) -> None:
         """Forget the records; the manifest stays."""
-        if self._snapshot is not None:
-            self._snapshot.close()
-        self._snapshot, self._found = None, bytearray()
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        """The open snapshot; None: there are no records."""
-        return self._snapshot
+        if self.snapshot is not None:
+            self.snapshot.close()
+        self.snapshot, self.found = None, bytearray()
 
     @property
     def ids_file(self) -> str | None:
         """The local file with a line for what identifies each record; None: that was not kept."""
-        has_ids = self._snapshot is not None and self.manifest is not None and self.manifest.ids is not None
+        has_ids = self.snapshot is not None and self.manifest is not None and self.manifest.ids is not None
         return f"{self._path}.ids" if has_ids and self._keeps_ids else None
 
     def place(self, key: bytes) -> int:
         """Return the place of the record with a key; -1 if there is none."""
-        return self._snapshot.find(key) if self._snapshot is not None else -1
+        return self.snapshot.find(key) if self.snapshot is not None else -1
 
     def content(self, place: int) -> bytes:
         """Return the fingerprint of what a record was sent as."""
-        return self._snapshot.content_at(place) if self._snapshot is not None else UNKNOWN
-
-    def found(self, place: int) -> int:
-        """Return what this run has found of a record."""
-        return self._found[place]
-
-    def find(self, place: int, found: int) -> None:
-        """Note what this run has found of a record."""
-        self._found[place] = found
+        return self.snapshot.content_at(place) if self.snapshot is not None else UNKNOWN
 
     @property
     def left(self) -> int:
         """The number of records that were not found."""
-        return self._found.count(UNSEEN)
+        return self.found.count(UNSEEN)
 
     def left_ids(self) -> Iterator[str]:
         """Return what identifies the records that were not found."""
         if self.ids_file is None:
             return
         with open(self.ids_file, "rb") as lines:
-            for line in compress(lines, (found == UNSEEN for found in self._found)):
+            for line in compress(lines, (found == UNSEEN for found in self.found)):
                 if (identity := msgspec.json.decode(line)) is not None:
                     yield identity
 
@@ -123,7 +112,7 @@ class KnownRecords:
         :param unsure_of_unseen: whether MoEngage may have another content of them than the snapshot.
         :param unsure: whether it may have another content of any record.
         """
-        all_found = self._found
+        all_found = self.found
 
         def decide(place: int, entry: bytes, sent: bytes | None) -> bytes | None:
             found = all_found[place]
