@@ -46,7 +46,8 @@ def main() -> int:
     print(f"\n{results.table(outcomes)}\n\n{time.monotonic() - began:.0f} s")
     if options.write:
         results.PATH.write_text(
-            results.markdown(outcomes, windows=options.windows, apart=options.apart), encoding="utf-8"
+            results.markdown(outcomes, windows=options.windows, apart=options.apart, full=options.full),
+            encoding="utf-8",
         )
     return int(any(isinstance(outcome, str) for outcome in outcomes.values()))
 

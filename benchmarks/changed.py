@@ -12,14 +12,12 @@ import psycopg2
 
 from benchmarks import contenders
 from benchmarks.data import CHANGED_EVERY, CREATE
-from benchmarks.figures import Sample, Unavailable
+from benchmarks.figures import FEW, MANY, Sample, Unavailable
 from benchmarks.finish import WINDOWS, Variant, against_optimum, finished
 from benchmarks.processes import NO_LIMITS, Measured, Tasks, connection, contender
 from benchmarks.sink import RunningSink, running_sink
 from tests.support.postgres import NO_PROGRAMS, PostgresServer, find_programs, running_postgres
 
-#: Users of every run that sends no single requests, and of those that do: a million of them take some six minutes.
-MANY, FEW = 1_000_000, 60_000
 #: Units per window of the finish time, and concurrent runs: each uses a core for two seconds per window.
 LIMIT, AT_ONCE = 2_000, 3
 FINGERPRINTS = 10_000_000

@@ -196,11 +196,12 @@ def track_sql(count: int, parameters: dict[str, Any]) -> Tasks:
 
 
 def read_sql(count: int) -> Tasks:
-    """Prepare the operator so that it reads and shapes rows, which every run does, and nothing else."""
+    """Prepare the operator so that it reads, shapes and counts rows, which every run does, and nothing else."""
     from airflow_provider_moengage.delivery.attempt import Attempt
 
     def put_aside(attempt: Any, position: int, row: object, item: object) -> tuple[()]:
-        # Like unchanged rows, they end no segment.
+        # As an unchanged row is counted: it ends no segment.
+        attempt.ledger.leave_unchanged(position)
         attempt._segment_due += 1
         attempt._check_due += 1
         return ()
@@ -209,7 +210,12 @@ def read_sql(count: int) -> Tasks:
     Attempt.pack = put_aside  # type: ignore[assignment, method-assign]
     send = _sql_sender()
     send(SELECT.format(count=WARM_UP), LIMITED)
-    return {"run": lambda: int(send(SELECT.format(count=count), LIMITED)["unsent"])}
+
+    def read() -> int:
+        report = send(SELECT.format(count=count), LIMITED)
+        return int(report["read"]) - int(report["unsent"])
+
+    return {"run": read}
 
 
 def finish_changed(count: int, half: int, snapshot_path: str, parameters: dict[str, Any]) -> Tasks:

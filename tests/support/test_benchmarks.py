@@ -6,8 +6,10 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 import requests
 
@@ -15,10 +17,12 @@ pytest.importorskip("uvloop", reason="uvloop, the event loop of the benchmarks' 
 
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.operations.track_users import UserMapping
-from benchmarks.contenders import converted, element
-from benchmarks.data import warehouse_customers
+from benchmarks.contenders import converted, element, fingerprints
+from benchmarks.data import CHANGED, CREATE, NIGHT, warehouse_customers
 from benchmarks.figures import FIGURES, Figure, chosen
+from benchmarks.results import explained
 from benchmarks.sink import RunningSink, running_sink
+from tests.support.postgres import PostgresServer
 
 CUSTOMER = {"type": "customer", "customer_id": "a1", "attributes": {"plan": "gold"}}
 #: Longer than any of these tests, so that no window ends in the middle of one.
@@ -141,10 +145,43 @@ def test_the_floor_sends_of_a_warehouses_rows_what_the_operator_sends():
 
 
 def test_figures_are_chosen_by_name_and_by_group() -> None:
-    assert chosen([]) == list(FIGURES)
+    assert chosen([], full=True) == list(FIGURES)
     assert [figure.name for figure in chosen(["plain", "bulk.floor"])] == ["plain.cpu", "bulk.floor"]
     with pytest.raises(ValueError, match="'bul' is no figure"):
         chosen(["bul"])
+
+
+def test_what_takes_minutes_is_chosen_by_its_name_alone() -> None:
+    assert [figure for figure in FIGURES if figure not in chosen([])] == chosen(["fingerprints"])
+
+
+def test_the_page_names_the_users_of_the_runs() -> None:
+    pages = [" ".join(explained(windows=10, apart=False, full=full).split()) for full in (False, True)]
+    assert "both send 60,000 users, in every repetition" in pages[0]
+    assert "both send 1,000,000 users, once" in pages[1]
+
+
+def test_fingerprints_are_all_found_again(tmp_path: Path) -> None:
+    tasks = fingerprints(1_000, str(tmp_path))
+    assert [tasks[step]() for step in ("write", "search", "rewrite")] == [1_000] * 3
+
+
+def test_one_customer_in_fifty_differs_from_one_night_to_another(postgres_server: PostgresServer) -> None:
+    with psycopg2.connect(postgres_server.uri) as database, database.cursor() as cursor:
+        cursor.execute(CREATE.format(count=200))
+        nights = []
+        for query in (NIGHT, NIGHT, CHANGED):
+            cursor.execute(query.format(night=len(nights), count=200))
+            nights.append({row[0]: row[1:] for row in cursor.fetchall()})
+        columns = [column.name for column in cursor.description or ()]
+        database.rollback()
+    before, after, _ = nights
+    changed = {user for user, row in after.items() if before[user] != row}
+    assert len(before) == 200
+    assert changed == nights[2].keys() == {f"C{number:08d}" for number in (50, 100, 150, 200)}
+    assert columns == [*warehouse_customers(1)[0], "visits"]
+    kinds = {type(value).__name__ for value in after["C00000050"]}
+    assert kinds == {"str", "int", "bool", "Decimal", "datetime", "date", "NoneType"}
 
 
 def test_a_figure_is_reached_at_its_bound() -> None:

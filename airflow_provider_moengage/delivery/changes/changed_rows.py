@@ -156,27 +156,29 @@ class ChangedRows:
     def is_unchanged(self, item: Item) -> bool:
         """Whether a row need not be sent; called with each row, in their order."""
         content, user, _ = item
-        known = self._known
-        if known.snapshot is None:
+        snapshot, all_found = self._known.snapshot, self._known.found
+        if snapshot is None:
             self.added += 1
             return False
         key = key_of(identity := self._identity(content, user))
         # Most rows have not changed: the entry as a whole is found in one search.
         leaves_out = self._trusted and not self.options.full_resync
-        if leaves_out and (place := known.place(key + content_of(content))) >= 0:
-            found = known.found[place]
+        if leaves_out and (place := snapshot.find(key + content_of(content))) >= 0:
+            found = all_found[place]
             # Once another record of this key is sent, the snapshot says nothing about what comes after it.
             if found != SENT and (self.options.resync_every is None or not self._is_due(key)):
                 if found == UNSEEN:
-                    self._see(place, key, identity)
+                    all_found[place] = UNCHANGED
+                    if self._keeps_ids:
+                        self._keep_id(place, key, identity)
                 self.unchanged += 1
                 return True
         else:
-            place = known.place(key)
+            place = snapshot.find(key)
         if place < 0:
             self.added += 1
         else:
-            known.found[place] = SENT
+            all_found[place] = SENT
             self.changed += 1
         return False
 
@@ -186,7 +188,9 @@ class ChangedRows:
         key = key_of(identity := self._identity(content, user))
         place = self._known.place(key)
         if place >= 0 and self._known.found[place] == UNSEEN:
-            self._see(place, key, identity)
+            self._known.found[place] = UNCHANGED
+            if self._keeps_ids:
+                self._keep_id(place, key, identity)
 
     def announce(self) -> None:
         """
@@ -436,10 +440,9 @@ class ChangedRows:
             return False
         return True
 
-    def _see(self, place: int, key: bytes, identity: str) -> None:
-        self._known.found[place] = UNCHANGED
-        if self._keeps_ids and self._known.ids_file is None:
-            # The snapshot was made without ids, which are wanted now.
+    def _keep_id(self, place: int, key: bytes, identity: str) -> None:
+        """Keep what identifies a record if the snapshot was made without that, which is wanted now."""
+        if self._known.ids_file is None:
             self._journal.add(key + self._known.content(place), _lines([identity]))
 
     def _is_due(self, key: bytes) -> bool:
