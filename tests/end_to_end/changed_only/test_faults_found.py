@@ -273,7 +273,10 @@ def test_three_runs_that_end_at_once_do_not_forget_what_one_of_them_sent(
             assert goes_on[name].wait(AT_MOST)
         announce(self)
 
-    threads = {name: threading.Thread(target=task.attempt) for name, task in tasks.items()}
+    # Before Airflow 3, execute() can be called only in the main thread.
+    threads = {
+        name: threading.Thread(target=task.attempt, kwargs={"resume": True}) for name, task in tasks.items()
+    }
 
     def wait_and_write(self: SnapshotStore, *arguments: Any, **more: Any) -> Any:
         monkeypatch.setattr(SnapshotStore, "write", write)
