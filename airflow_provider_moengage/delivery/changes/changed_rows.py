@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ import msgspec
 from airflow_provider_moengage.api.errors import MoEngageStorageError
 from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.delivery.batch import Batch, Item
+from airflow_provider_moengage.delivery.changes.attempts import Attempts
 from airflow_provider_moengage.delivery.changes.changed_only import ChangedOnly
 from airflow_provider_moengage.delivery.changes.fingerprints import (
     ENTRY,
@@ -34,12 +34,7 @@ from airflow_provider_moengage.delivery.changes.known_records import (
     owner_of,
     without_other_contents,
 )
-from airflow_provider_moengage.delivery.changes.snapshot_store import (
-    HEARD_EVERY,
-    Listing,
-    SnapshotStore,
-    new_attempt,
-)
+from airflow_provider_moengage.delivery.changes.snapshot_store import Listing, SnapshotStore
 from airflow_provider_moengage.delivery.quantities import counted
 
 log = logging.getLogger(__name__)
@@ -69,33 +64,14 @@ class ChangedRows:
         self._files = tempfile.TemporaryDirectory(prefix="moengage-")
         self._journal = Journal(self._files.name, keeps_ids=self._keeps_ids, shared=False)
         self._known = KnownRecords(self._store, self._files.name, "", keeps_ids=self._keeps_ids)
+        self._attempts = Attempts(self._store, options.task)
         self._listing = Listing()
-        self._attempt = new_attempt()
-        #: The name under which removals are announced. No checkpoint has it: a retry does not know what they changed.
-        self._removal_attempt = new_attempt()
-        #: The manifest that this run knows: the one it began with, or one that it has written.
-        self._base: list[str] = []
-        #: Attempts of this run whose journals no generation has, and the number of their parts.
-        self._earlier: dict[str, int] = {}
-        self._own = {self._attempt}
-        self._foreign: frozenset[str] = frozenset()
-        #: Those of them that had ended before this run began.
-        self._ended_before: frozenset[str] = frozenset()
-        self._opened = self._announced = False
-        self._heard = 0.0
+        self._opened = False
         #: Whether requests may be in flight, and whether the journal has all that are not.
         self._is_sending, self._is_recorded = False, True
-        self._parts = 0
-        self._journal_is_kept = True
-        #: Whether the journals of earlier attempts could be read.
-        self._earlier_is_known = True
         #: Whether the known records are what MoEngage has.
         self._trusted = False
-        #: Whether another run has written the snapshot since this one began.
-        self._superseded = False
         self._resumed = False
-        #: Whether an earlier attempt may have sent rows that this one has not read again yet.
-        self._unsettled = False
         self.added = 0
         self.changed = 0
         self.unchanged = 0
@@ -198,10 +174,10 @@ class ChangedRows:
 
         :raises MoEngageStorageError: the folder cannot be written; nothing must be sent.
         """
-        if not self._announced:
+        if not self._attempts.announced:
             with self._storage_errors("cannot be written; nothing was sent"):
-                self._store.announce(self._attempt, self.options.task)
-            self._announced, self._is_sending, self._heard = True, True, time.monotonic()
+                self._attempts.announce()
+            self._is_sending = True
 
     def announce_removal(self) -> None:
         """
@@ -210,7 +186,7 @@ class ChangedRows:
         :raises MoEngageStorageError: the folder cannot be written; nothing must be removed.
         """
         with self._storage_errors("cannot be written; nothing was removed"):
-            self._store.announce(self._removal_attempt, self.options.task)
+            self._attempts.announce_removal()
 
     def record(self, batch: Batch, *, confirmed: bool) -> None:
         """
@@ -241,12 +217,7 @@ class ChangedRows:
         pairs = zip(map(key_of, identities), contents, strict=True)
         entries = b"".join([half for pair in pairs for half in pair])
         self._journal.add(entries, _lines(identities) if self._keeps_ids else ())
-        if time.monotonic() - self._heard > HEARD_EVERY:
-            self._heard = time.monotonic()
-            try:
-                self._store.announce(self._attempt, self.options.task)
-            except OSError as error:
-                log.warning("%s cannot be written: %s", self._store.folder, type(error).__name__)
+        self._attempts.announce_again()
 
     def state(self, *, settled: bool = False) -> dict[str, Any] | None:
         """
@@ -255,28 +226,8 @@ class ChangedRows:
         :param settled: whether the attempt ends, and no row was sent but those that the checkpoint knows of.
         :return: None: it cannot be written; an attempt that resumes then sends every row.
         """
-        entries, ids = self._journal.take()
-        if entries and self._journal_is_kept:
-            count = len(entries) // ENTRY
-            part = b"".join([count.to_bytes(4, "big"), entries, *ids])
-            try:
-                self._store.write_part(self._attempt, self._parts, part)
-                self._parts += 1
-            except OSError as error:
-                self._journal_is_kept = False
-                log.warning(
-                    "The journal cannot be written to %s (%s); a retry would send every row",
-                    self._store.folder,
-                    type(error).__name__,
-                )
-        if not (self._journal_is_kept and self._is_recorded):
-            return None
-        return {
-            "base": self._base,
-            "attempts": {**self._earlier, self._attempt: self._parts},
-            "ended": sorted(self._ended_before),
-            "settled": settled and not self._unsettled,
-        }
+        state = self._attempts.state(self._journal, settled=settled)
+        return state if self._is_recorded else None
 
     def left_ids(self) -> Iterator[str]:
         """Return what identifies the records that have left the source."""
@@ -304,7 +255,7 @@ class ChangedRows:
                 self._store.folder,
                 type(error).__name__,
                 error.strerror or error,
-                "; the next run sends every row" if self._announced else "",
+                "; the next run sends every row" if self._attempts.announced else "",
             )
 
     def close(self) -> None:
@@ -313,26 +264,25 @@ class ChangedRows:
         self._files.cleanup()
 
     def _write(self, *, completed: bool, removed: bool | None) -> None:
-        store, known = self._store, self._known
+        store, known, attempts = self._store, self._known, self._attempts
         now = store.open()
-        superseded = self._superseded or now.manifests != self._listing.manifests
-        unsure = self._is_unsure(completed)
+        superseded = attempts.superseded or now.manifests != self._listing.manifests
+        unsure = attempts.is_unsure(completed=completed)
         manifest = known.manifest
         if superseded:
             usable = known.load(now) is None and known.manifest is not None
             manifest, changes = known.manifest, usable and self._journal.rows > 0
             decide: Decide = without_other_contents
-            # Whoever has written it may not know of the other attempts, and not all that they sent is known here.
-            settled = self._earlier_is_known and (completed or not self._unsettled)
-            ended = self._own if settled else {self._attempt}
+            is_known = attempts.journals_are_known and (completed or not attempts.unsettled)
         else:
             changes = self._differs(completed, removed)
-            ended = self._ended() if changes or not unsure else {self._attempt}
             decide = known.updated(
                 drops_unseen=completed and (removed is True or not (self._keeps_ids or self._resumed)),
                 unsure_of_unseen=unsure or removed is False,
                 unsure=unsure,
             )
+            is_known = changes or not unsure
+        ended = attempts.ended(superseded=superseded, known=is_known)
         if changes:
             rows = write_generation(
                 self._files.name, self._journal, known.snapshot, known.ids_file, decide, adds=not superseded
@@ -340,7 +290,7 @@ class ChangedRows:
             manifest = store.write(
                 {kind: os.path.join(self._files.name, kind) for kind in self._kinds},
                 generation=now.generation + 1,
-                attempt=self._attempt,
+                attempt=attempts.current,
                 known_for=known.known_for,
                 rows=rows,
                 completed=(manifest.completed if manifest else 0) + (completed and not superseded),
@@ -349,19 +299,8 @@ class ChangedRows:
             if store.open().manifests != (manifest.name,):
                 # Another run has written at the same moment, without what this one has sent, which stays announced.
                 ended = set()
-        if changes or self._announced:
+        if changes or attempts.announced:
             store.tidy(manifest if changes else None, ended)
-
-    def _ended(self) -> set[str]:
-        """Return the attempts that have ended."""
-        return self._own | self._foreign_ended() | {self._removal_attempt}
-
-    def _foreign_ended(self) -> set[str]:
-        return {one for one in self._foreign if self._store.has_ended(one, self.options.task)}
-
-    def _is_unsure(self, completed: bool) -> bool:
-        """Whether another attempt may have sent other records than the snapshot and the journal have."""
-        return bool(self._foreign) or not self._earlier_is_known or (self._unsettled and not completed)
 
     def _new_journal(self, shared: bool) -> Journal:
         folder = tempfile.mkdtemp(dir=self._files.name)
@@ -373,7 +312,7 @@ class ChangedRows:
 
     def _differs(self, completed: bool, removed: bool | None) -> bool:
         """Whether the next generation differs from the last one."""
-        if self._journal.rows or removed is not None or (self._unsettled and completed):
+        if self._journal.rows or removed is not None or (self._attempts.unsettled and completed):
             return True
         if not completed:
             return False
@@ -389,53 +328,33 @@ class ChangedRows:
 
         :return: why the known records cannot be relied on; None: they can.
         """
-        manifest = self._known.manifest
-        attempts = dict(state["attempts"]) if state is not None else {}
-        self._own |= attempts.keys()
-        self._base = list(self._listing.manifests)
-        if manifest is not None and manifest.attempt in attempts:
-            # An attempt of this run has written it: it has the journals up to that attempt's.
-            while manifest.attempt in attempts:
-                attempts.pop(next(iter(attempts)))
-        elif state is not None:
-            self._base = state["base"]
-            self._superseded = self._base != list(self._listing.manifests)
-        self._earlier = attempts
-        self._unsettled = state is not None and not state["settled"]
-        written = {manifest.attempt} if manifest is not None else set()
-        self._foreign = self._listing.attempts - self._own - written
-        self._ended_before = frozenset(self._foreign_ended() if state is None else state["ended"])
+        attempts = self._attempts
+        attempts.resume(self._listing, self._known.manifest, state)
         if (self._resumed and state is None) or not self._read_journals():
             # What earlier attempts have sent is not known, and the snapshot may say otherwise.
-            self._earlier_is_known = False
+            attempts.journals_are_known = False
             self._known.drop()
             self._journal = self._new_journal(shared)
             return "the journal of an earlier try is gone"
-        if attempts and not self._unsettled:
-            # The last one ended in order, as before a deferral: this one continues its journal.
-            self._attempt, self._parts = attempts.popitem()
-        if self._superseded:
+        attempts.continue_last()
+        if attempts.superseded:
             return "another run has written the snapshot since this one began"
-        if self._foreign:
+        if attempts.others:
             return "another run of this task is sending rows, or was killed while it did"
         return None
 
     def _read_journals(self) -> bool:
         """Read the journals of earlier attempts; return whether they are complete."""
         try:
-            for attempt, count in self._earlier.items():
-                for part in self._store.parts(attempt, count):
-                    end = 4 + int.from_bytes(part[:4], "big") * ENTRY
-                    entries = part[4:end]
-                    if not self._foreign <= self._ended_before:
-                        # Another run may have sent other records since.
-                        keys = (entries[at : at + HALF] for at in range(0, len(entries), ENTRY))
-                        entries = b"".join([key + UNKNOWN for key in keys])
-                    self._journal.add(entries, part[end:].splitlines(keepends=True), taken=True)
-                    for at in range(0, len(entries), ENTRY):
-                        place = self._known.place(entries[at : at + HALF])
-                        if place >= 0:
-                            self._known.found[place] = SENT
+            for entries, ids in self._attempts.journals():
+                keys = [entries[at : at + HALF] for at in range(0, len(entries), ENTRY)]
+                if self._attempts.others_since:
+                    # They may have sent other records.
+                    entries = b"".join([key + UNKNOWN for key in keys])
+                self._journal.add(entries, ids, taken=True)
+                for place in map(self._known.place, keys):
+                    if place >= 0:
+                        self._known.found[place] = SENT
         except ValueError:
             return False
         return True
