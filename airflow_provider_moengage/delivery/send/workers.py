@@ -13,6 +13,9 @@ from airflow_provider_moengage.delivery.send.held_rows import HeldRows
 #: Seconds after which the interpreter makes a thread that computes release its lock (``sys.getswitchinterval``). A worker
 #: waits as long each time it needs the lock back, some twenty times a request, while the caller computes.
 SWITCH_INTERVAL = 0.005
+#: Rows in flight or queued up to which more are taken, in however many batches: while a rate window is spent, they are read
+#: ahead. A few megabytes of memory.
+READ_AHEAD = 1_000
 
 
 class Workers:
@@ -20,8 +23,9 @@ class Workers:
     Calls ``deliver`` with batches, ``concurrency`` at a time; if it is 1, in the caller's own thread.
 
     Two batches that share a user never run concurrently or out of order: rows of a user in flight are taken out of
-    their batch and held, while its other rows go on. At most ``2 * concurrency`` batches are in flight or queued, and
-    at most as many rows, and one batch more, are held; so memory does not grow with the rows.
+    their batch and held, while its other rows go on. At most ``2 * concurrency`` batches are in flight or queued, or as
+    many as have ``READ_AHEAD`` rows; as many rows as the former have, and one batch more, are held. So memory does not grow
+    with the rows.
 
     The caller's thread may be interrupted anywhere, by the task's timeout. So it waits for nothing while it holds the
     lock, and the lock is a plain one: an exception within ``Condition.__enter__`` would leave it locked forever.
@@ -42,7 +46,7 @@ class Workers:
         self._wakes: SimpleQueue[None] = SimpleQueue()
         #: The batches in flight or queued at which the waiting caller is woken; None: it does not wait.
         self._wake_at: int | None = None
-        self._in_flight = 0
+        self._in_flight = self._rows_in_flight = 0
         #: The users in flight, but for those of a batch that is alone there: most often nobody asks for them.
         self._users: set[str] = set()
         self._alone: Batch | None = None
@@ -86,9 +90,10 @@ class Workers:
         with self._lock:
             if self._error:
                 raise self._error
-            if self._in_flight >= self._max_in_flight or self._held.full:
-                # Woken once for half the queue, not for each batch.
-                self._wake_at = self._concurrency + self._concurrency // 2
+            is_full = self._in_flight >= self._max_in_flight and self._rows_in_flight >= READ_AHEAD
+            if is_full or self._held.full:
+                # Woken once for a part of the queue, not for each batch.
+                self._wake_at = max(self._concurrency + self._concurrency // 2, self._in_flight * 3 // 4)
                 return False
             if self._in_flight:
                 users = self._users_in_flight()
@@ -165,6 +170,7 @@ class Workers:
         else:
             self._alone = batch
         self._in_flight += 1
+        self._rows_in_flight += len(batch)
 
     def _end(self, batch: Batch) -> None:
         if batch is self._alone:
@@ -172,6 +178,7 @@ class Workers:
         else:
             self._users -= batch.ids
         self._in_flight -= 1
+        self._rows_in_flight -= len(batch)
 
     def _users_in_flight(self) -> set[str]:
         if self._alone is not None:

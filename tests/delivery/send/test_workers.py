@@ -266,3 +266,27 @@ def test_a_caller_interrupted_anywhere_leaves_no_thread_waiting(size: int):
         workers = Workers(lambda batch: time.sleep(0.0001), 2)
         seen = event
     assert seen > 10
+
+
+@pytest.mark.parametrize("rows", [1, 400])
+def test_rows_are_read_ahead_while_no_request_ends(rows: int):
+    """A thousand rows, or two batches for each worker if these have more; then the caller waits."""
+    released = threading.Event()
+    workers = Workers(lambda _: released.wait(LIMIT), 2)
+    taken = threading.Semaphore(0)
+    expected = workers_module.READ_AHEAD if rows == 1 else 4
+
+    def submit() -> None:
+        for number in range(expected + 1):
+            workers.submit(batch(number * rows, *(f"{number}-{row}" for row in range(rows))))
+            taken.release()
+
+    caller = threading.Thread(target=submit)
+    caller.start()
+    assert all(taken.acquire(timeout=LIMIT) for _ in range(expected))
+    # The next one waits for a response.
+    assert not taken.acquire(timeout=0.1)
+    released.set()
+    caller.join(LIMIT)
+    assert not caller.is_alive()
+    workers.finish()
