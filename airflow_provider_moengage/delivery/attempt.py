@@ -29,7 +29,7 @@ from airflow_provider_moengage.delivery.run import Delivery, Run
 from airflow_provider_moengage.delivery.run_log import log_workspace
 from airflow_provider_moengage.delivery.send.packer import Packer
 from airflow_provider_moengage.delivery.send.sender import Sender, unconfirmed_error
-from airflow_provider_moengage.delivery.send.workers import Workers
+from airflow_provider_moengage.delivery.send.workers import READ_AHEAD, Workers
 from airflow_provider_moengage.delivery.shape.shaper import Shaper
 from airflow_provider_moengage.delivery.shape.unreadable import Unreadable
 
@@ -84,7 +84,9 @@ class Attempt:
             changes=delivery.changes,
             sample=delivery.sample,
         )
-        self._workers = Workers(self._sender.send, delivery.concurrency)
+        # Rows that must not be sent twice are in doubt as soon as they are queued, should the process be killed.
+        read_ahead = READ_AHEAD if delivery.operation.idempotent else 0
+        self._workers = Workers(self._sender.send, delivery.concurrency, read_ahead)
         self._sent = False
         self._progress = ProgressReporter(self._progress_now, delivery.observe)
         self._duplicates: list[tuple[str, int]] = []

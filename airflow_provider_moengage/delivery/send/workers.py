@@ -24,18 +24,22 @@ class Workers:
 
     Two batches that share a user never run concurrently or out of order: rows of a user in flight are taken out of
     their batch and held, while its other rows go on. At most ``2 * concurrency`` batches are in flight or queued, or as
-    many as have ``READ_AHEAD`` rows; as many rows as the former have, and one batch more, are held. So memory does not grow
+    many as have ``read_ahead`` rows; as many rows as the former have, and one batch more, are held. So memory does not grow
     with the rows.
 
     The caller's thread may be interrupted anywhere, by the task's timeout. So it waits for nothing while it holds the
     lock, and the lock is a plain one: an exception within ``Condition.__enter__`` would leave it locked forever.
 
     :param deliver: called with each batch, from any thread; its exceptions are raised again in the caller's thread.
+    :param read_ahead: rows in flight or queued up to which more are taken.
     """
 
-    def __init__(self, deliver: Callable[[Batch], None], concurrency: int) -> None:
+    def __init__(
+        self, deliver: Callable[[Batch], None], concurrency: int, read_ahead: int = READ_AHEAD
+    ) -> None:
         self._deliver = deliver
         self._concurrency = concurrency
+        self._read_ahead = read_ahead
         # One more batch is queued per worker, so that none idles while the next rows are read.
         self._max_in_flight = 2 * concurrency
         self._threads: list[threading.Thread] = []
@@ -90,7 +94,7 @@ class Workers:
         with self._lock:
             if self._error:
                 raise self._error
-            is_full = self._in_flight >= self._max_in_flight and self._rows_in_flight >= READ_AHEAD
+            is_full = self._in_flight >= self._max_in_flight and self._rows_in_flight >= self._read_ahead
             if is_full or self._held.full:
                 # Woken once for a part of the queue, not for each batch.
                 self._wake_at = max(self._concurrency + self._concurrency // 2, self._in_flight * 3 // 4)
