@@ -141,6 +141,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "s3://lake_conn@lake/moengage/snapshots",
                         "default": None,
                     },
+                    "lineage_sql": {
+                        "description": "Whether OpenLineage's events have the text of a task's query. It may hold personal data as "
+                        "literals. Values of bind parameters are never in it.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
+                    },
                     "max_line_bytes": {
                         "description": "The maximum length in bytes of a line of a file, a CSV record and an element of a JSON "
                         "array; longer ones are rejected, so that no file can fill the memory of a worker.",

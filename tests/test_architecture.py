@@ -19,7 +19,8 @@ DOORS: Mapping[str, set[str]] = {
     "delivery": {"api", "records", "parameters", "_compat"},
     "operations": {"api", "records", "delivery", "parameters"},
     "hooks": {"api", "delivery", "operations", "parameters", "exceptions", "get_provider_info", "_compat"},
-    "operators": {"api", "delivery", "operations", "hooks", "parameters", "exceptions", "_compat"},
+    "lineage": {"api", "delivery", "hooks", "_compat"},
+    "operators": {"api", "delivery", "operations", "hooks", "lineage", "parameters", "exceptions", "_compat"},
     "sensors": {
         "api",
         "delivery",
