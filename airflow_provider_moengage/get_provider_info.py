@@ -7,6 +7,14 @@ from typing import Any
 from airflow_provider_moengage import __version__, operators, sensors, triggers
 
 INTEGRATION = "MoEngage"
+ASSET_URIS = [
+    {
+        "schemes": ["moengage"],
+        "handler": "airflow_provider_moengage.assets.sanitize_uri",
+        "factory": "airflow_provider_moengage.assets.create_asset",
+        "to_openlineage_converter": "airflow_provider_moengage.assets.convert_asset_to_openlineage",
+    }
+]
 #: The connection form's own fields, in order. Airflow 3.2 and newer read them from here, older versions from
 #: the hook.
 FORM_FIELDS: dict[str, dict[str, Any]] = {
@@ -121,6 +129,9 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [f"{triggers.__name__}.{name}" for name in triggers.MODULES],
             }
         ],
+        "asset-uris": ASSET_URIS,
+        # The same for Airflow 2.
+        "dataset-uris": ASSET_URIS,
         "config": {
             "moengage": {
                 "description": "Defaults of the MoEngage operators.",

@@ -15,6 +15,7 @@ from airflow_provider_moengage._compat import (
     DateTimeTrigger,
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
+from airflow_provider_moengage.assets import add_counts
 from airflow_provider_moengage.delivery.changes.changed_only import Removal
 from airflow_provider_moengage.delivery.operation import Operation, RowMapping
 from airflow_provider_moengage.delivery.read.sources import Source
@@ -365,6 +366,8 @@ class MoEngageSendOperator(BaseOperator):
             ti.xcom_push(key="report", value=report)
             if "sample_path" in report:
                 ti.xcom_push(key="sample_path", value=report["sample_path"])
+        if "outlet_events" in context and self.written_to() is None:
+            add_counts(self.outlets, context["outlet_events"], report)
 
     def _report_of(self, task_instance: Any) -> Report | None:
         """Return the report of the attempt that has just ended; None: it failed before there was one."""
