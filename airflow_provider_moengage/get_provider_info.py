@@ -129,6 +129,10 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [f"{triggers.__name__}.{name}" for name in triggers.MODULES],
             }
         ],
+        "extra-links": [
+            "airflow_provider_moengage.links.MoEngageDashboardLink",
+            "airflow_provider_moengage.links.MoEngageRejectedRowsLink",
+        ],
         "asset-uris": ASSET_URIS,
         # The same for Airflow 2.
         "dataset-uris": ASSET_URIS,
@@ -154,7 +158,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "lineage_sql": {
                         "description": "Whether OpenLineage's events have the text of a task's query. It may hold personal data as "
-                        "literals. Values of bind parameters are never in it.",
+                        "literals.",
                         "version_added": "0.1.0",
                         "type": "boolean",
                         "example": None,

@@ -32,35 +32,41 @@ class MoEngageRejectedRowsLink(BaseOperatorLink):
         return _link(operator, ti_key, self.xcom_key)
 
 
-def push_links(operator: Any, ti: Any) -> None:
-    """Write the links of a task to XCom, from where Airflow reads them while it runs."""
-    for key, url_of in _LINKS.items():
-        url = url_of(operator, ti)
+def push_links(operator: Any, ti: Any) -> dict[str, str | None]:
+    """Write the links of a task to XCom, from where Airflow reads them while it runs, and return them by their keys."""
+    links = {key: url_of(operator, ti) for key, url_of in _LINKS.items()}
+    for key, url in links.items():
         if url is not None:
             ti.xcom_push(key=key, value=url)
+    return links
 
 
 def _link(operator: Any, ti_key: Any, key: str) -> str | None:
     # Airflow 3 asks in the task's own process, where the operator is whole, and Airflow 2 in the webserver.
-    if hasattr(operator, "mapping"):
-        return _LINKS[key](operator, ti_key)
-    from airflow.models.xcom import XCom
+    if not hasattr(operator, "mapping"):
+        from airflow.models.xcom import XCom
 
-    url: str | None = XCom.get_value(key=key, ti_key=ti_key)
-    return url
+        pushed: str | None = XCom.get_value(key=key, ti_key=ti_key)
+        return pushed
+    links: Mapping[str, str | None] | None = operator.links
+    # A task whose deferral failed has pushed them from another process.
+    return _LINKS[key](operator, ti_key) if links is None else links[key]
 
 
 def dashboard_url(operator: Any, ti: Any) -> str | None:
-    """Return the address of the dashboard; None: the connection has a host, or cannot be read."""
+    """Return the address of the dashboard; None: the connection has a host, or cannot be used."""
     from airflow_provider_moengage.api.errors import MoEngageError
-    from airflow_provider_moengage.hooks.moengage import MoEngageHook
+    from airflow_provider_moengage.api.workspace import normalize_data_center
+    from airflow_provider_moengage.hooks.connection import read_connection
 
     try:
-        workspace = MoEngageHook(operator.moengage_conn_id).workspace
+        fields = read_connection("moengage_conn_id", operator.moengage_conn_id, "moengage")
+        if fields.host:
+            return None
+        return f"https://dashboard-{normalize_data_center(fields.extras.get('data_center'))}.moengage.com"
     except MoEngageError:
         # The run itself fails of it, with a better message.
         return None
-    return None if workspace.host else f"https://dashboard-{workspace.data_center}.moengage.com"
 
 
 def rejected_rows_url(operator: Any, ti: Any) -> str | None:

@@ -28,6 +28,11 @@ from airflow_provider_moengage.delivery.storage import task_folder
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
+from airflow_provider_moengage.links import (
+    MoEngageDashboardLink,
+    MoEngageRejectedRowsLink,
+    push_links,
+)
 from airflow_provider_moengage.operators.changes import changed_only, check_changes, sample_of
 from airflow_provider_moengage.operators.resumption import (
     ResumePlan,
@@ -122,6 +127,7 @@ class MoEngageSendOperator(BaseOperator):
     #: Whether an attempt can resume where the previous one ended.
     resumable = True
     template_ext: Sequence[str] = (".sql",)
+    operator_extra_links = (MoEngageDashboardLink(), MoEngageRejectedRowsLink())
     template_fields_renderers = {"sql": "sql", "parameters": "json"}
 
     def __init__(
@@ -183,6 +189,8 @@ class MoEngageSendOperator(BaseOperator):
         self._cancellation: Cancellation | None = None
         #: The reports of this attempt; None: it began in another process, before a deferral.
         self._published: list[Report] | None = None
+        #: The URLs of the task's links by their XCom keys, once it runs.
+        self.links: dict[str, str | None] | None = None
         self._source_parameter = check_source(self)
         check_one_of("fold_columns", fold_columns, FOLDS, optional=True)
         check_whole_number("concurrency", concurrency, 1, MAX_CONCURRENCY)
@@ -213,6 +221,8 @@ class MoEngageSendOperator(BaseOperator):
     def _run(self, context: Context, *, deferred: bool = False) -> Report:
         self._cancellation = cancellation = Cancellation()
         self._published = None if deferred else []
+        if "ti" in context:
+            self.links = push_links(self, context["ti"])
         try:
             plan = self._plan_resume(context, deferred=deferred)
             defers = plan.defers()

@@ -48,11 +48,8 @@ def test_the_example_that_updates_users_starts_it():
     (outlet,) = profiles.get_task("push_customers").outlets
     assert outlet == campaign["PROFILES"]
     timetable = campaign["dag"].timetable
-    if hasattr(timetable, "asset_condition"):
-        starting = timetable.asset_condition.iter_assets()
-    else:
-        starting = timetable.dataset_condition.iter_datasets()
-    assert [asset.uri for _, asset in starting] == [outlet.uri]
+    condition = getattr(timetable, "asset_condition", None) or timetable.dataset_condition
+    assert list(condition.objects) == [outlet]
 
 
 class Arrived:
