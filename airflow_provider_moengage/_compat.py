@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     # Type checkers see Airflow 3's own classes.
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-    from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context, PokeReturnValue
+    from airflow.sdk import (
+        Asset,
+        BaseHook,
+        BaseOperator,
+        BaseOperatorLink,
+        BaseSensorOperator,
+        Context,
+        PokeReturnValue,
+    )
     from airflow.sdk.configuration import conf
     from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
     from airflow.sdk.exceptions import (
@@ -21,6 +29,10 @@ if TYPE_CHECKING:
     from airflow.sdk.observability.stats import Stats
 else:
     try:
+        from airflow.sdk import Asset
+    except ImportError:
+        from airflow.datasets import Dataset as Asset
+    try:
         from airflow.sdk.bases.hook import BaseHook
     except ImportError:
         from airflow.hooks.base import BaseHook
@@ -28,6 +40,10 @@ else:
         from airflow.sdk import BaseOperator
     except ImportError:
         from airflow.models.baseoperator import BaseOperator
+    try:
+        from airflow.sdk import BaseOperatorLink
+    except ImportError:
+        from airflow.models.baseoperatorlink import BaseOperatorLink
     try:
         from airflow.sdk import BaseSensorOperator
     except ImportError:
@@ -98,8 +114,10 @@ __all__ = [
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "Asset",
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "BaseSensorOperator",
     "Context",
     "DateTimeTrigger",

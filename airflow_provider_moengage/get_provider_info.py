@@ -7,6 +7,14 @@ from typing import Any
 from airflow_provider_moengage import __version__, operators, sensors, triggers
 
 INTEGRATION = "MoEngage"
+ASSET_URIS = [
+    {
+        "schemes": ["moengage"],
+        "handler": "airflow_provider_moengage.assets.sanitize_uri",
+        "factory": "airflow_provider_moengage.assets.create_asset",
+        "to_openlineage_converter": "airflow_provider_moengage.assets.convert_asset_to_openlineage",
+    }
+]
 #: The connection form's own fields, in order. Airflow 3.2 and newer read them from here, older versions from
 #: the hook.
 FORM_FIELDS: dict[str, dict[str, Any]] = {
@@ -121,6 +129,13 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [f"{triggers.__name__}.{name}" for name in triggers.MODULES],
             }
         ],
+        "extra-links": [
+            "airflow_provider_moengage.links.MoEngageDashboardLink",
+            "airflow_provider_moengage.links.MoEngageRejectedRowsLink",
+        ],
+        "asset-uris": ASSET_URIS,
+        # The same for Airflow 2.
+        "dataset-uris": ASSET_URIS,
         "config": {
             "moengage": {
                 "description": "Defaults of the MoEngage operators.",
@@ -140,6 +155,14 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "s3://lake_conn@lake/moengage/snapshots",
                         "default": None,
+                    },
+                    "lineage_sql": {
+                        "description": "Whether OpenLineage's events have the text of a task's query. It may hold personal data as "
+                        "literals.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
                     },
                     "max_line_bytes": {
                         "description": "The maximum length in bytes of a line of a file, a CSV record and an element of a JSON "

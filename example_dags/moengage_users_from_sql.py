@@ -11,8 +11,9 @@ from __future__ import annotations
 from datetime import datetime
 
 try:
-    from airflow.sdk import Param, dag
+    from airflow.sdk import Asset, Param, dag
 except ImportError:  # Airflow 2.11
+    from airflow.datasets import Dataset as Asset
     from airflow.decorators import dag
     from airflow.models.param import Param
 
@@ -56,6 +57,9 @@ def moengage_users_from_sql():
         # Up to 1 % of the rows may be rejected; they are stored here, each with its reason. More fail the task.
         max_rejected=0.01,
         rejected_path="{{ params.rejected_path }}",
+        # Data centre and Workspace ID of your connection: DAGs that are scheduled on it start when the users are there, such as
+        # moengage_campaign_after_profiles.
+        outlets=[Asset("moengage://01/WORKSPACE/users")],
     )
 
 

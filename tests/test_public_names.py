@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_moengage.assets import create_asset
 from airflow_provider_moengage.delivery.changes.arrival import Arrival
-from airflow_provider_moengage.get_provider_info import FORM_FIELDS
+from airflow_provider_moengage.get_provider_info import FORM_FIELDS, get_provider_info
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operations import QUOTAS
+from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
 from airflow_provider_moengage.sensors.users import MoEngageUsersArrivedSensor
@@ -102,6 +104,19 @@ def test_the_keys_of_a_report(moengage_sandbox_connection: Sandbox):
         "not_found", "users", "users_not_found",
     }  # fmt: skip
     assert set(Report.__annotations__) == {*REPORT.split(), *more}
+
+
+def test_the_names_of_assets_and_links():
+    assert parameters_of(create_asset) == ["data_center", "workspace", "what", "extra"]
+    assert [(link.name, link.xcom_key) for link in MoEngageSendOperator.operator_extra_links] == [
+        ("MoEngage dashboard", "moengage_dashboard"),
+        ("Rejected rows", "moengage_rejected_rows"),
+    ]
+
+
+def test_the_options_of_the_deployment():
+    options = get_provider_info()["config"]["moengage"]["options"]
+    assert list(options) == ["staging_path", "snapshot_path", "lineage_sql", "max_line_bytes"]
 
 
 def test_the_fields_of_a_connection():

@@ -44,6 +44,14 @@ class RowMapping(Protocol):
         """
         ...
 
+    def fields_from(self, columns: Sequence[str]) -> Mapping[str, str]:
+        """
+        Return field of a record → the column that it is read from, for rows with these columns; for lineage.
+
+        :param columns: may be incomplete: then only the parameters say what is read from others.
+        """
+        return {}
+
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """
         Return one row as it is sent; its content is empty if it is a duplicate of an earlier row.
@@ -127,6 +135,7 @@ class Operation:
     :param identity: returns what identifies a record, given its content and its user, where a record that MoEngage has
         accepted need not be sent again; None: every record has to be sent.
     :param always_sent: why, as the end of a sentence.
+    :param datasets: what of a workspace it changes or reads: ``users``, ``events``, ``devices``, ``cohorts``.
     """
 
     name: str
@@ -140,6 +149,7 @@ class Operation:
     elements: bool = False
     identity: Callable[[bytes, str], str] | None = None
     always_sent: str = "it sets no state that could be compared"
+    datasets: tuple[str, ...] = ("users",)
 
     def shape(self, mapping: Any) -> Callable[[object, RowWarnings], Item]:
         """Return the function that turns rows into records of this operation, by a mapping of it."""

@@ -51,12 +51,21 @@ def conclude(report: Report, cause: BaseException | None, max_rejected: float) -
     if cause is not None:
         # A timeout or a signal must reach Airflow unchanged.
         raise cause
-    # Divide instead of multiplying: 0.29 * 100 is less than 29.
-    share = isinstance(max_rejected, float)
-    rejected = report["rejected"] / report["read"] if share and report["read"] else report["rejected"]
-    if rejected > max_rejected:
+    if are_too_many_rejected(report, max_rejected):
         raise MoEngageTaskFailed(_too_many_rejected(report, max_rejected), report=report)
     return report
+
+
+def are_too_many_rejected(report: Mapping[str, Any], max_rejected: float) -> bool:
+    """
+    Whether more rows were rejected than may be.
+
+    :param max_rejected: rows that may be rejected, as a count or a share.
+    """
+    # Divide instead of multiplying: 0.29 * 100 is less than 29.
+    share = isinstance(max_rejected, float)
+    rejected: float = report["rejected"] / report["read"] if share and report["read"] else report["rejected"]
+    return rejected > max_rejected
 
 
 def _counts(report: Mapping[str, Any]) -> str:

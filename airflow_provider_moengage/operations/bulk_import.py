@@ -78,5 +78,6 @@ BULK_IMPORT = Operation(
     BULK_IMPORT_ENDPOINT,
     mapping=ElementMapping,
     idempotent=False,
+    datasets=("users", "events", "devices"),
     always_sent="its elements may be events, which are never equal",
 )

@@ -42,6 +42,10 @@ class DeletionMapping(RowMapping):
         """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         check_has_column(columns, self.id_column, "id_column")
 
+    def fields_from(self, columns: Sequence[str]) -> Mapping[str, str]:
+        """Return field → column; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
+        return {"customer_id": self.id_column}
+
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         identity, called = id_of_row(row, self.id_column, warnings, self.identity_type)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -45,6 +45,10 @@ class PairMapping(RowMapping):
                     f"the source has no column {column!r}; it has {', '.join(columns)}"
                     + spelling_hint(column, columns)
                 )
+
+    def fields_from(self, columns: Sequence[str]) -> Mapping[str, str]:
+        """Return field → column; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
+        return {"merged_user": "merged_user", "retained_user": "retained_user"}
 
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""

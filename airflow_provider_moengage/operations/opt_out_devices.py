@@ -63,6 +63,11 @@ class OptOutMapping(RowMapping):
             columns, needed=needed, known={self.id_column, *OPT_OUT_COLUMNS}, id_column=self.id_column
         )
 
+    def fields_from(self, columns: Sequence[str]) -> Mapping[str, str]:
+        """Return field → column; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
+        whose = "user_identifier_value" if "user_identifier_value" in columns else self.id_column
+        return {"customer_id": whose}
+
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         row = as_row(row)
@@ -109,5 +114,6 @@ OPT_OUT_DEVICES = Operation(
     "devices",
     Endpoint("Device opt-out", "/devices/manage", "query", quotas=(DEVICES_OPTED_OUT,)),
     mapping=OptOutMapping,
+    datasets=("devices",),
     always_sent="people opt in and out on their devices, which no snapshot knows",
 )

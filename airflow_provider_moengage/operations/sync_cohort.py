@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -64,6 +64,10 @@ class MemberMapping(RowMapping):
         """Check a source's columns; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         check_has_column(columns, self.id_column, "id_column")
 
+    def fields_from(self, columns: Sequence[str]) -> Mapping[str, str]:
+        """Return field → column; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
+        return {"customer_id": self.id_column}
+
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         customer_id, called = id_of_row(row, self.id_column, warnings)
@@ -82,5 +86,6 @@ SYNC_COHORT = Operation(
         max_records=MAX_BODY_BYTES,
         quotas=(COHORT_SYNCS,),
     ),
+    datasets=("cohorts",),
     identity=lambda content, user: user,
 )

@@ -71,6 +71,10 @@ class DeviceMapping(BulkMapping):
             id_column=self.id_column,
         )
 
+    def fields_from(self, columns: Sequence[str]) -> Mapping[str, str]:
+        """Return field → column; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
+        return {"customer_id": self.id_column, **{name: name for name in columns if name != self.id_column}}
+
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         device = self.record(row, warnings)
@@ -138,6 +142,7 @@ TRACK_DEVICES = Operation(
     "devices",
     Endpoint("Track Device", "/device/{app_id}", "path", quotas=(DEVICES,)),
     mapping=DeviceMapping,
+    datasets=("devices",),
     # A user has several devices.
     identity=lambda content, user: f"{user}\n{from_json(content)['device_id']}",
 )

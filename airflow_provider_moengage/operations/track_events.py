@@ -131,6 +131,13 @@ class EventMapping(BulkMapping):
         kept_out = [name for name in self.identifiers if name in columns]
         self._columns.check(columns, needed | {f"identifiers {name}": name for name in kept_out})
 
+    def fields_from(self, columns: Sequence[str]) -> Mapping[str, str]:
+        """Return field → column; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
+        fields = {"customer_id": self.id_column, "action": self.action_column}
+        if self.time_column is not None:
+            fields["current_time"] = self.time_column
+        return {**fields, **self._columns.attributes_of(columns, self._kept_out)}
+
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         event = self.record(row, warnings)
@@ -296,6 +303,7 @@ TRACK_EVENTS = Operation(
     Endpoint("Create Event", "/event/{app_id}", "path", max_records=MAX_BODY_BYTES, quotas=(EVENTS,)),
     mapping=EventMapping,
     idempotent=False,
+    datasets=("events",),
     bulk=bulk_endpoint(BULK_EVENTS),
     always_sent="two equal events happened twice, and neither may be left out",
 )

@@ -128,6 +128,12 @@ class UserMapping(BulkMapping):
                 needed[f"{parameter}[{attribute!r}]"] = column
         self._columns.check(columns, needed)
 
+    def fields_from(self, columns: Sequence[str]) -> Mapping[str, str]:
+        """Return field → column; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
+        arrays = {**(self.add_to_arrays or {}), **(self.remove_from_arrays or {})}
+        attributes = self._columns.attributes_of(columns, self._kept_out)
+        return {"customer_id": self.id_column, **attributes, **arrays}
+
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         return self._shaped(row, warnings, USER)

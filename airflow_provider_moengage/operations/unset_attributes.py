@@ -56,6 +56,10 @@ class UnsetMapping(BulkMapping):
         if self.unset_column is not None:
             check_has_column(columns, self.unset_column, "unset_column")
 
+    def fields_from(self, columns: Sequence[str]) -> Mapping[str, str]:
+        """Return field → column; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
+        return {"customer_id": self.id_column}
+
     def item(self, row: object, warnings: RowWarnings) -> Item:
         """Return the item of a row; see :class:`~airflow_provider_moengage.delivery.operation.RowMapping`."""
         user = self.record(row, warnings)

@@ -15,6 +15,7 @@ from airflow_provider_moengage._compat import (
     DateTimeTrigger,
 )
 from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
+from airflow_provider_moengage.assets import add_counts
 from airflow_provider_moengage.delivery.changes.changed_only import Removal
 from airflow_provider_moengage.delivery.operation import Operation, RowMapping
 from airflow_provider_moengage.delivery.read.sources import Source
@@ -27,6 +28,11 @@ from airflow_provider_moengage.delivery.storage import task_folder
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
+from airflow_provider_moengage.links import (
+    MoEngageDashboardLink,
+    MoEngageRejectedRowsLink,
+    push_links,
+)
 from airflow_provider_moengage.operators.changes import changed_only, check_changes, sample_of
 from airflow_provider_moengage.operators.resumption import (
     ResumePlan,
@@ -121,6 +127,7 @@ class MoEngageSendOperator(BaseOperator):
     #: Whether an attempt can resume where the previous one ended.
     resumable = True
     template_ext: Sequence[str] = (".sql",)
+    operator_extra_links = (MoEngageDashboardLink(), MoEngageRejectedRowsLink())
     template_fields_renderers = {"sql": "sql", "parameters": "json"}
 
     def __init__(
@@ -180,6 +187,10 @@ class MoEngageSendOperator(BaseOperator):
         self.deferrable = deferrable
         self.defer_threshold = defer_threshold
         self._cancellation: Cancellation | None = None
+        #: The reports of this attempt; None: it began in another process, before a deferral.
+        self._published: list[Report] | None = None
+        #: The URLs of the task's links by their XCom keys, once it runs.
+        self.links: dict[str, str | None] | None = None
         self._source_parameter = check_source(self)
         check_one_of("fold_columns", fold_columns, FOLDS, optional=True)
         check_whole_number("concurrency", concurrency, 1, MAX_CONCURRENCY)
@@ -209,6 +220,9 @@ class MoEngageSendOperator(BaseOperator):
 
     def _run(self, context: Context, *, deferred: bool = False) -> Report:
         self._cancellation = cancellation = Cancellation()
+        self._published = None if deferred else []
+        if "ti" in context:
+            self.links = push_links(self, context["ti"])
         try:
             plan = self._plan_resume(context, deferred=deferred)
             defers = plan.defers()
@@ -221,6 +235,7 @@ class MoEngageSendOperator(BaseOperator):
 
         def publish(report: Report) -> None:
             published.append(report)
+            self._published = published
             self._publish(report, context)
 
         finished = plan.finished()
@@ -279,6 +294,34 @@ class MoEngageSendOperator(BaseOperator):
         """Return what of MoEngage the rows are sent to, where the operation does not say it."""
         return ""
 
+    def datasets(self) -> tuple[str, ...]:
+        """Return what of the workspace the rows change, as lineage names it: ``users``, ``cohorts/churn-risk``."""
+        return self.operation.datasets
+
+    def written_to(self) -> list[tuple[str, str]] | None:
+        """
+        Return where the rows are written that are read from MoEngage: OpenLineage's namespace and name.
+
+        :return: None for an operator that sends rows to MoEngage; empty if they are written to XCom.
+        """
+        return None
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        """Return the lineage of the task before it has counts; OpenLineage's listener calls it."""
+        from airflow_provider_moengage.lineage.events import lineage_of
+
+        return lineage_of(self)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return the lineage of the task with the counts of its report; OpenLineage's listener calls it."""
+        from airflow_provider_moengage.lineage.events import lineage_of
+
+        return lineage_of(self, self._report_of(task_instance))
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Return the lineage of a failed attempt; otherwise as :meth:`get_openlineage_facets_on_complete`."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
     def _send(self, hook: MoEngageHook, source: Source, **options: Unpack[DeliveryArguments]) -> Report:
         return hook.deliver(self.operation, source, mapping=self.mapping, **self.own_arguments(), **options)
 
@@ -333,6 +376,17 @@ class MoEngageSendOperator(BaseOperator):
             ti.xcom_push(key="report", value=report)
             if "sample_path" in report:
                 ti.xcom_push(key="sample_path", value=report["sample_path"])
+        if "outlet_events" in context and self.written_to() is None:
+            add_counts(self.outlets, context["outlet_events"], report)
+
+    def _report_of(self, task_instance: Any) -> Report | None:
+        """Return the report of the attempt that has just ended; None: it failed before there was one."""
+        if self._published is not None:
+            return self._published[-1] if self._published else None
+        report: Report | None = task_instance.xcom_pull(
+            task_ids=task_instance.task_id, key="report", map_indexes=task_instance.map_index
+        )
+        return report
 
     def _end_empty(self, report: Report) -> None:
         if self.on_empty == "skip":

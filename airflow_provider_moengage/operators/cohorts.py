@@ -12,6 +12,7 @@ from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.changes.changed_only import Removal
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.lineage.names import part_of_name
 from airflow_provider_moengage.operations.sync_cohort import SYNC_COHORT, MemberMapping
 from airflow_provider_moengage.operators.base import (
     CHANGED_ONLY_FIELDS,
@@ -189,3 +190,7 @@ class MoEngageSyncCohortOperator(MoEngageSendOperator):
     def target(self) -> str:
         """Return what identifies the cohort."""
         return f"{self.mapping.partner}\n{self.mapping.cohort_id}"
+
+    def datasets(self) -> tuple[str, ...]:
+        """Return the cohort, as lineage names it."""
+        return (f"cohorts/{part_of_name(self.mapping.cohort_id)}",)

@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
+from airflow_provider_moengage.lineage.names import part_of_name
 from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
 from airflow_provider_moengage.operations.track_events import TRACK_EVENTS, EventMapping
 from airflow_provider_moengage.operators.base import (
@@ -96,6 +97,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
     """
 
     operation = TRACK_EVENTS
+    mapping: EventMapping
     events = RowsParameter()
     template_fields: Sequence[str] = template_fields("events")
 
@@ -189,3 +191,10 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
             "bulk": self.bulk,
             "max_bytes": self.max_bytes if self.bulk else None,
         }
+
+    def datasets(self) -> tuple[str, ...]:
+        """Return the events, as lineage names them: by their name where ``sql`` has it as a text."""
+        from airflow_provider_moengage.lineage.sql import fixed_text
+
+        name = None if self.sql is None else fixed_text(self.sql, self.mapping.action_column)
+        return self.operation.datasets if name is None else (f"events/{part_of_name(name)}",)

@@ -9,13 +9,14 @@ from typing import Any, Literal
 from typing_extensions import Unpack
 
 from airflow_provider_moengage._compat import Context
-from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.api.errors import MoEngageError, MoEngageParameterError
 from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
+from airflow_provider_moengage.lineage.names import files_of
 from airflow_provider_moengage.operations.get_users import GET_USERS, IdentifierMapping, Missing
 from airflow_provider_moengage.operations.user_outputs import FileSink, ListSink, Sink, TableSink, write_ids
 from airflow_provider_moengage.operators.base import (
@@ -206,6 +207,21 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
     def own_arguments(self) -> dict[str, Any]:
         """Return what happens if MoEngage does not know a user."""
         return {"on_missing": self.on_missing}
+
+    def written_to(self) -> list[tuple[str, str]] | None:
+        """Return the file or the table that the users are written to, as lineage names it."""
+        from airflow_provider_moengage.lineage.sql import database_of
+
+        if self.output_path:
+            return [files_of(str(self.output_path))]
+        if not self.output_table:
+            return []
+        try:
+            database = database_of("output_conn_id", str(self.output_conn_id))
+        except MoEngageError as error:
+            self.log.info("The database of output_table is not known: %s", error)
+            return []
+        return [(database.namespace, database.table_of(str(self.output_table)))]
 
     def _send(self, hook: MoEngageHook, source: Source, **options: Unpack[DeliveryArguments]) -> Report:
         return hook.get_users(

@@ -22,6 +22,7 @@ def test_examples_parse_without_reaching_out(tmp_path):
     assert outcome["import_errors"] == {}
     assert outcome["calls"] == []
     assert outcome["dags"] == [
+        "moengage_campaign_after_profiles",
         "moengage_churn_risk_cohort",
         "moengage_events_from_orders",
         "moengage_forget_users",

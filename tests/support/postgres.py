@@ -32,6 +32,8 @@ class PostgresServer:
     port: int
     user: str
     dbname: str
+    #: What the server logs.
+    log: Path
 
     @property
     def uri(self) -> str:
@@ -142,7 +144,9 @@ def running_postgres(programs: Path) -> Iterator[PostgresServer]:
             "--locale=C",
             "--no-sync",
         )
-        server = PostgresServer(host="127.0.0.1", port=_free_port(), user="postgres", dbname="postgres")
+        server = PostgresServer(
+            host="127.0.0.1", port=_free_port(), user="postgres", dbname="postgres", log=log
+        )
         options = f"-p {server.port} -k {folder} -c listen_addresses={server.host} "
         options += " ".join(f"-c {setting}" for setting in FAST_AND_FORGETFUL)
         pg_ctl = programs / "pg_ctl"

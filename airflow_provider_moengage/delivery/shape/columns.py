@@ -110,7 +110,7 @@ class Columns:
                         or (id_column_hint(columns) if parameter == "id_column" else "")
                     )
                 )
-        chosen = self._attributes_of(columns, needed.values())
+        chosen = self.attributes_of(columns, needed.values())
         self._check_types(chosen)
         for attribute, column in chosen.items():
             if column not in columns:
@@ -216,7 +216,7 @@ class Columns:
 
     def _new_plan(self, row: Mapping[Any, Any], kept_out: tuple[str, ...]) -> Plan:
         """Return the plan for a row's columns, and cache it for all rows with the same columns."""
-        chosen = self._attributes_of(row, kept_out)
+        chosen = self.attributes_of(row, kept_out)
         for attribute, column in chosen.items():
             if column not in row:
                 raise MoEngageRecordInvalid(
@@ -236,7 +236,7 @@ class Columns:
         self._plans[key] = plan
         return plan
 
-    def _attributes_of(self, columns: Iterable[str], kept_out: Collection[str]) -> Mapping[str, str]:
+    def attributes_of(self, columns: Iterable[str], kept_out: Collection[str]) -> Mapping[str, str]:
         """Return attribute → column for rows with these columns."""
         if self._chosen is not None:
             return self._chosen

@@ -1,0 +1,1 @@
+"""Lineage of the operators for OpenLineage, whose packages are imported only where an event is built."""
