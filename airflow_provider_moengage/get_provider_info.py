@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_moengage import __version__, operators, sensors, triggers
+from airflow_provider_moengage import __version__, decorators, operators, sensors, triggers
 
 INTEGRATION = "MoEngage"
 #: The connection form's own fields, in order. Airflow 3.2 and newer read them from here, older versions from
@@ -120,6 +120,10 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": INTEGRATION,
                 "python-modules": [f"{triggers.__name__}.{name}" for name in triggers.MODULES],
             }
+        ],
+        "task-decorators": [
+            {"name": name, "class-name": f"{decorators.__name__}.{module}.{name}_task"}
+            for name, module in decorators.MODULES.items()
         ],
         "config": {
             "moengage": {
