@@ -16,6 +16,12 @@ if TYPE_CHECKING:
         Context,
         PokeReturnValue,
     )
+    from airflow.sdk.bases.decorator import (
+        DecoratedOperator,
+        TaskDecorator,
+        determine_kwargs,
+        task_decorator_factory,
+    )
     from airflow.sdk.configuration import conf
     from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
     from airflow.sdk.exceptions import (
@@ -98,6 +104,24 @@ else:
     except ImportError:
         from airflow.utils.log.secrets_masker import mask_secret
 
+    #: Names that only decorators need, imported on use: on Airflow 2.11 they cost a tenth of a second.
+    _OF_DECORATORS = frozenset(
+        {"DecoratedOperator", "TaskDecorator", "determine_kwargs", "task_decorator_factory"}
+    )
+
+    def __getattr__(name: str) -> Any:
+        """Return a name that only decorators need."""
+        if name not in _OF_DECORATORS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            from airflow.sdk.bases import decorator as module
+        except ImportError:
+            if name == "determine_kwargs":
+                from airflow.utils import operator_helpers as module
+            else:
+                from airflow.decorators import base as module
+        return getattr(module, name)
+
 
 def object_storage_path(url: str) -> Any:
     """Return an ``ObjectStoragePath``; imported on use, because it imports fsspec."""
@@ -121,11 +145,15 @@ __all__ = [
     "BaseSensorOperator",
     "Context",
     "DateTimeTrigger",
+    "DecoratedOperator",
     "PokeReturnValue",
     "RetryDecision",
     "RetryPolicy",
     "Stats",
+    "TaskDecorator",
     "conf",
+    "determine_kwargs",
     "mask_secret",
     "object_storage_path",
+    "task_decorator_factory",
 ]

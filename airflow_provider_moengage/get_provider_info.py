@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_moengage import __version__, operators, sensors, triggers
+from airflow_provider_moengage import __version__, decorators, operators, sensors, triggers
 
 INTEGRATION = "MoEngage"
 ASSET_URIS = [
@@ -136,6 +136,10 @@ def get_provider_info() -> dict[str, Any]:
         "asset-uris": ASSET_URIS,
         # The same for Airflow 2.
         "dataset-uris": ASSET_URIS,
+        "task-decorators": [
+            {"name": name, "class-name": f"{decorators.__name__}.{module}.{name}_task"}
+            for name, module in decorators.MODULES.items()
+        ],
         "config": {
             "moengage": {
                 "description": "Defaults of the MoEngage operators.",

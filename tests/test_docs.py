@@ -66,9 +66,13 @@ OPERATORS: dict[str, type[MoEngageSendOperator]] = {
 
 
 def on_this_airflow(example: str, major: int = AIRFLOW_MAJOR) -> str:
-    """Return an example with the one line changed that the quick start says is another on Airflow 2."""
+    """Return an example with the one line changed that its page says is another on Airflow 2."""
     if major >= 3:
         return example
+    example = example.replace(
+        "from airflow.sdk import DAG, task\n",
+        "from airflow import DAG\nfrom airflow.decorators import task\n",
+    )
     return example.replace("from airflow.sdk import DAG\n", "from airflow import DAG\n")
 
 

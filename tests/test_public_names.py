@@ -44,6 +44,14 @@ OPERATORS = {
     "bulk.MoEngageBulkImportOperator": "elements types timezone identifiers add_to_arrays remove_from_arrays "
     "on_bad_attribute on_restart max_bytes",
 }
+#: Decorator → the operator whose parameters it accepts, but for those of its source.
+DECORATORS = {
+    "moengage_track_users": "users.MoEngageTrackUsersOperator",
+    "moengage_unset_attributes": "users.MoEngageUnsetAttributesOperator",
+    "moengage_track_events": "events.MoEngageTrackEventsOperator",
+    "moengage_bulk_import": "bulk.MoEngageBulkImportOperator",
+    "moengage_sync_cohort": "cohorts.MoEngageSyncCohortOperator",
+}
 SENSOR = "sample_path max_missing max_different moengage_conn_id project_code deferrable"
 HOOK = {
     "get_conn": "",
@@ -77,6 +85,23 @@ def test_the_parameters_of_an_operator(name: str):
     found = parameters_of(kind.__init__)
     assert [one for one in found if one in SHARED] == SHARED
     assert [one for one in found if one not in SHARED] == OPERATORS[name].split()
+
+
+def test_the_decorators():
+    listed = {one["name"]: one["class-name"] for one in get_provider_info()["task-decorators"]}
+    assert list(listed) == list(DECORATORS)
+    for name, path in listed.items():
+        module, _, task = path.rpartition(".")
+
+        def rows() -> list[Any]:
+            return []
+
+        given = {"unset": ["plan"]} if name == "moengage_unset_attributes" else {}
+        if name == "moengage_sync_cohort":
+            given = {"cohort_id": "c", "cohort_name": "C", "partner": "p"}
+        operator = getattr(import_module(module), task)(**given)(rows)().operator
+        of, _, kind = DECORATORS[name].partition(".")
+        assert isinstance(operator, getattr(import_module(f"airflow_provider_moengage.operators.{of}"), kind))
 
 
 def test_the_parameters_of_the_sensor():

@@ -12,6 +12,7 @@ from typing_extensions import Self
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.changes.changed_only import ChangedOnly, SampleRequest
 from airflow_provider_moengage.delivery.read.files import FileSource
+from airflow_provider_moengage.delivery.read.function_rows import FunctionRows
 from airflow_provider_moengage.delivery.read.sources import Guarded, Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.delivery.read.staging import StagedRows
@@ -124,6 +125,6 @@ class DeliveryOptions:
 
 def as_source(parameter: str, rows: object) -> Source:
     """Return rows as a source; a user's own source is wrapped so that the rules for column names apply to it."""
-    if isinstance(rows, (Rows, SqlSource, FileSource, StagedRows, Guarded, Named)):
+    if isinstance(rows, (Rows, SqlSource, FileSource, FunctionRows, StagedRows, Guarded, Named)):
         return rows
     return Named(rows, ColumnNames()) if is_source(rows) else Rows(rows, parameter)

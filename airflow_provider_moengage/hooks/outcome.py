@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_moengage._compat import AirflowFailException, AirflowSkipException
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageParameterError,
@@ -36,6 +37,7 @@ def conclude(report: Report, cause: BaseException | None, max_rejected: float) -
     :param max_rejected: rows that may be rejected, as a count or a share.
     :raises MoEngageTaskFailed: a retry would not help.
     :raises MoEngageIncompleteRun: a retry resumes.
+    :raises AirflowException: the source's own, which fails the task without a retry or skips it.
     :raises MoEngageWindowSpent: the run resumes once the rate window has reset.
     """
     if isinstance(cause, HOPELESS):
@@ -43,6 +45,9 @@ def conclude(report: Report, cause: BaseException | None, max_rejected: float) -
         response = safe_cause(cause) if isinstance(cause, MoEngageRequestRefused) else None
         raise MoEngageTaskFailed(f"{cause} ({_counts(report)})", report=report) from response
     if isinstance(cause, MoEngageWindowSpent):
+        raise cause
+    if isinstance(cause, (AirflowFailException, AirflowSkipException)):
+        # A function that returns rows has decided how its task ends.
         raise cause
     if isinstance(cause, Exception):
         text = f"The run ended early: {describe(cause)} ({_counts(report)})"

@@ -266,6 +266,11 @@ class MoEngageSendOperator(BaseOperator):
             if cancellation.cancelled:
                 raise MoEngageIncompleteRun("The task was told to end when all was done", report=report)
             ended = True
+        except AirflowSkipException:
+            # A function that returns rows has skipped the task, so there is no retry.
+            ended = True
+            plan.forget(published[-1])
+            raise
         except MoEngageWindowSpent as spent:
             if cancellation.cancelled:
                 with LoggedEnd(published[-1]):
@@ -284,6 +289,10 @@ class MoEngageSendOperator(BaseOperator):
 
     def own_arguments(self) -> dict[str, Any]:
         """Return the arguments that this operator passes to the hook and others do not, by their names."""
+        return {}
+
+    def compared(self) -> dict[str, Any]:
+        """Return what else affects the rows, by name: a retry that finds it changed starts over."""
         return {}
 
     def removal(self) -> Removal | None:

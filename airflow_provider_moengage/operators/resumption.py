@@ -12,6 +12,7 @@ from typing import Any
 from airflow_provider_moengage._compat import Context, conf
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.file_systems import storage_path
+from airflow_provider_moengage.delivery.read.function_rows import FunctionRows
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.delivery.read.staging import StagedRows
@@ -45,6 +46,8 @@ COMPARED = (
     "snapshot_path",
     "full_resync",
 )
+#: Sources whose rows a retry finds only in a copy.
+STAGED = (SqlSource, FunctionRows)
 #: Arguments of some operators that affect neither: they may change between two attempts.
 TUNING = frozenset({"on_unknown"})
 
@@ -167,7 +170,7 @@ def plan_resume(
     folder = staging_folder(str(url), ti) if url else None
     place = _checkpoint_place(context, folder)
     obstacle = _obstacle(request, source, folder, place)
-    if folder is not None and isinstance(source, SqlSource) and request.durable:
+    if folder is not None and isinstance(source, STAGED) and request.durable:
         source = StagedRows(source, folder, binding)
     checkpoints = CheckpointStore(
         place if not request.idempotent or obstacle is None else None,
@@ -191,6 +194,7 @@ def fingerprint_of(operator: Any) -> str:
     """
     named = {name: getattr(operator, name) for name in COMPARED}
     named.update((name, value) for name, value in operator.own_arguments().items() if name not in TUNING)
+    named.update(operator.compared())
     named["mapping"] = _parameters_of(operator.mapping)
     texts = [type(operator).__qualname__, *(f"{name}={canonical(named[name])}" for name in sorted(named))]
     return hashlib.sha256("\n".join(texts).encode("utf-8", "backslashreplace")).hexdigest()
@@ -239,8 +243,8 @@ def _obstacle(
         return "the operator keeps what it reads in its process"
     if not request.durable:
         return "durable is False"
-    if isinstance(source, SqlSource) and folder is None:
-        return "a query may return other rows (set staging_path= to keep a copy)"
+    if isinstance(source, STAGED) and folder is None:
+        return f"{source.doubt} (set staging_path= to keep a copy)"
     if place is None:
         return "there is no place for a checkpoint (set staging_path=, or use Airflow 3.3)"
     return None

@@ -8,6 +8,7 @@ from airflow_provider_moengage._compat import conf
 from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.read.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.read.files import FileSource
+from airflow_provider_moengage.delivery.read.function_rows import FunctionRows
 from airflow_provider_moengage.delivery.read.sources import Named, Rows, Source, is_source
 from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
@@ -106,7 +107,7 @@ def source_of(operator: Any, parameter: str) -> Source:
             str(operator.sql_conn_id), value, operator.parameters, operator.sql_hook_params, names=names
         )
     if is_source(value):
-        return value.named(names) if isinstance(value, Rows) else Named(value, names)
+        return value.named(names) if isinstance(value, (Rows, FunctionRows)) else Named(value, names)
     return Rows(value, parameter, names)
 
 

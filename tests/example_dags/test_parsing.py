@@ -26,6 +26,7 @@ def test_examples_parse_without_reaching_out(tmp_path):
         "moengage_churn_risk_cohort",
         "moengage_events_from_orders",
         "moengage_forget_users",
+        "moengage_taskflow",
         "moengage_unset_after_churn",
         "moengage_users_changed_only",
         "moengage_users_from_file",

@@ -73,6 +73,27 @@ def test_users_from_task(run_dag, moengage_sandbox):
     }
 
 
+def test_taskflow(run_dag, moengage_sandbox, tmp_path):
+    outcome = run_dag(
+        EXAMPLES / "moengage_taskflow.py",
+        conf={"staging_path": (tmp_path / "staged").as_uri()},
+        AIRFLOW_CONN_MOENGAGE_DEFAULT=moengage_sandbox.connection_json,
+    )
+    assert outcome["state"] == "success"
+    assert outcome["tasks"]["sum_up"]["returned"] == 200
+    assert outcome["tasks"]["push_customers[1]"]["report"]["accepted"] == 100
+    sent = attributes(moengage_sandbox)
+    assert len(sent) == 200
+    assert {name: sent["south-0002"][name] for name in ("plan", "region")} == {
+        "plan": "gold",
+        "region": "south",
+    }
+    assert moengage_sandbox.users("south-0002")["south-0002"]["types"]["renewed"] == "datetime"
+    # The copy was made, and is gone once the task has succeeded.
+    assert (tmp_path / "staged").exists()
+    assert not [path for path in (tmp_path / "staged").rglob("*") if path.is_file()]
+
+
 def test_users_from_sql(push_from_sql, moengage_sandbox):
     outcome = push_from_sql()
     assert outcome["state"] == "success"

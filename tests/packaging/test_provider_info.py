@@ -15,6 +15,11 @@ import pytest
 from airflow_provider_moengage import operators
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 
+try:
+    from airflow.sdk import task
+except ImportError:  # Airflow 2
+    from airflow.decorators import task
+
 
 @pytest.fixture(scope="module")
 def info():
@@ -53,6 +58,13 @@ def test_listed_modules_import(info, kind):
     for group in info.get(kind, []):
         for module in group["python-modules"]:
             importlib.import_module(module)
+
+
+def test_decorators_are_what_airflow_finds(info):
+    assert info["task-decorators"]
+    for decorator in info["task-decorators"]:
+        assert callable(imported(decorator["class-name"]))
+        assert callable(getattr(task, decorator["name"]))
 
 
 def operators_in(module: str) -> set[type]:

@@ -94,7 +94,7 @@ class Rows:
         self._rows: object = rows
 
     def __len__(self) -> int:
-        return len(self._listed())
+        return len(self.listed())
 
     def __str__(self) -> str:
         try:
@@ -112,20 +112,25 @@ class Rows:
     def prepare(self, check_columns: CheckColumns, halt: Event) -> str | None:
         """Return the fingerprint of the rows: a hash of their content."""
         total = hashlib.sha256()
-        for row in self._listed():
+        for row in self.listed():
             total.update(text_of_row(row).encode("utf-8", "backslashreplace") + b"\n")
         return f"rows:{total.hexdigest()}"
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """Return the rows; each has its own columns, so there is nothing to check before the first."""
-        return self._names.rows(islice(self._listed(), start, None))
+        return self._names.rows(islice(self.listed(), start, None))
 
     def named(self, names: ColumnNames) -> Rows:
         """Normalize column names from now on; return self, as the rows may be an iterator, which can be read only once."""
         self._names = names
         return self
 
-    def _listed(self) -> Sequence[object]:
+    def listed(self) -> Sequence[object]:
+        """
+        Return the rows as they were given.
+
+        :raises MoEngageParameterError: they are no list.
+        """
         if isinstance(self._rows, str):
             self._rows = self._parse(self._rows)
         if self._rows is None:

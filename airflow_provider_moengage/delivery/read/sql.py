@@ -37,6 +37,8 @@ class SqlSource:
     """
     Rows of one query, streamed: neither client nor worker ever holds the whole result.
 
+    :cvar doubt: why a retry needs a copy of the rows.
+
     :param conn_id: an Airflow connection whose hook is a ``DbApiHook``.
     :param sql: one statement that returns rows, sent as it is written: ``%``, ``:noon`` and ``::jsonb`` have no special
         meaning unless there are parameters.
@@ -45,6 +47,8 @@ class SqlSource:
     :param names: how column names are normalized.
     :raises MoEngageParameterError: an argument is of the wrong type.
     """
+
+    doubt = "a query may return other rows"
 
     def __init__(
         self,
@@ -91,8 +95,14 @@ class SqlSource:
         :raises MoEngageStopped: :meth:`cancel` was called.
         """
         with self.chunks(check_columns) as (columns, chunks):
-            for row in islice(chain.from_iterable(chunks), start, None):
-                yield dict(zip(columns, row, strict=True))
+            yield from self.restored(columns, islice(chain.from_iterable(chunks), start, None))
+
+    def restored(
+        self, columns: Sequence[str], values: Iterable[Sequence[Any]]
+    ) -> Generator[object, None, None]:
+        """Return rows as dicts, from what :meth:`chunks` returns."""
+        for row in values:
+            yield dict(zip(columns, row, strict=True))
 
     @contextmanager
     def chunks(self, check_columns: CheckColumns) -> Iterator[tuple[list[str], Iterator[Chunk]]]:

@@ -1,4 +1,4 @@
-"""Copies the rows of a query, so that every attempt of a task reads the same rows."""
+"""Copies the rows of a query or a function, so that every attempt of a task reads the same rows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import logging
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from airflow_provider_moengage.api.errors import (
@@ -24,7 +24,6 @@ from airflow_provider_moengage.api.errors import (
 from airflow_provider_moengage.delivery.account import progress
 from airflow_provider_moengage.delivery.quantities import counted, span
 from airflow_provider_moengage.delivery.read.sources import CheckColumns
-from airflow_provider_moengage.delivery.read.sql import SqlSource
 from airflow_provider_moengage.delivery.read.staged_values import line_of_row, row_of_line
 from airflow_provider_moengage.delivery.resume.checkpoint_store import Binding
 from airflow_provider_moengage.delivery.storage import (
@@ -68,7 +67,7 @@ class Manifest:
 
     :param known_by: unique id of the copy.
     :param binding: what the copy belongs to.
-    :param columns: the query's columns.
+    :param columns: those that all rows share; empty if each row has its own, and is kept as a whole.
     """
 
     known_by: str
@@ -82,11 +81,36 @@ class Manifest:
         return sum(chunk.rows for chunk in self.chunks)
 
 
+class Stageable(Protocol):
+    """A source that may return other rows the next time it is read, so that a retry needs a copy of them."""
+
+    @property
+    def description(self) -> str:
+        """Return a description of the rows for the log."""
+        ...
+
+    def chunks(
+        self, check_columns: CheckColumns
+    ) -> AbstractContextManager[tuple[list[str], Iterator[Iterable[Sequence[Any]]]]]:
+        """Read the source; return the columns that all rows share, and the values of the rows, in chunks of them."""
+        ...
+
+    def restored(
+        self, columns: Sequence[str], values: Iterable[Sequence[Any]]
+    ) -> Generator[object, None, None]:
+        """Return the rows, from the columns and the values that :meth:`chunks` returned."""
+        ...
+
+    def cancel(self) -> None:
+        """Interrupt what the source waits for; may be called from any thread."""
+        ...
+
+
 class StagedRows:
     """
-    The rows of a query from a copy, which the first attempt of a task makes and the last one deletes.
+    The rows of a source from a copy, which the first attempt of a task makes and the last one deletes.
 
-    :param source: the query.
+    :param source: the query or the function.
     :param folder: the task instance's own folder, as ``ObjectStoragePath`` accepts it; accessible to all workers.
     :param binding: what the copy belongs to; a copy with another binding is deleted.
     """
@@ -94,7 +118,7 @@ class StagedRows:
     #: A copy has to exist even if no checkpoint needs its fingerprint.
     must_be_prepared = True
 
-    def __init__(self, source: SqlSource, folder: str, binding: Binding) -> None:
+    def __init__(self, source: Stageable, folder: str, binding: Binding) -> None:
         self.folder = folder.rstrip("/")
         self._path: Any = None
         self._token = own_token(folder)
@@ -104,7 +128,7 @@ class StagedRows:
 
     def __len__(self) -> int:
         if self._manifest is None:
-            raise TypeError("the number of rows of a query is not known before it is staged")
+            raise TypeError("the number of rows is not known before they are staged")
         return self._manifest.rows
 
     @property
@@ -127,7 +151,7 @@ class StagedRows:
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
         """
-        Return the rows as dicts.
+        Return the rows, as the source does.
 
         :raises MoEngageStagedRowsDamaged: a chunk is missing or damaged.
         :raises MoEngageStorageError: a chunk cannot be read.
@@ -135,15 +159,12 @@ class StagedRows:
         manifest = self._manifest
         if manifest is None:
             raise TypeError("prepare() has to be called before rows()")
-        check_columns(manifest.columns)
-        for chunk in manifest.chunks:
-            if start < chunk.rows:
-                for line in islice(self._lines(chunk), start, None):
-                    yield dict(zip(manifest.columns, row_of_line(line), strict=True))
-            start = max(0, start - chunk.rows)
+        if manifest.columns:
+            check_columns(manifest.columns)
+        yield from self._source.restored(manifest.columns, self._values(manifest, start))
 
     def cancel(self) -> None:
-        """Cancel the query while it is copied; may be called from any thread."""
+        """Interrupt the source while it is copied; may be called from any thread."""
         self._source.cancel()
 
     def delete(self) -> None:
@@ -227,6 +248,12 @@ class StagedRows:
                 f"The rows cannot be staged in {self.folder} ({type(error).__name__}: {error.strerror or error}); "
                 "nothing was sent"
             ) from error
+
+    def _values(self, manifest: Manifest, start: int) -> Iterator[list[Any]]:
+        for chunk in manifest.chunks:
+            if start < chunk.rows:
+                yield from map(row_of_line, islice(self._lines(chunk), start, None))
+            start = max(0, start - chunk.rows)
 
     def _lines(self, chunk: Chunk) -> list[bytes]:
         try:
