@@ -32,6 +32,7 @@ DOORS: Mapping[str, set[str]] = {
         "_compat",
     },
     "triggers": {"_compat"},
+    "plugin": set(),
     "sandbox": set(),
     "_compat": set(),
     "exceptions": {"api", "delivery", "_compat"},

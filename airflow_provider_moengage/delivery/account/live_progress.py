@@ -143,14 +143,15 @@ class LiveProgress:
     def _final(
         self, state: Ending, report: Report | None, error: str | None, resumes_at: datetime | None
     ) -> ProgressJson:
-        counts = {} if report is None else _counts(report)
+        last = self._now()
+        goes_on = state == "deferred"
         return {
-            **self._now(),
-            **counts,
+            **last,
+            **({} if report is None else _counts(report)),
             "state": state,
             "waiting_until": None if resumes_at is None else _iso(resumes_at),
-            "seconds_to_go": None,
-            "finished_at": None if state == "deferred" else _iso(_utc_now()),
+            "seconds_to_go": last["seconds_to_go"] if goes_on else None,
+            "finished_at": None if goes_on else last["updated_at"],
             "error": error and error[:MAX_ERROR],
         }
 
@@ -192,7 +193,10 @@ def as_json(progress: Progress | None, attempt: int) -> ProgressJson:
         ],
         "throttled_seconds": round(at.throttled_seconds, 1),
         "waiting_until": _iso(now + timedelta(seconds=at.resets_in)) if at.resets_in is not None else None,
-        "rows_per_second": round(at.rows_per_second, 2),
+        # Over the whole attempt, deferrals included; a wait counts in full as soon as it starts.
+        "rows_per_second": round(
+            (at.done - at.settled_before) / max(at.duration_seconds + (at.resets_in or 0.0), 0.001), 2
+        ),
         "seconds_to_go": None if to_go is None else round(to_go, 1),
         # A list: an object's order would not survive a database.
         "reasons": [{"reason": reason, "rows": rows} for reason, rows in at.reasons],

@@ -39,7 +39,8 @@ class Progress:
     :param earlier: counts of earlier attempts of the task.
     :param windows_seconds: minimum seconds until the rate windows have granted the remaining rows.
     :param unchanged: rows not sent, because MoEngage accepted the same record before.
-    :param requests: requests sent, retries included, over all attempts.
+    :param settled_before: of the rows done, those of earlier attempts; unlike ``earlier``, none since a deferral.
+    :param requests: requests sent in this attempt, retries included.
     :param retried: retries among them.
     :param deferrals: how often the task was deferred until a rate window reset.
     :param duration_seconds: since the attempt started, deferrals included.
@@ -57,6 +58,7 @@ class Progress:
     earlier: Tally = field(default_factory=Tally)
     windows_seconds: float = 0.0
     unchanged: int = 0
+    settled_before: int = 0
     requests: int = 0
     retried: int = 0
     deferrals: int = 0
@@ -101,6 +103,7 @@ class Progress:
             earlier=ledger.earlier,
             windows_seconds=windows_seconds,
             unchanged=tally.unchanged,
+            settled_before=ledger.settled_before,
             requests=ledger.requests,
             retried=ledger.retried,
             deferrals=ledger.deferrals,

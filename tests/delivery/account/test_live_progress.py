@@ -27,6 +27,7 @@ AT = Progress(
     throttled_seconds=12.34,
     resets_in=None,
     unchanged=96,
+    settled_before=100,
     requests=310,
     retried=6,
     deferrals=2,
@@ -98,7 +99,7 @@ def test_it_says_how_far_the_run_is_and_what_its_window_holds():
         ],
         "throttled_seconds": 12.3,
         "waiting_until": None,
-        "rows_per_second": 13.33,
+        "rows_per_second": 3.0,
         "seconds_to_go": 45.0,
         "reasons": [
             {"reason": "plan is of type list", "rows": 3},
