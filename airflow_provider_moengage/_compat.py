@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -123,6 +124,18 @@ else:
         return getattr(module, name)
 
 
+def threads_may_push() -> bool:
+    """
+    Whether several threads of a task may talk to Airflow at the same time.
+
+    On Airflow 3.0 and 3.1, and in ``dag.test()``, one would receive the response to another.
+    """
+    # Not imported for this: where it is not loaded, nobody talks to a supervisor.
+    task_runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return comms is None or hasattr(comms, "_thread_lock")
+
+
 def object_storage_path(url: str) -> Any:
     """Return an ``ObjectStoragePath``; imported on use, because it imports fsspec."""
     try:
@@ -156,4 +169,5 @@ __all__ = [
     "mask_secret",
     "object_storage_path",
     "task_decorator_factory",
+    "threads_may_push",
 ]

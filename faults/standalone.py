@@ -3,7 +3,7 @@ Deferral, kills, a cleared task, changed rows and their arrival under a real Air
 
 ``python -m faults.standalone [NAME...]``: starts ``airflow standalone`` (3.3 or newer) and a sandbox, and checks the
 outcome of runs; takes some minutes. A name is one of ``deferred``, ``worker``, ``machine``, ``cleared``, ``arrived``,
-``bent``, ``changed``, ``cohort`` and ``quickstart``, which follows the documentation's quick start with an Airflow that
+``bent``, ``changed``, ``cohort``, ``live``, which looks at the live page in Chromium, and ``quickstart``, which follows the documentation's quick start with an Airflow that
 it installs. It prints each check, and its exit code is 1 if one fails.
 """
 
@@ -27,6 +27,7 @@ from faults import quick_start
 from faults.arrivals import arrived, bent
 from faults.changes import changed, cohort
 from faults.findings import Findings, say, step
+from faults.live_page import live
 from faults.real_airflow import running_airflow
 from faults.warehouse import Warehouse, customer_id
 from faults.watching import (
@@ -42,7 +43,7 @@ from faults.watching import (
 )
 
 DAGS = Path(__file__).resolve().parent / "dags"
-DAG_IDS = ("deferred", "retried", "arrived", "bent", "changed", "cohort")
+DAG_IDS = ("deferred", "retried", "arrived", "bent", "changed", "cohort", "live")
 #: The users of a run that is killed, and of one that is not.
 USERS, FEW_USERS = 20_000, 3_000
 #: The number of windows of the deferred run, and their length.
@@ -125,7 +126,7 @@ def quickstart(findings: Findings) -> None:
     quick_start.follow(findings)
 
 
-CHECKS = (deferred, worker, machine, cleared, arrived, bent, changed, cohort)
+CHECKS = (deferred, worker, machine, cleared, arrived, bent, changed, cohort, live)
 #: Checks that start an Airflow of their own.
 OWN_CHECKS = (quickstart,)
 

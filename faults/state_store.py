@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ class FileStateStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # The checkpoint and the progress are written from threads of their own.
+        self._lock = threading.Lock()
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a value, or the default if there is none."""
@@ -24,11 +27,13 @@ class FileStateStore:
 
     def set(self, key: str, value: Any) -> None:
         """Store a value."""
-        self._replace({**self.values(), key: value})
+        with self._lock:
+            self._replace({**self.values(), key: value})
 
     def delete(self, key: str) -> None:
         """Delete a value; a missing one is not an error."""
-        self._replace({name: value for name, value in self.values().items() if name != key})
+        with self._lock:
+            self._replace({name: value for name, value in self.values().items() if name != key})
 
     def values(self) -> dict[str, Any]:
         """Return all values."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_moengage.delivery.account.live_progress import PROGRESS_KEY
 from faults.rows import Planned
 from faults.shared import CHECKPOINT
 from faults.state_store import FileStateStore
@@ -191,8 +192,9 @@ def remains(state_file: Path, files: Mapping[str, bytes]) -> Iterator[str]:
 
     :param files: those in the task's folder that are not foreign.
     """
-    # The report of events stays, so that a later try does not send them again.
-    kept = [name for name, value in FileStateStore(state_file).values().items() if "finished" not in value]
+    # The report of events stays, so that a later try does not send them again; the progress says how the task ended.
+    values = FileStateStore(state_file).values()
+    kept = [name for name, value in values.items() if name != PROGRESS_KEY and "finished" not in value]
     if kept:
         yield f"the state of the task still contains {', '.join(kept)}"
     left = [

@@ -47,6 +47,7 @@ DOORS: Mapping[str, set[str]] = {
     },
     "triggers": {"_compat"},
     "decorators": {"api", "delivery", "operators", "_compat"},
+    "plugin": set(),
     "sandbox": set(),
     "_compat": set(),
     "exceptions": {"api", "delivery", "_compat"},

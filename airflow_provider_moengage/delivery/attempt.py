@@ -89,6 +89,7 @@ class Attempt:
         self._workers = Workers(self._sender.send, delivery.concurrency, read_ahead)
         self._sent = False
         self._progress = ProgressReporter(self._progress_now, delivery.observe)
+        self._live_progress = delivery.live_progress
         self._duplicates: list[tuple[str, int]] = []
         self._start = ledger.low_water_mark
         self._settled_until = max(self._start, ledger.done.end)
@@ -99,6 +100,8 @@ class Attempt:
 
     def __enter__(self) -> Self:
         self._progress.begin()
+        if self._live_progress is not None:
+            self._live_progress.watch(self._progress.now)
         with self._stopping():
             if self._parts is not None:
                 self._parts.open(self._kept_parts)
@@ -208,6 +211,8 @@ class Attempt:
             if not self._cancellation.event.is_set():
                 log_workspace(self._client, delivery.operation.endpoint)
         self._sender.receive()
+        if self._live_progress is not None:
+            self._live_progress.tick()
 
     def send_rest(self) -> None:
         """Send the batch that is not full yet, unless the run was stopped."""

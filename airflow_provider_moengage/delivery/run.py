@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from airflow_provider_moengage.api.client import MoEngageClient
+from airflow_provider_moengage.delivery.account.live_progress import LiveProgress
 from airflow_provider_moengage.delivery.account.progress import Observe
 from airflow_provider_moengage.delivery.account.rejected_rows import RejectedParts
 from airflow_provider_moengage.delivery.account.segments import SEGMENT_ROWS
@@ -35,6 +36,7 @@ class Delivery:
     :param parts: where rejected rows are written; None: nowhere.
     :param validate_only: do everything but sending.
     :param observe: called with the progress every few seconds, from another thread, and once at the end of the run.
+    :param live_progress: writes the progress while the run lasts; None: nothing does.
     :param checkpoints: where the checkpoint is kept that a later attempt resumes from; None: it starts over.
     :param max_wait: maximum seconds to wait for a rate window; a longer wait stops the run with
         :class:`~airflow_provider_moengage.api.errors.MoEngageWindowSpent`. None: no maximum.
@@ -54,6 +56,7 @@ class Delivery:
     parts: RejectedParts | None = None
     validate_only: bool = False
     observe: Observe | None = None
+    live_progress: LiveProgress | None = None
     checkpoints: CheckpointStore | None = None
     max_wait: float | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)

@@ -133,6 +133,7 @@ class MoEngageHook(MoEngageConnectionHook):
             validate_only=checked.validate_only,
             # No metrics for validate_only: nothing was sent.
             observe=None if checked.validate_only else RunMetrics(operation.endpoint),
+            live_progress=checked.live_progress,
             checkpoints=checked.checkpoints,
             max_wait=checked.max_wait,
             cancellation=checked.cancellation or Cancellation(),

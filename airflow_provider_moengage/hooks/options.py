@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 from typing_extensions import Self
 
 from airflow_provider_moengage.api.errors import MoEngageParameterError
+from airflow_provider_moengage.delivery.account.live_progress import LiveProgress
 from airflow_provider_moengage.delivery.changes.changed_only import ChangedOnly, SampleRequest
 from airflow_provider_moengage.delivery.read.files import FileSource
 from airflow_provider_moengage.delivery.read.function_rows import FunctionRows
@@ -47,6 +48,7 @@ class DeliveryArguments(TypedDict, total=False):
     :param cancellation: cancels the run, from another thread or a signal handler.
     :param changes: send only rows that differ from what was accepted before; None: send all of them.
     :param sample: keep a sample of the users that are sent; None: keep none.
+    :param live_progress: writes the progress while the run lasts; None: nothing does. The caller ends it.
     """
 
     concurrency: int
@@ -60,6 +62,7 @@ class DeliveryArguments(TypedDict, total=False):
     cancellation: Cancellation | None
     changes: ChangedOnly | None
     sample: SampleRequest | None
+    live_progress: LiveProgress | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class DeliveryOptions:
     cancellation: Cancellation | None = None
     changes: ChangedOnly | None = None
     sample: SampleRequest | None = None
+    live_progress: LiveProgress | None = None
 
     def __post_init__(self) -> None:
         check_whole_number("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
@@ -97,6 +101,7 @@ class DeliveryOptions:
             ("cancellation", Cancellation),
             ("changes", ChangedOnly),
             ("sample", SampleRequest),
+            ("live_progress", LiveProgress),
         ):
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):

@@ -34,6 +34,7 @@ from airflow_provider_moengage.links import (
     push_links,
 )
 from airflow_provider_moengage.operators.changes import changed_only, check_changes, sample_of
+from airflow_provider_moengage.operators.live_progress import Shown, shown_progress
 from airflow_provider_moengage.operators.resumption import (
     ResumePlan,
     ResumeRequest,
@@ -219,6 +220,13 @@ class MoEngageSendOperator(BaseOperator):
             self._cancellation.cancel()
 
     def _run(self, context: Context, *, deferred: bool = False) -> Report:
+        published: list[Report] = []
+        with shown_progress(context, published) as shown:
+            return self._run_shown(context, published, shown, deferred=deferred)
+
+    def _run_shown(
+        self, context: Context, published: list[Report], shown: Shown, *, deferred: bool
+    ) -> Report:
         self._cancellation = cancellation = Cancellation()
         self._published = None if deferred else []
         if "ti" in context:
@@ -231,7 +239,6 @@ class MoEngageSendOperator(BaseOperator):
         except MoEngageParameterError as error:
             raise MoEngageTaskFailed(str(error)) from None
         ended = False
-        published: list[Report] = []
 
         def publish(report: Report) -> None:
             published.append(report)
@@ -262,6 +269,7 @@ class MoEngageSendOperator(BaseOperator):
                 cancellation=cancellation,
                 changes=changes,
                 sample=sample,
+                live_progress=shown.live,
             )
             if cancellation.cancelled:
                 raise MoEngageIncompleteRun("The task was told to end when all was done", report=report)
@@ -278,7 +286,7 @@ class MoEngageSendOperator(BaseOperator):
                         "The task was told to end when it was to be deferred", report=published[-1]
                     ) from spent
             ended = True
-            self._defer(spent)
+            self._defer(spent, shown)
         finally:
             if not ended:
                 plan.log_what_stays()
@@ -362,8 +370,8 @@ class MoEngageSendOperator(BaseOperator):
         # A run that sends nothing has nothing to resume.
         return plan_resume(request, self._source(), {} if self.validate_only else context, deferred=deferred)
 
-    def _defer(self, spent: MoEngageWindowSpent) -> NoReturn:
-        moment = datetime.now(timezone.utc) + timedelta(seconds=spent.retry_after or 0.0)
+    def _defer(self, spent: MoEngageWindowSpent, shown: Shown) -> NoReturn:
+        shown.resumes_at = moment = datetime.now(timezone.utc) + timedelta(seconds=spent.retry_after or 0.0)
         self.log.info("Deferred until %s UTC: %s", f"{moment:%H:%M:%S}", spent.progress)
         self.defer(trigger=DateTimeTrigger(moment=moment), method_name="resume")
 

@@ -25,5 +25,19 @@ SENT: dict[str, Any] = {
 with DAG("deferred", schedule=None):
     MoEngageTrackUsersOperator(**SENT, deferrable=True, defer_threshold=3.0)
 
+# Some rows have values that MoEngage does not take.
+with DAG("live", schedule=None):
+    MoEngageTrackUsersOperator(
+        **{
+            **SENT,
+            "sql": "select customer_id, number, case when number % 61 = 7 then x'00ff' end as photo, "
+            "case when number % 97 = 3 then '2026-13-45' end as joined from customers "
+            "order by number limit {{ dag_run.conf['users'] }}",
+        },
+        max_rejected=0.1,
+        deferrable=True,
+        defer_threshold=3.0,
+    )
+
 with DAG("retried", schedule=None):
     MoEngageTrackUsersOperator(**SENT, retries=2, retry_delay=timedelta(seconds=1))

@@ -80,6 +80,7 @@ def test_carries_what_is_no_module_of_ours(wheel):
     assert "airflow_provider_moengage/example_dags/sql/customers.sql" in names
     assert "airflow_provider_moengage/example_dags/data/customers.csv" in names
     assert "airflow_provider_moengage/py.typed" in names
+    assert "airflow_provider_moengage/plugin/sync.html" in names
     assert not [name for name in names if name.startswith(("tests/", "demo/", "benchmarks/", "faults/"))]
 
 
@@ -89,6 +90,7 @@ def test_registers_with_airflow_pytest_and_the_shell(wheel):
         (path,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
         entry_points.read_string(archive.read(path).decode())
     assert list(entry_points["apache_airflow_provider"]) == ["provider_info"]
+    assert list(entry_points["airflow.plugins"]) == ["moengage"]
     assert list(entry_points["pytest11"]) == ["moengage_sandbox"]
     assert list(entry_points["console_scripts"]) == ["moengage-sandbox"]
 
@@ -129,6 +131,13 @@ def test_airflow_lists_the_fields_of_the_connection_form(listed):
 
 def test_airflow_lists_the_behaviour_of_the_connection_form(listed):
     assert "moengage" in [row["field_behaviours"] for row in listed("behaviours")]
+
+
+def test_airflow_loads_the_plugin(installed):
+    printed = installed("airflow", "plugins", "--output", "json")
+    plugins = json.JSONDecoder().raw_decode(printed, printed.index("[{"))[0]
+    (plugin,) = (row for row in plugins if row["name"] == "moengage")
+    assert "airflow-provider-moengage" in plugin["source"]
 
 
 def test_airflow_serves_the_examples(installed):

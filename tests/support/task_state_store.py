@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ class TaskStateStore:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._text = "{}"
+        # The checkpoint and the progress are written from threads of their own.
+        self._lock = threading.Lock()
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return what was set last."""
-        return self._kept().get(key, default)
+        with self._lock:
+            return self._kept().get(key, default)
 
     def set(self, key: str, value: Any) -> None:
         """
@@ -31,13 +35,15 @@ class TaskStateStore:
         :raises TypeError: JSON cannot hold it.
         """
         watch(json.dumps(value, ensure_ascii=False), CHECKPOINT, key)
-        self._keep({**self._kept(), key: value})
+        with self._lock:
+            self._keep({**self._kept(), key: value})
 
     def delete(self, key: str) -> None:
         """Forget a value, if there is one."""
-        kept = self._kept()
-        kept.pop(key, None)
-        self._keep(kept)
+        with self._lock:
+            kept = self._kept()
+            kept.pop(key, None)
+            self._keep(kept)
 
     def _kept(self) -> dict[str, Any]:
         if self._file is not None:

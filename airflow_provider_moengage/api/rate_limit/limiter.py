@@ -10,6 +10,7 @@ from airflow_provider_moengage.api.errors import MoEngageStopped, MoEngageWindow
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
 from airflow_provider_moengage.api.rate_limit.window import Grant, Window
+from airflow_provider_moengage.api.rate_limit.window_state import WindowView
 from airflow_provider_moengage.api.workspace import Workspace
 
 
@@ -150,6 +151,12 @@ class RateLimiter:
         """
         windows = self._all()
         return windows[0].seconds_for(units) if len(windows) == 1 else 0.0
+
+    def views(self) -> tuple[WindowView, ...]:
+        """Return the windows of the quotas that requests have used so far."""
+        with self._lock:
+            windows = list(self._windows.items())
+        return tuple(window.view(quota.name) for quota, window in windows)
 
     @property
     def is_shared(self) -> bool:

@@ -22,7 +22,7 @@ from airflow_provider_moengage.api.rate_limit.redis_sharing import InRedis
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindow, SharedWindowGone
 from airflow_provider_moengage.api.rate_limit.sharing import Allowance, Sharing
 from airflow_provider_moengage.api.rate_limit.waits import Waits
-from airflow_provider_moengage.api.rate_limit.window_state import WindowState
+from airflow_provider_moengage.api.rate_limit.window_state import WindowState, WindowView
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +133,11 @@ class Window:
         """Whether MoEngage has granted no unit for five whole windows."""
         since = self._throttled_since
         return since is not None and self._clock() - since >= STARVED_WINDOWS * self.period
+
+    def view(self, quota: str) -> WindowView:
+        """Return the window as others may see it; ``quota`` is its name."""
+        with self._lock:
+            return self._state.view(quota, self._wake_at() - self._clock())
 
     def seconds_for(self, units: int) -> float:
         """Return the minimum number of seconds until so many more units, including those in flight, are granted."""

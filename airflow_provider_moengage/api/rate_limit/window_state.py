@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 
 from airflow_provider_moengage.api.rate_limit.reset_estimate import ResetEstimate
+
+
+@dataclass(frozen=True)
+class WindowView:
+    """
+    A window as others may see it.
+
+    :param quota: the quota's key in the connection's extra ``limits``.
+    :param limit: units per window, as published by responses, else as configured.
+    :param capacity: how many of them this client may use.
+    :param left: how many of those it has not used; 0 to ``capacity``.
+    :param period: length of the window, in seconds.
+    :param resets_in: seconds until the window resets; None: no window is running.
+    """
+
+    quota: str
+    limit: int
+    capacity: int
+    left: int
+    period: float
+    resets_in: float | None
 
 
 @dataclass
@@ -48,6 +69,16 @@ class WindowState:
             # The remaining units that MoEngage reports are decisive, unless others are to get a share of them.
             return left if self.share == 1 else min(room, left)
         return max(room, minimum) if self.used == 0 else room
+
+    def view(self, quota: str, seconds: float) -> WindowView:
+        """
+        Return the window as others may see it.
+
+        :param seconds: until the next window; 0 or less, or infinity: none is running, and the next one is whole.
+        """
+        runs = 0 < seconds < inf
+        left = max(0, min(self.room(), self.capacity)) if runs else self.capacity
+        return WindowView(quota, self.limit, self.capacity, left, self.period, seconds if runs else None)
 
     def limit_remaining(self, remaining: int) -> None:
         """Reduce what is left to what a response reports."""

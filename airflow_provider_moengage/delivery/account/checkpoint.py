@@ -29,6 +29,7 @@ class Checkpoint:
         known, or all rows are sent.
     :param source: the source's fingerprint; None: it cannot be read again.
     :param try_number: the attempt that wrote it; requests and times are that attempt's.
+    :param settled_before: rows that were settled before that attempt, of which deferrals are a part.
     :param fruitless: consecutive deferrals without one row settled in between.
     :param deferred_at: when the run was deferred, in seconds since the epoch; None: it was not.
     """
@@ -45,6 +46,7 @@ class Checkpoint:
     requests: int = 0
     retried: int = 0
     deferrals: int = 0
+    settled_before: int = 0
     fruitless: int = 0
     throttled_seconds: float = 0.0
     duration_seconds: float = 0.0
@@ -62,6 +64,7 @@ class Checkpoint:
             requests=0,
             retried=0,
             deferrals=0,
+            settled_before=self.tally.settled,
             fruitless=0,
             throttled_seconds=0.0,
             duration_seconds=0.0,

@@ -62,6 +62,7 @@ class Ledger:
         self.retried = before.retried
         self.deferrals = before.deferrals
         self.fruitless = before.fruitless
+        self.settled_before = before.settled_before
         self.source_exhausted = False
         #: Rows before it are settled, and so are those in ``done``; those in ``unconfirmed`` may have been sent.
         self.low_water_mark = before.low_water_mark
@@ -308,6 +309,7 @@ class Ledger:
             requests=self.requests,
             retried=self.retried,
             deferrals=self.deferrals,
+            settled_before=self.settled_before,
             fruitless=self.fruitless,
             duration_seconds=self.duration_seconds,
         )

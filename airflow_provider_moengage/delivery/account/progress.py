@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from airflow_provider_moengage.api.rate_limit.limiter import RateLimiter
+from airflow_provider_moengage.api.rate_limit.window_state import WindowView
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.segments import Tally
 from airflow_provider_moengage.delivery.quantities import counted, span
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 INTERVAL = 10.0
 #: Maximum characters of a line: Airflow's log view truncates longer ones in a window of ordinary width.
 LINE_LENGTH = 100
+#: Maximum number of reasons of rejection that the progress names.
+MAX_REASONS = 5
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class Progress:
     :param earlier: counts of earlier attempts of the task.
     :param windows_seconds: minimum seconds until the rate windows have granted the remaining rows.
     :param unchanged: rows not sent, because MoEngage accepted the same record before.
+    :param settled_before: of the rows done, those of earlier attempts; unlike ``earlier``, none since a deferral.
+    :param requests: requests sent in this attempt, retries included.
+    :param retried: retries among them.
+    :param deferrals: how often the task was deferred until a rate window reset.
+    :param duration_seconds: since the attempt started, deferrals included.
+    :param windows: the rate windows.
+    :param reasons: the most common reasons of rejection and their rows, at most :data:`MAX_REASONS`.
     """
 
     accepted: int
@@ -48,6 +58,13 @@ class Progress:
     earlier: Tally = field(default_factory=Tally)
     windows_seconds: float = 0.0
     unchanged: int = 0
+    settled_before: int = 0
+    requests: int = 0
+    retried: int = 0
+    deferrals: int = 0
+    duration_seconds: float = 0.0
+    windows: tuple[WindowView, ...] = ()
+    reasons: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of(
@@ -86,6 +103,13 @@ class Progress:
             earlier=ledger.earlier,
             windows_seconds=windows_seconds,
             unchanged=tally.unchanged,
+            settled_before=ledger.settled_before,
+            requests=ledger.requests,
+            retried=ledger.retried,
+            deferrals=ledger.deferrals,
+            duration_seconds=ledger.duration_seconds,
+            windows=windows.views(),
+            reasons=tuple(tally.reasons.most_common(MAX_REASONS)),
         )
 
     @property
@@ -165,6 +189,10 @@ class ProgressReporter:
         self._began = time.monotonic()
         self._thread.start()
 
+    def now(self) -> Progress:
+        """Return the progress; may be called from any thread."""
+        return self._look(time.monotonic() - self._began)
+
     def end(self) -> None:
         """Stop the thread and report the progress for the last time."""
         self._ended.set()
@@ -176,7 +204,7 @@ class ProgressReporter:
             log.info("%s", self._notify())
 
     def _notify(self) -> Progress:
-        progress = self._look(time.monotonic() - self._began)
+        progress = self.now()
         if self._observe is not None:
             try:
                 self._observe(progress)

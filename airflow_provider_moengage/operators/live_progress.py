@@ -1,0 +1,84 @@
+"""Where a task writes its progress while it runs: Airflow's task state store, or XCom before Airflow 3.3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_moengage._compat import AirflowSkipException, Context, threads_may_push
+from airflow_provider_moengage.api.errors import MoEngageError
+from airflow_provider_moengage.delivery.account.live_progress import PROGRESS_KEY, LiveProgress, ProgressJson
+from airflow_provider_moengage.delivery.report import Report
+
+
+class Shown:
+    """
+    The progress of a task, for the block that runs it.
+
+    :param live: writes it; None: the task has no place for it.
+    :ivar resumes_at: when the task resumes, once it is to be deferred.
+    """
+
+    def __init__(self, live: LiveProgress | None) -> None:
+        self.live = live
+        self.resumes_at: datetime | None = None
+
+
+@contextmanager
+def shown_progress(context: Context, published: Sequence[Report]) -> Iterator[Shown]:
+    """
+    Write the progress of the block that runs a task, and how it ended.
+
+    :param published: the reports of the task; the last one has the final counts.
+    """
+    shown = Shown(_live_progress(context))
+    try:
+        yield shown
+    except BaseException as error:
+        _end(shown, published, error)
+        raise
+    _end(shown, published, None)
+
+
+def _live_progress(context: Context) -> LiveProgress | None:
+    ti = context.get("ti")
+    if ti is None:
+        return None
+    store: Any = context.get("task_state_store")
+    write: Callable[[ProgressJson], None]
+    if store is not None:
+
+        def write(progress: ProgressJson) -> None:
+            store.set(PROGRESS_KEY, progress)
+
+    else:
+
+        def write(progress: ProgressJson) -> None:
+            ti.xcom_push(key=PROGRESS_KEY, value=progress)
+
+    return LiveProgress(
+        write,
+        "XCom" if store is None else "Airflow's task state store",
+        getattr(ti, "try_number", 1),
+        in_thread=threads_may_push(),
+        # Threads write checkpoints to the store.
+        ticks=store is None,
+    )
+
+
+def _end(shown: Shown, published: Sequence[Report], error: BaseException | None) -> None:
+    if shown.live is None:
+        return
+    report = published[-1] if published else None
+    if shown.resumes_at is not None:
+        shown.live.end("deferred", report, resumes_at=shown.resumes_at)
+    elif error is None:
+        shown.live.end("success", report)
+    elif isinstance(error, AirflowSkipException):
+        shown.live.end("skipped", report)
+    else:
+        # Of other errors only the type is known to hold no value of a row.
+        text = str(error) if isinstance(error, MoEngageError) else type(error).__name__
+        shown.live.end("failed", report, error=text)
