@@ -118,7 +118,9 @@ def test_no_rows_are_no_error(sandbox: Sandbox, function: Function, rows: Any):
 
 
 @pytest.mark.parametrize(
-    "wrap", [list, tuple, iter, partial(map, dict), lambda rows: (row for row in rows)], ids=str
+    "wrap",
+    [list, tuple, iter, partial(map, dict), lambda rows: (row for row in rows)],
+    ids=["list", "tuple", "iterator", "map", "generator"],
 )
 def test_a_list_or_an_iterator_may_be_returned(sandbox: Sandbox, function: Function, wrap: Any):
     function.rows = wrap(users(100))
