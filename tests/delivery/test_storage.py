@@ -221,6 +221,9 @@ class Query:
     def chunks(self, check_columns: Any) -> Iterator[Any]:
         yield ["customer_id"], iter([[(f"{self.mark}-{number}",) for number in range(3)]])
 
+    def restored(self, columns: Any, values: Any) -> Iterator[Any]:
+        return (dict(zip(columns, row, strict=True)) for row in values)
+
 
 class Task:
     """A task that keeps all it can keep below one root."""

@@ -112,5 +112,6 @@ def test_a_time_out_reaches_airflow_as_it_is_and_the_report_is_there(track: Trac
     track.fails(TimeOut, users=Endless(users(40)), concurrency=4)
     report = track.ti.xcoms["report"]
     assert (report["read"], report["rejected"]) == (40, 0)
-    assert report["accepted"] == len(track.attributes()) >= 20
+    # Rows that were read ahead of the requests are not sent any more.
+    assert report["accepted"] == len(track.attributes()) > 0
     assert report["accepted"] + report["unsent"] == 40
