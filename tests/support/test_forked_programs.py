@@ -48,7 +48,7 @@ def test_it_has_the_environment_and_the_airflow_home_that_it_is_given(
         own, seen, _ = map(json.loads, printed.splitlines())
         assert code == 0
         # Airflow itself imports what it is to know of a provider; the first to import more is the program.
-        described = ("get_provider_info", "operators")
+        described = ("decorators", "get_provider_info", "operators", "sensors", "triggers")
         assert set(own["own"]) <= {
             "airflow_provider_moengage",
             *(f"airflow_provider_moengage.{name}" for name in described),
