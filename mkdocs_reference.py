@@ -25,8 +25,8 @@ def on_page_markdown(markdown: str, *, page: Any, **kwargs: Any) -> str:
         f"| `{name}` | *{field['label']}* | {field['schema']['type'][0]} | {field['description']} |\n"
         for name, field in info["connection-types"][0]["conn-fields"].items()
     )
-    options = "| option | variable | default | meaning |\n|---|---|---|---|\n" + "".join(
-        f"| `{name}` | `AIRFLOW__MOENGAGE__{name.upper()}` | {_code(option['default'])} | {option['description']}"
+    options = "| option | default | meaning |\n|---|---|---|\n" + "".join(
+        f"| `{name}` | {_code(option['default'])} | {option['description']}"
         f"{' Example: ' + _code(option['example']) if option['example'] else ''} |\n"
         for name, option in info["config"]["moengage"]["options"].items()
     )
@@ -45,7 +45,9 @@ def on_post_build(config: Any) -> None:
     :raises ValueError: a public name is not in it.
     """
     inventory = names_of_inventory(Path(config.site_dir, "objects.inv").read_bytes())
-    missing = [name for name in public_names(PUBLIC_NAMES.read_text(encoding="utf-8")) if name not in inventory]
+    missing = [
+        name for name in public_names(PUBLIC_NAMES.read_text(encoding="utf-8")) if name not in inventory
+    ]
     if missing:
         raise ValueError(f"the API reference in docs/reference/ has no entry for {', '.join(missing)}")
 

@@ -80,6 +80,7 @@ IMPORTED = {
     "triggers.next_poke": "NextPokeTrigger",
     "hooks.moengage": "MoEngageHook",
     "hooks.options": "DeliveryArguments",
+    "operations": "OPERATIONS",
     "operations.track_users": "UserMapping",
     "operations.unset_attributes": "UnsetMapping",
     "operations.get_users": "IdentifierMapping",
