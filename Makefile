@@ -40,7 +40,7 @@ IN_WORKERS := --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-re
 # Every run has an Airflow home of its own, removed at the end: never ~/airflow.
 IN_NEW_AIRFLOW_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home"
 
-.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench faults standalone lock clean
+.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench faults standalone pictures lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /  \1\t/' | expand -t 18
@@ -100,6 +100,10 @@ faults: .venv/.made ## Kill tasks at 200 random moments and look for what is los
 # Never part of the tests: it takes minutes. It makes an Airflow home of its own.
 standalone: .venv/.made ## Deferral, killed workers, changed rows, the sensor and the quick start under a real Airflow; NAMES names some
 	.venv/bin/python -m faults.standalone $(NAMES)
+
+# Never part of the tests: it takes minutes, and needs a Chromium.
+pictures: .venv/.made ## Take the documentation's pictures again, under a real Airflow and in a real Chromium
+	.venv/bin/python -m faults.pictures
 
 # Compiled for every platform and every supported Python at once, so that one file serves them all.
 # mysqlclient has to be compiled against the client library of MariaDB or MySQL, so it has a file of its own.

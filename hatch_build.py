@@ -8,18 +8,21 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
+#: A picture of the repository on lines of its own, such as ``![the page](docs/page.png)``.
+RELATIVE_PICTURE = re.compile(r"^!\[[^\]]*\]\((?!https?:)[^)]+\)\n\n", re.MULTILINE)
 #: A link of Markdown to a file of the repository, such as ``[security](docs/security.md)``.
 RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#)[^)]+\)")
 
 
 class LongDescription(MetadataHookInterface):
-    """Take the README as the long description, without its links to files that a package index does not have."""
+    """Take the README as the long description, without pictures and links to files that a package index does not have."""
 
     def update(self, metadata: dict[str, Any]) -> None:
         """
-        Set ``readme``, with the text of each relative link in its place.
+        Set ``readme``, with the text of each relative link in its place and nothing in that of a picture.
 
         :param metadata: the table ``project`` of pyproject.toml; changed in place.
         """
         readme = Path(self.root, "README.md").read_text(encoding="utf-8")
-        metadata["readme"] = {"content-type": "text/markdown", "text": RELATIVE_LINK.sub(r"\1", readme)}
+        text = RELATIVE_LINK.sub(r"\1", RELATIVE_PICTURE.sub("", readme))
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}

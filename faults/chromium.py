@@ -59,9 +59,45 @@ class Chromium:
             "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}]
         )
 
-    def picture(self, file: Path, *, whole: bool = True) -> None:
-        """Save a picture of the page as PNG; the whole of it, or what is in sight."""
-        taken = self._devtools("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+    def click(self, element: str) -> None:
+        """
+        Click an element, as a mouse does.
+
+        :param element: JavaScript of which the value is the element.
+        """
+        box = self.box(element)
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        for event in ("mousePressed", "mouseReleased"):
+            self._devtools("Input.dispatchMouseEvent", type=event, **at, button="left", clickCount=1)
+
+    def type(self, element: str, text: str) -> None:
+        """Focus an element, and type a text."""
+        self.run(f"({element}).focus()")
+        self._devtools("Input.insertText", text=text)
+
+    def press_enter(self) -> None:
+        """Press the Enter key."""
+        for event in ("keyDown", "keyUp"):
+            self._devtools(
+                "Input.dispatchKeyEvent", type=event, key="Enter", code="Enter", windowsVirtualKeyCode=13
+            )
+
+    def box(self, element: str) -> dict[str, float]:
+        """Return ``x``, ``y``, ``width`` and ``height`` of an element, in pixels of the page in sight."""
+        found: dict[str, float] = self.run(f"return ({element}).getBoundingClientRect().toJSON()")
+        return found
+
+    def picture(self, file: Path, *, whole: bool = True, of: dict[str, float] | None = None) -> None:
+        """
+        Save a picture of the page as PNG; the whole of it, or what is in sight.
+
+        :param of: the part of what is in sight, as :meth:`box` returns it.
+        """
+        options: dict[str, Any] = {"captureBeyondViewport": whole}
+        if of is not None:
+            part = {name: of[name] for name in ("x", "y", "width", "height")}
+            options = {"clip": {**part, "scale": 1}}
+        taken = self._devtools("Page.captureScreenshot", format="png", **options)
         file.write_bytes(base64.b64decode(taken["data"]))
 
     def errors(self) -> list[str]:

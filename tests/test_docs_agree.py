@@ -12,12 +12,10 @@ import pytest
 
 import mkdocs_version
 from airflow_provider_moengage import __version__
-from airflow_provider_moengage.get_provider_info import FORM_FIELDS
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operations import QUOTAS
-from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
-from tests.test_docs import DOCS, OPERATORS, PAGES, defaults, tables, written
+from tests.test_docs import DOCS, OPERATORS, PAGES
 
 try:
     import tomllib
@@ -80,42 +78,19 @@ def test_the_limits_of_the_operators_are_the_same_on_all_pages():
             assert limits_of(INDEX)[OPERATORS[page].__name__] == limits
 
 
-def test_the_parameters_of_the_readme_are_those_of_the_operator():
-    parameters = {**defaults(MoEngageSendOperator), **defaults(MoEngageTrackUsersOperator)}
-    for names, default, _ in rows_of(README, "parameter"):
-        expected = list(written({name: parameters[name] for name in re.findall(r"`(\w+)`", names)}).values())
-        # Parameters that share a row share its default too, unless it has one for each.
-        assert default.split(", ") in (expected, sorted(set(expected)))
-
-
-def test_the_fields_of_the_connection_are_the_same_in_the_readme():
-    (documented,) = tables(README, "field")
-    (page,) = tables(DOCS / "connection.md", "field")
-    assert set(documented) == set(page) >= set(FORM_FIELDS)
-
-
-def test_the_readme_and_the_page_list_the_same_endings():
-    readme, page = (
-        # A link leads to another address from each.
-        [[re.sub(r"\(\S*#", "(#", cell) for cell in row] for row in rows_of(file, "what happened")]
-        for file in (README, DOCS / "rows.md")
-    )
-    assert readme == page
-
-
-def test_the_report_of_the_readme_has_the_keys_of_a_report(moengage_sandbox_connection):
-    (example,) = re.findall(r"^```json\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+def test_the_example_of_a_report_has_the_keys_of_a_report(moengage_sandbox_connection):
+    section = (DOCS / "rows.md").read_text().partition("\n## The report\n")[2].partition("\n## ")[0]
+    (example,) = re.findall(r"^```json\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     push = MoEngageTrackUsersOperator(task_id="push", users=[{"customer_id": "a1", "plan": "gold"}])
     assert list(json.loads(example)) == list(push.execute({}))
 
 
-@pytest.mark.parametrize("page", [README, INDEX], ids=lambda page: page.name)
-def test_the_methods_of_the_hook_are_listed(page: Path):
-    (listed,) = re.findall(r"MoEngageHook`,? does.*?`get_conn\(\)`", page.read_text(), re.DOTALL)
+def test_the_methods_of_the_hook_are_listed():
+    (listed,) = re.findall(r"MoEngageHook` does.*?`get_conn\(\)`", INDEX.read_text(), re.DOTALL)
     # What takes rows takes the options of a delivery too.
     delivering = {
         name
         for name, method in inspect.getmembers(MoEngageHook, inspect.isfunction)
         if not name.startswith("_") and "options" in inspect.signature(method).parameters
     }
-    assert set(re.findall(r"`(?:MoEngageHook\(\)\.)?(\w+)(?:\(rows\))?`", listed)) == delivering
+    assert set(re.findall(r"`(\w+)`", listed)) == delivering

@@ -73,9 +73,47 @@ REPORT = (
 )
 SANDBOX = "bent clear_faults cohorts connection connection_json connection_uri devices events fault faults requests reset settings state users"
 
+#: Module → what else DAGs, tests and type checkers import from it.
+IMPORTED = {
+    "operators.base": "MoEngageSendOperator",
+    "sensors.users": "MoEngageUsersArrivedSensor",
+    "triggers.next_poke": "NextPokeTrigger",
+    "hooks.moengage": "MoEngageHook",
+    "hooks.options": "DeliveryArguments",
+    "operations": "OPERATIONS",
+    "operations.track_users": "UserMapping",
+    "operations.unset_attributes": "UnsetMapping",
+    "operations.get_users": "IdentifierMapping",
+    "operations.delete_users": "DeletionMapping",
+    "operations.merge_users": "PairMapping",
+    "operations.track_events": "EventMapping",
+    "operations.track_devices": "DeviceMapping",
+    "operations.opt_out_devices": "OptOutMapping",
+    "operations.bulk_import": "ElementMapping",
+    "operations.sync_cohort": "MemberMapping",
+    "operations.user_outputs": "Sink ListSink FileSink TableSink",
+    "links": "MoEngageDashboardLink MoEngageRejectedRowsLink",
+    "assets": "create_asset",
+    "retry_policy": "moengage_retry_policy MoEngageRetryPolicy",
+    "exceptions": "MoEngageTaskFailed MoEngageIncompleteRun",
+    "api.errors": "MoEngageError MoEngageParameterError MoEngageRetryableError MoEngageNetworkError MoEngageServerError "
+    "MoEngageRateLimited MoEngageStorageError MoEngageRequestRefused MoEngageAuthError MoEngageUnexpectedAnswer",
+    "typing": "AttributeType DateFormat Report",
+    "delivery.changes.arrival": "Arrival",
+    "delivery.read.sources": "Source",
+    "sandbox": "Sandbox SandboxNotStarted running_sandbox",
+    "sandbox.pytest_plugin": "moengage_sandbox moengage_sandbox_connection moengage_sandbox_server",
+}
+
 
 def parameters_of(function: Any) -> list[str]:
     return [name for name in inspect.signature(function).parameters if name not in ("self", "kwargs")]
+
+
+@pytest.mark.parametrize("module", IMPORTED)
+def test_what_is_imported_from_a_module(module: str):
+    found = import_module(f"airflow_provider_moengage.{module}")
+    assert [name for name in IMPORTED[module].split() if not hasattr(found, name)] == []
 
 
 @pytest.mark.parametrize("name", OPERATORS)

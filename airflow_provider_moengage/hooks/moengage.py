@@ -85,7 +85,7 @@ class MoEngageHook(MoEngageConnectionHook):
         """
         Deliver rows to an operation.
 
-        :param operation: one of :data:`airflow_provider_moengage.operations.OPERATIONS`.
+        :param operation: one of :data:`~airflow_provider_moengage.operations.OPERATIONS`.
         :param rows: a list of rows, or a :class:`~airflow_provider_moengage.delivery.read.sources.Source`.
         :param mapping: converts rows to records; None: the operation's own with its defaults.
         :param bulk: pack the rows into Bulk Import requests.
@@ -93,7 +93,7 @@ class MoEngageHook(MoEngageConnectionHook):
         :param responses: what the responses mean; None: the operation's own default.
         :param on_unknown: what happens to rows that would be duplicated if they were sent twice, once their request got
             no response: ``resend`` or ``reject``.
-        :param options: see :class:`~airflow_provider_moengage.hooks.options.DeliveryOptions`.
+        :param options: see :class:`~airflow_provider_moengage.hooks.options.DeliveryArguments`.
         :return: the report: ``read``, ``accepted``, ``rejected``, ``unsent``, ``unknown``, ``requests``, ``retried``,
             ``throttled_seconds``, ``duration_seconds``, ``source_exhausted``, ``rejected_path``, ``reasons``.
         :raises MoEngageParameterError: a parameter is not allowed; nothing was read.
@@ -175,7 +175,7 @@ class MoEngageHook(MoEngageConnectionHook):
         :param mapping: converts rows to users; None: ``customer_id`` and every other column under its own name.
         :param bulk: pack the users into Bulk Import requests.
         :param max_bytes: the largest body of one Bulk Import request.
-        :param options: see :class:`~airflow_provider_moengage.hooks.options.DeliveryOptions`.
+        :param options: see :class:`~airflow_provider_moengage.hooks.options.DeliveryArguments`.
         """
         most = _bytes_in_bulk(bulk, max_bytes)
         return self.deliver(TRACK_USERS, users, mapping=mapping, bulk=bulk, max_bytes=most, **options)

@@ -17,6 +17,7 @@ from airflow_provider_moengage.operations.track_events import TRACK_EVENTS
 from airflow_provider_moengage.operations.track_users import TRACK_USERS
 from airflow_provider_moengage.operations.unset_attributes import UNSET_ATTRIBUTES
 
+#: Every operation, by its name in capitals, which this module has, too.
 OPERATIONS = (
     TRACK_USERS,
     UNSET_ATTRIBUTES,

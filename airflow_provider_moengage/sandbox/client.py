@@ -18,7 +18,8 @@ from urllib.parse import quote, urlencode, urlsplit
 START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 PAGE = 1_000
-DEFAULT_WORKSPACE, DEFAULT_KEY = "SANDBOX_WORKSPACE", "SANDBOX_KEY"
+DEFAULT_WORKSPACE = "SANDBOX_WORKSPACE"
+DEFAULT_KEY = "SANDBOX_KEY"
 
 
 class SandboxNotStarted(RuntimeError):

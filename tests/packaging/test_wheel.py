@@ -81,7 +81,10 @@ def test_carries_what_is_no_module_of_ours(wheel):
     assert "airflow_provider_moengage/example_dags/data/customers.csv" in names
     assert "airflow_provider_moengage/py.typed" in names
     assert "airflow_provider_moengage/plugin/sync.html" in names
-    assert not [name for name in names if name.startswith(("tests/", "demo/", "benchmarks/", "faults/"))]
+    assert not [
+        name for name in names if name.startswith(("tests/", "demo/", "docs/", "benchmarks/", "faults/"))
+    ]
+    assert not [name for name in names if name.endswith(".png")]
 
 
 def test_registers_with_airflow_pytest_and_the_shell(wheel):
@@ -108,9 +111,12 @@ def test_the_description_has_no_link_that_leads_nowhere_on_an_index(wheel):
     assert "https://airflow.apache.org/" in targets
     assert {target for target in targets if not target.startswith("https://")} == set()
     readme = (ROOT / "README.md").read_text()
-    relative = re.findall(r"\[([^\]]+)\]\((?!https:)", readme)
+    relative = re.findall(r"(?<!!)\[([^\]]+)\]\((?!https:)", readme)
     assert relative
     assert [text for text in relative if text not in description] == []
+    pictures = re.findall(r"!\[([^\]]+)\]", readme)
+    assert pictures
+    assert [text for text in pictures if text in description] == []
     blocks = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
     assert blocks.findall(description) == blocks.findall(readme)
 
