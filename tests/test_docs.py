@@ -262,3 +262,16 @@ def test_what_a_report_holds_is_documented(moengage_sandbox_connection):
     push = MoEngageTrackUsersOperator(task_id="push", users=[{"customer_id": "a1", "plan": "gold"}])
     assert set(always) == set(push.execute({}))
     assert set(more) == set(Report.__annotations__) - set(always)
+
+
+def test_the_loop_of_the_comparison_is_that_of_the_benchmarks():
+    assert "in less than a thirteenth of the time" in re.sub(
+        r"\s+", " ", (DOCS / "comparison.md").read_text()
+    )
+    (row,) = re.findall(
+        r"^\| latency\.wall \| (.*) \|$", (ROOT / "benchmarks/RESULTS.md").read_text(), re.MULTILINE
+    )
+    what, _, measured, *_, outcome = row.split(" | ")
+    assert what == "time per user, single requests, concurrency=16, 50 ms, against session"
+    assert outcome == "reached"
+    assert float(measured) < 1 / 13

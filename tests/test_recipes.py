@@ -23,6 +23,9 @@ from tests.test_docs import on_this_airflow
 PAGE = DOCS / "recipes.md"
 RECIPES = {block.title: block.text for block in blocks_of(PAGE) if block.language == "python"}
 CI_TEST = "tests/test_changed_customers.py"
+(CI_COMMANDS,) = (
+    block.text for block in blocks_of(PAGE) if block.language == "bash" and "pytest" in block.text
+)
 TESTED = {CI_TEST}
 CUSTOMERS = """
 create table customers (customer_id text, plan_name text, lifetime_value real, last_order_at text, country text);
@@ -233,10 +236,9 @@ def test_the_test_for_ci_passes_with_the_commands_of_the_page(tmp_path, migrated
     )
     environment = airflow_environment(tmp_path / "elsewhere", PYTHONPATH="")
     environment["PATH"] = f"{programs}:{Path(sys.executable).parent}:{environment['PATH']}"
-    (commands,) = [
-        block.text for block in blocks_of(PAGE) if block.language == "bash" and "pytest" in block.text
-    ]
-    commands = commands.replace('PYTHONPATH="$PWD/dags"', f'PYTHONPATH="$PWD/dags":{shlex.quote(str(ROOT))}')
+    commands = CI_COMMANDS.replace(
+        'PYTHONPATH="$PWD/dags"', f'PYTHONPATH="$PWD/dags":{shlex.quote(str(ROOT))}'
+    )
     with terminals(folder, environment) as (terminal, _):
         printed = terminal.run(commands, 240)
     assert "2 passed" in printed
