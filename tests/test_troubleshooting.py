@@ -34,14 +34,8 @@ def customers(number: int, **attributes: Any) -> list[dict[str, Any]]:
 
 
 def messages() -> list[str]:
-    """Return the messages that the page quotes, in the first column of its tables of messages."""
-    tables = re.findall(r"^\| message \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", PAGE.read_text(), re.MULTILINE)
-    return [
-        message
-        for table in tables
-        for row in table.splitlines()
-        for message in re.findall(r"`([^`]+)`", row.split(" | ")[0])
-    ]
+    """Return the messages that the page quotes, each on a line above what it means."""
+    return re.findall(r"^`(.+)`\n: ", PAGE.read_text(), re.MULTILINE)
 
 
 def pattern_of(message: str) -> re.Pattern[str]:
