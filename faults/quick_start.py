@@ -1,5 +1,5 @@
 """
-Follows the documentation's quick start literally.
+Follows the documentation's quick start and tutorial literally.
 
 In an empty folder, with an environment that ``pip`` fills from the registry, ``airflow standalone`` and its REST API.
 """
@@ -9,29 +9,41 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from airflow_provider_moengage.sandbox.client import Sandbox
 from faults.findings import Findings, say
-from faults.quick_start_page import CHECKOUT, FOLDER, SANDBOX_PORT, Block, Reader, blocks_of
-from faults.real_airflow import ROOT, AirflowGone, RealAirflow
+from faults.quick_start_page import (
+    CHECKOUT,
+    FOLDER,
+    IN_TERMINAL,
+    PAGE,
+    SANDBOX_PORT,
+    TUTORIAL,
+    Block,
+    Reader,
+    Run,
+    blocks_of,
+)
+from faults.real_airflow import ROOT, AirflowGone, RealAirflow, TaskOfRun
 from faults.sessions import end_session
 from faults.terminal import CommandFailed, Terminal
 
-DAG_ID, TASK_ID = "quick_start", "push_customers"
+DAG_ID = "quick_start"
 READY = "Airflow is ready"
 PASSWORDS = Path("airflow", "simple_auth_manager_passwords.json.generated")
-#: Seconds: the time that the page promises, and the time-outs of Airflow's start and of the run.
-PROMISED, START, RUN = 600.0, 180.0, 120.0
+#: Seconds: the time that each page promises, and the time-outs of Airflow's start and of a run.
+PROMISED, START, RUN = 600.0, 180.0, 180.0
+#: Where the pages write besides their folder.
+OUTPUT = "/tmp/moengage"
 NOT_INSTALLED = "Installing needs a network, or a package index that pip is configured for."
 #: Maximum characters of a command in the output.
 SHOWN = 80
@@ -83,29 +95,36 @@ class Replacements:
 
 
 def follow(findings: Findings) -> None:
-    """Follow the page from beginning to end, and check what it says."""
-    began = time.monotonic()
+    """Follow both pages from beginning to end, and check what they say."""
     with tempfile.TemporaryDirectory(prefix="quick-start-") as name:
         folder = Path(name).resolve() / "quick-start"
         folder.mkdir()
+        own = Path(name).resolve() / "moengage"
         replacements = Replacements.on_this_machine(folder)
+        replacements.texts[OUTPUT] = str(own)
         for line in replacements:
             say(line)
         with terminals(folder, own_environment(replacements)) as both:
             airflow = StandaloneAirflow(folder, replacements.airflow_port)
-            reader = Reader(folder, replacements.texts, both, airflow.run, findings.expect)
+            reader = Reader(folder, replacements.texts, both, airflow, findings.expect)
             try:
-                for block in blocks_of():
-                    do(block, reader)
+                follow_page(PAGE, reader, findings)
                 check_outcome(reader.report or {}, replacements.sandbox_port, findings)
+                follow_page(TUTORIAL, reader, findings)
             except (CommandFailed, AirflowGone) as error:
                 say(str(error))
-                findings.expect("every command of the page succeeds", False)
-            finally:
-                remove_rejected(reader.report)
+                findings.expect("every command of the pages succeeds", False)
+
+
+def follow_page(page: Path, reader: Reader, findings: Findings) -> None:
+    """Execute the blocks of a page, and check that it takes no longer than it promises."""
+    began = time.monotonic()
+    for block in blocks_of(page):
+        do(block, reader)
     took = time.monotonic() - began
     findings.expect(
-        f"it took {took // 60:.0f} min {took % 60:.0f} s, at most {PROMISED / 60:.0f} min", took <= PROMISED
+        f"{page.name} took {took // 60:.0f} min {took % 60:.0f} s, at most {PROMISED / 60:.0f} min",
+        took <= PROMISED,
     )
 
 
@@ -128,35 +147,53 @@ def do(block: Block, reader: Reader) -> None:
 
 class StandaloneAirflow:
     """
-    Starts ``airflow standalone``, and does over the REST API what the page does in the UI.
+    Starts ``airflow standalone``, and does over the REST API what the pages do in the UI.
 
-    :param folder: the folder in which the page is followed.
+    :param folder: the folder in which the pages are followed.
     :param port: of the API server.
     """
 
     def __init__(self, folder: Path, port: str) -> None:
         self._folder = folder
         self._url = f"http://localhost:{port}"
+        self._airflow: RealAirflow | None = None
 
-    def run(self, terminal: Terminal, commands: str) -> dict[str, Any]:
-        """Start Airflow, log in with the password that it generated, run the DAG, and return the report."""
+    def start(self, terminal: Terminal, commands: str) -> Run:
+        """Start Airflow, log in with the password that it generated, and run the DAG of the quick start."""
         began = time.monotonic()
         terminal.begin(commands)
         terminal.wait_for(lambda: READY in terminal.printed(), START, READY)
         say(f"Airflow is ready after {time.monotonic() - began:.1f} s")
         password = json.loads((self._folder / PASSWORDS).read_text())["admin"]
-        airflow = RealAirflow(self._url, terminal.process.pid, ("admin", password))
-        airflow.wait_until_ready([DAG_ID], terminal.process)
+        self._airflow = RealAirflow(self._url, terminal.process.pid, ("admin", password))
+        self._airflow.wait_until_ready([DAG_ID], terminal.process)
         say(f"{DAG_ID} is known after {time.monotonic() - began:.1f} s")
-        airflow.unpause(DAG_ID)
-        task = airflow.start_run(DAG_ID, TASK_ID)
-        triggered = time.monotonic()
+        self._airflow.unpause(DAG_ID)
+        self._airflow.ask("POST", f"/dags/{DAG_ID}/dagRuns", {"logical_date": None})
+        return self._last_run(DAG_ID)
+
+    def run(self, terminal: Terminal, commands: str, dag_id: str) -> Run:
+        """Execute commands that run a DAG, either in the terminal, which then shows its log, or under the Airflow."""
+        printed = terminal.run(commands, RUN)
+        run = self._last_run(dag_id)
+        return Run(run.report, printed) if IN_TERMINAL in commands else run
+
+    def _last_run(self, dag_id: str) -> Run:
+        assert self._airflow is not None
+        path = f"/dags/{dag_id}/dagRuns"
+        (run,) = self._airflow.ask("GET", f"{path}?order_by=-run_after&limit=1")["dag_runs"]
+        run_id = run["dag_run_id"]
+        (instance,) = self._airflow.ask("GET", f"{path}/{quote(run_id, safe='')}/taskInstances")[
+            "task_instances"
+        ]
+        task = TaskOfRun(self._airflow, dag_id, run_id, instance["task_id"])
+        began = time.monotonic()
         *_, last = task.watch(RUN)
         task.wait_for_run(RUN)
-        say(f"{TASK_ID} is {last.state} {time.monotonic() - triggered:.1f} s after it was triggered")
+        say(f"{dag_id} is {last.state} {time.monotonic() - began:.1f} s after it was started")
         if last.state != "success":
-            raise CommandFailed("\n".join([f"{TASK_ID} is {last.state}", *task.errors()]))
-        return task.report()
+            raise CommandFailed("\n".join([f"{dag_id} is {last.state}", *task.errors()]))
+        return Run(task.report(), "\n".join(str(line["event"]) for line in task.log()))
 
 
 def check_outcome(report: dict[str, Any], sandbox_port: str, findings: Findings) -> None:
@@ -172,18 +209,6 @@ def check_outcome(report: dict[str, Any], sandbox_port: str, findings: Findings)
 def rejected_folder(report: dict[str, Any]) -> Path:
     """Return the folder of this run's rejected rows."""
     return Path(unquote(urlsplit(report["rejected_path"]).path))
-
-
-def remove_rejected(report: dict[str, Any] | None) -> None:
-    """Remove what the run left outside the folder in which the page was followed."""
-    if report is None:
-        return
-    task = rejected_folder(report)
-    shutil.rmtree(task, ignore_errors=True)
-    with suppress(OSError):
-        # The parent folders, if empty: those of the run and the DAG, and the page's own.
-        for folder in list(task.parents)[:4]:
-            folder.rmdir()
 
 
 @contextmanager

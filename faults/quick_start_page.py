@@ -1,19 +1,28 @@
-"""Reads the documentation's quick start and executes its blocks: commands, files and expected output, in order."""
+"""
+Reads the documentation's quick start and tutorial, and executes their blocks: commands, files and expected output, in order.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from faults.terminal import Terminal
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "quick-start.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+#: The second goes on where the first ends.
+PAGE, TUTORIAL = DOCS / "quick-start.md", DOCS / "tutorial.md"
 #: The command that occupies a terminal.
 STANDALONE = "airflow standalone"
+#: The command that runs a DAG in the terminal.
+IN_TERMINAL = "airflow dags test"
+_RUN = re.compile(rf"^(?:{IN_TERMINAL}|airflow dags trigger) (\w+)\n\Z", re.M)
+#: What a page leaves out of an expected line.
+ELLIPSIS = "…"
 #: Placeholders of the page.
 CHECKOUT, FOLDER = "/path/to/airflow-provider-moengage", "/home/you/quick-start"
 SANDBOX_PORT = "8095"
@@ -48,14 +57,37 @@ def blocks_of(page: Path = PAGE) -> list[Block]:
     ]
 
 
+@dataclass(frozen=True)
+class Run:
+    """
+    A run of a DAG with one task, which succeeded.
+
+    :param report: as the task returned it.
+    :param log: the task's log, perhaps among other output.
+    """
+
+    report: dict[str, Any]
+    log: str
+
+
+class Airflow(Protocol):
+    """Does with Airflow what the pages say; either method raises :class:`CommandFailed` if the run fails."""
+
+    def start(self, terminal: Terminal, commands: str) -> Run:
+        """Execute commands that start Airflow, and run the DAG of the quick start."""
+
+    def run(self, terminal: Terminal, commands: str, dag_id: str) -> Run:
+        """Execute commands, the last of which runs a DAG, and wait until it has ended."""
+
+
 class Reader:
     """
-    Follows the page.
+    Follows the pages.
 
     :param folder: an empty folder.
-    :param replaced: by text of the page, its replacement.
-    :param terminals: the two that the page needs; the second is used once Airflow occupies the first.
-    :param run_the_dag: starts Airflow in the terminal with the page's commands, runs the DAG, and returns the report.
+    :param replaced: by text of the pages, its replacement.
+    :param terminals: the two that they need; the second is used once Airflow occupies the first.
+    :param airflow: starts Airflow and runs DAGs.
     :param expect: called with the description of a check and whether it holds.
     """
 
@@ -64,16 +96,19 @@ class Reader:
         folder: Path,
         replaced: Mapping[str, str],
         terminals: tuple[Terminal, Terminal],
-        run_the_dag: Callable[[Terminal, str], dict[str, Any]],
+        airflow: Airflow,
         expect: Callable[[str, bool], None],
     ) -> None:
         self._folder = folder
         self._replaced = replaced
         self._first, self._second = terminals
-        self._run_the_dag = run_the_dag
+        self._airflow = airflow
         self._expect = expect
+        self._connections: list[str] = []
         self._shown: list[Any] = []
         self._printed = ""
+        self._is_running = False
+        #: The report of the last run.
         self.report: dict[str, Any] | None = None
 
     def follow(self, block: Block) -> None:
@@ -88,32 +123,63 @@ class Reader:
         if block.title is not None:
             (self._folder / block.title).write_text(text)
         elif block.language == "text":
-            self._expect("the terminal shows what the page does", text in self._printed)
+            missing = _first_missing(text.splitlines(), self._printed.splitlines())
+            self._expect(f"it prints what the page shows{missing and f', but not {missing}'}", not missing)
         elif block.language == "json":
-            claim = json.loads(text)
-            self._expect(f"it has what the page says: {', '.join(claim)}", _has(self._shown, claim))
+            for claim in _objects(text):
+                self._expect(f"it has what the page says: {', '.join(claim)}", _has(self._shown, claim))
         elif block.language == "bash":
             self._type(text, INSTALLATION if block.installs else COMMAND)
 
     def _type(self, commands: str, seconds: float) -> None:
-        if self.report is not None:
+        run = _RUN.search(commands)
+        if run is not None:
+            self._read(self._airflow.run(self._second, commands, run[1]))
+        elif self._is_running:
             self._printed = self._second.run(commands, seconds)
             self._shown = [json.loads(line) for line in self._printed.splitlines() if line.startswith("{")]
+            if commands.startswith("source "):
+                # The tutorial asks to paste them into this terminal too.
+                self._second.run("\n".join(self._connections), seconds)
         elif commands.rstrip().endswith(STANDALONE):
-            self.report = self._run_the_dag(self._first, commands)
-            self._shown = [self.report]
+            self._is_running = True
+            self._read(self._airflow.start(self._first, commands))
         else:
             before = len(self._first.printed())
             self._first.run(commands, seconds)
             if commands.rstrip().endswith("&"):
                 self._first.wait_for(lambda: len(self._exports(before)) == 2, seconds, commands)
                 self._printed = self._first.printed()[before:]
-                self._first.run("\n".join(self._exports(before)), seconds)
+                self._connections = self._exports(before)
+                self._first.run("\n".join(self._connections), seconds)
+
+    def _read(self, run: Run) -> None:
+        self.report = run.report
+        self._shown, self._printed = [run.report], run.log
 
     def _exports(self, since: int) -> list[str]:
         """Return the complete lines that the page asks to copy."""
         lines = self._first.printed()[since:].splitlines(keepends=True)
         return [line.rstrip("\n") for line in lines if line.startswith("export ") and line.endswith("\n")]
+
+
+def _objects(text: str) -> Iterator[Any]:
+    """Yield the JSON objects of a text, which stand one after another."""
+    decoder, position = json.JSONDecoder(), 0
+    while text[position:].strip():
+        position += len(text[position:]) - len(text[position:].lstrip())
+        found, position = decoder.raw_decode(text, position)
+        yield found
+
+
+def _first_missing(expected: list[str], printed: list[str]) -> str:
+    """Return the first expected line that the output lacks after those before it, or an empty text."""
+    lines = iter(printed)
+    for line in expected:
+        pattern = re.compile(".*".join(map(re.escape, line.strip().split(ELLIPSIS))))
+        if not any(pattern.search(one) for one in lines):
+            return line
+    return ""
 
 
 def _has(shown: Any, claim: Mapping[str, Any]) -> bool:

@@ -122,7 +122,7 @@ def cleared(setup: Setup, findings: Findings) -> None:
 
 
 def quickstart(findings: Findings) -> None:
-    """The quick start is followed literally, from an empty folder and pip install to a successful run."""
+    """The quick start and the tutorial are followed literally, from an empty folder and pip install to the last run."""
     quick_start.follow(findings)
 
 

@@ -43,9 +43,12 @@ CHANGES_PAGE = DOCS / "only-what-changed.md"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 AIRFLOW_MAJOR = int(airflow.__version__.partition(".")[0])
 PYTHON = re.compile(r"^```python(?: title=\"[^\"]+\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: What is on these pages is run by tests of their own: test_quick_start.py and test_recipes.py.
+OWN_TESTS = {"tutorial.md", "recipes.md"}
 BLOCKS = [
     pytest.param(block, id=f"{page.name}-{number}")
     for page in PAGES
+    if page.name not in OWN_TESTS
     for number, block in enumerate(PYTHON.findall(page.read_text()))
 ]
 DAGS = [block for block in BLOCKS if re.search(r"^(@dag|with DAG)\(", str(block.values[0]), re.MULTILINE)]
@@ -65,15 +68,20 @@ OPERATORS: dict[str, type[MoEngageSendOperator]] = {
 }
 
 
+#: Where Airflow 2 has what is in ``airflow.sdk`` in Airflow 3.
+IN_AIRFLOW_2 = {"DAG": "airflow", "task": "airflow.decorators", "Variable": "airflow.models"}
+
+
 def on_this_airflow(example: str, major: int = AIRFLOW_MAJOR) -> str:
-    """Return an example with the one line changed that its page says is another on Airflow 2."""
+    """Return an example with the one import changed that its page says is another on Airflow 2."""
     if major >= 3:
         return example
-    example = example.replace(
-        "from airflow.sdk import DAG, task\n",
-        "from airflow import DAG\nfrom airflow.decorators import task\n",
+    return re.sub(
+        r"^from airflow\.sdk import (.*)\n",
+        lambda found: "".join(f"from {IN_AIRFLOW_2[name]} import {name}\n" for name in found[1].split(", ")),
+        example,
+        flags=re.MULTILINE,
     )
-    return example.replace("from airflow.sdk import DAG\n", "from airflow import DAG\n")
 
 
 def test_every_example_is_a_dag_or_a_test_and_so_is_run():
@@ -254,3 +262,16 @@ def test_what_a_report_holds_is_documented(moengage_sandbox_connection):
     push = MoEngageTrackUsersOperator(task_id="push", users=[{"customer_id": "a1", "plan": "gold"}])
     assert set(always) == set(push.execute({}))
     assert set(more) == set(Report.__annotations__) - set(always)
+
+
+def test_the_loop_of_the_comparison_is_that_of_the_benchmarks():
+    assert "in less than a thirteenth of the time" in re.sub(
+        r"\s+", " ", (DOCS / "comparison.md").read_text()
+    )
+    (row,) = re.findall(
+        r"^\| latency\.wall \| (.*) \|$", (ROOT / "benchmarks/RESULTS.md").read_text(), re.MULTILINE
+    )
+    what, _, measured, *_, outcome = row.split(" | ")
+    assert what == "time per user, single requests, concurrency=16, 50 ms, against session"
+    assert outcome == "reached"
+    assert float(measured) < 1 / 13

@@ -89,16 +89,24 @@ def run_dag(
 
     The result is the run's ``state`` and its ``tasks``: for each ``state``, ``report`` and what it
     ``returned``. Connections and
-    other settings are given as environment variables, the run's configuration as `conf`.
+    other settings are given as environment variables, the run's configuration as `conf`, and the run's logical date in
+    ISO 8601.
     """
 
-    def run(dag_file: Path, *, conf: Mapping[str, Any] | None = None, **variables: str) -> dict[str, Any]:
+    def run(
+        dag_file: Path,
+        *,
+        conf: Mapping[str, Any] | None = None,
+        logical_date: str | None = None,
+        **variables: str,
+    ) -> dict[str, Any]:
         home = tmp_path / "airflow"
         home.mkdir(exist_ok=True)
         shutil.copy(migrated_database, home / "airflow.db")
         env = airflow_environment(home, AIRFLOW__CORE__DAGS_FOLDER=str(dag_file.parent), **variables)
         result = tmp_path / "result.json"
-        run_airflow(RUN_DAG, dag_file, result, json.dumps(dict(conf or {})), env=env)
+        date = [] if logical_date is None else [logical_date]
+        run_airflow(RUN_DAG, dag_file, result, json.dumps(dict(conf or {})), *date, env=env)
         watch.database(home / "airflow.db")
         outcome: dict[str, Any] = json.loads(result.read_text())
         return outcome
