@@ -114,6 +114,7 @@ lock: $(UV) ## Refresh the pins in requirements/ from the .in files
 	$(UV) $(COMPILE) requirements/tools.in --output-file requirements/tools.txt
 	$(UV) $(COMPILE) requirements/docs.in --output-file requirements/docs.txt
 	$(UV) $(COMPILE) requirements/mysqlclient.in --output-file requirements/mysqlclient.txt
+	$(UV) $(COMPILE) --no-deps requirements/warehouses.in --output-file requirements/warehouses.txt
 	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) requirements/airflow-3.3.in --output-file requirements/airflow-3.3.txt
 	# The rivals meet the very versions that the tests run with.
 	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) --constraint requirements/airflow-3.3.txt requirements/bench.in --output-file requirements/bench.txt
@@ -151,9 +152,11 @@ endef
 	$(UV) pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv-2.11/.made: requirements/airflow-2.11.txt requirements/mysqlclient.txt pyproject.toml $(UV)
+# The hooks of BigQuery and Snowflake are here and not beside Airflow 3.3, whose SQLAlchemy theirs does not know.
+.venv-2.11/.made: requirements/airflow-2.11.txt requirements/mysqlclient.txt requirements/warehouses.txt pyproject.toml $(UV)
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON_2_11)" .venv-2.11
 	$(UV) pip sync --quiet --compile-bytecode --python .venv-2.11 requirements/airflow-2.11.txt
+	$(UV) pip install --quiet --python .venv-2.11 --no-deps --requirement requirements/warehouses.txt
 	@$(call ADD_MYSQLCLIENT,.venv-2.11)
 	$(UV) pip install --quiet --python .venv-2.11 --no-deps --no-build-isolation --editable .
 	touch $@

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support.clickhouse import clickhouse_server
 from tests.support.dag_runs import airflow_forks, migrated_database, run_airflow, run_dag
 from tests.support.mariadb import mariadb_server
 from tests.support.postgres import postgres_server
@@ -18,6 +19,7 @@ from tests.support.watching import leaks, pytest_runtest_makereport, watched_sui
 
 __all__ = [
     "airflow_forks",
+    "clickhouse_server",
     "lake",
     "leaks",
     "mariadb_server",

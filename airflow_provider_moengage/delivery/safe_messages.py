@@ -72,6 +72,15 @@ MYSQL_SERVER = frozenset(
 #: Errors of their client library: no server found, or connection lost. Numbers below and above are the server's.
 MYSQL_CLIENT = range(2000, 3000)
 SQLSTATE_CHARACTERS = 5
+#: ClickHouse's errors about syntax, names and access, such as SYNTAX_ERROR (62) and UNKNOWN_TABLE (60). They quote the
+#: statement, with the bound values.
+CLICKHOUSE_STATEMENT = frozenset({16, 36, 42, 43, 46, 47, 60, 62, 81, 115, 179, 207, 215, 352, 386, 497})
+#: How BigQuery's messages about syntax and names begin; any other message of a statement may quote a row.
+BIGQUERY_STATEMENT = (
+    "Syntax error", "Unrecognized name", "Not found", "No matching signature", "Function not found",
+)  # fmt: skip
+#: HTTP status codes with which BigQuery rejects a statement.
+BIGQUERY_REJECTED = frozenset({400, 404})
 #: SQLite's generic result code: a wrong statement, or a wrong value while it runs.
 SQLITE_ERROR = 1
 #: Maximum number of columns that an error names.
@@ -107,6 +116,8 @@ def describe_database_error(cause: Exception, *, as_written: bool = False) -> st
         return f"{name}: {_one_line(primary or error)}"
     if _is_sqlite_module_error(error):
         return f"{name}: {_one_line(error)}"
+    if as_written and _is_about_statement(error):
+        return f"{name}: {_one_line(_text(error))}"
     return f"{name}; the database's text may quote a row, so it is only in the log at DEBUG"
 
 
@@ -138,6 +149,8 @@ def is_programming_error(error: Exception) -> bool:
         or _mysql_number(driver) in MYSQL_NAMES
         or str(_sqlstate(driver)).startswith(SYNTAX_CLASS)
         or _is_sqlite_module_error(driver)
+        or _clickhouse_code(driver) in CLICKHOUSE_STATEMENT
+        or _bigquery_status(driver) in BIGQUERY_REJECTED
     )
 
 
@@ -201,6 +214,8 @@ def _may_quote_rows(error: Exception) -> bool:
     PEP 249 defines the names of the drivers' exception classes, but no common base class. Its OperationalError is about the
     connection or the database as a whole, and users need its text to solve the problem.
     """
+    if _clickhouse_code(error) is not None or _bigquery_status(error) in BIGQUERY_REJECTED:
+        return True
     names = _class_names(error)
     if "OperationalError" not in names:
         return "DatabaseError" in names
@@ -220,6 +235,33 @@ def _is_sqlite_module_error(error: Exception) -> bool:
     return type(error).__module__ == "sqlite3" and type(error).__name__ in ("ProgrammingError", "Warning")
 
 
+def _is_about_statement(error: Exception) -> bool:
+    """Whether an error of ClickHouse or BigQuery is about syntax, names or access, and so quotes the statement alone."""
+    if _bigquery_status(error) is not None:
+        return _text(error).startswith(BIGQUERY_STATEMENT)
+    return _clickhouse_code(error) in CLICKHOUSE_STATEMENT
+
+
+def _clickhouse_code(error: Exception) -> int | None:
+    """Return ClickHouse's code of an error; None where it is another database's, or is not the server's."""
+    code = getattr(error, "code", None)
+    return code if isinstance(code, int) and _driver(error) == "clickhouse_connect" else None
+
+
+def _bigquery_status(error: Exception) -> int | None:
+    """Return the HTTP status code of an error of Google's client."""
+    code = getattr(error, "code", None)
+    return int(code) if isinstance(code, int) and _driver(error) == "google" else None
+
+
+def _text(error: Exception) -> str:
+    return str(getattr(error, "message", None) or error)
+
+
+def _driver(error: Exception) -> str:
+    return type(error).__module__.partition(".")[0]
+
+
 def _one_line(text: object) -> str:
     return " ".join(str(text).split())
 
@@ -233,7 +275,7 @@ def _sqlstate(error: Exception) -> str | None:
 
 
 def _mysql_number(error: Exception) -> int | None:
-    if type(error).__module__.partition(".")[0] not in MYSQL_DRIVERS:
+    if _driver(error) not in MYSQL_DRIVERS:
         return None
     number = getattr(error, "errno", None) or (error.args[0] if error.args else None)
     return number if isinstance(number, int) and number > 0 else None

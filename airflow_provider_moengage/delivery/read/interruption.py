@@ -11,7 +11,7 @@ from contextlib import suppress
 from threading import Event
 from typing import Any
 
-from airflow_provider_moengage.delivery.read.sql_drivers import driver_of
+from airflow_provider_moengage.delivery.read.sql_drivers import kill_statement
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Interruption:
     def __init__(self, connection: Any, reconnect: Callable[[], Any]) -> None:
         self._connection = connection
         self._reconnect = reconnect
-        self._connection_id = _mysql_connection_id(connection)
+        self._kill_statement = kill_statement(connection)
         self._socket = _socket_of(connection)
 
     def __call__(self, over: Event) -> None:
@@ -56,8 +56,8 @@ class Interruption:
 
     def _cancel(self) -> None:
         connection = self._connection
-        if self._connection_id is not None:
-            self._kill(self._connection_id)
+        if self._kill_statement is not None:
+            self._kill(self._kill_statement)
         elif hasattr(connection, "cancel_safe"):
             connection.cancel_safe(timeout=CANCEL_SECONDS)
         elif hasattr(connection, "cancel"):
@@ -65,11 +65,10 @@ class Interruption:
         elif hasattr(connection, "interrupt"):
             connection.interrupt()
 
-    def _kill(self, connection_id: int) -> None:
+    def _kill(self, statement: str) -> None:
         other = self._reconnect()
         try:
-            # Kill the connection and not just its statement, whose remaining rows the client would read to the end.
-            other.cursor().execute(f"kill {connection_id:d}")
+            other.cursor().execute(statement)
         finally:
             with suppress(Exception):
                 other.close()
@@ -82,14 +81,6 @@ class Interruption:
         # PEP 249: from 2 on, threads may share connections. In other drivers closing one that is in use may crash.
         if getattr(module, "threadsafety", 0) >= 2:
             self._connection.close()
-
-
-def _mysql_connection_id(connection: Any) -> int | None:
-    """Return the connection id of MySQL and MariaDB; None for any other database."""
-    driver = driver_of(connection)
-    if driver in ("MySQLdb", "pymysql"):
-        return int(connection.thread_id())
-    return int(connection.connection_id) if driver == "mysql" else None
 
 
 def _socket_of(connection: Any) -> socket.socket | None:

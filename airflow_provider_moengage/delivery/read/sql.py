@@ -14,7 +14,12 @@ from airflow_provider_moengage.delivery.connections import database_hook
 from airflow_provider_moengage.delivery.read.fetching import Fetcher
 from airflow_provider_moengage.delivery.read.interruption import Interruption
 from airflow_provider_moengage.delivery.read.sources import CheckColumns
-from airflow_provider_moengage.delivery.read.sql_drivers import prepare, sqlite_fault, streaming_cursor
+from airflow_provider_moengage.delivery.read.sql_drivers import (
+    adapted,
+    prepare,
+    sqlite_fault,
+    streaming_cursor,
+)
 from airflow_provider_moengage.delivery.safe_messages import (
     describe_database_error,
     is_programming_error,
@@ -157,7 +162,7 @@ class _Query:
 
     def columns_and_chunks(self) -> Generator[Any, None, None]:
         """Yield the columns and then chunks of rows; nothing if the statement returns no rows."""
-        with _closing(self._hook.get_conn()) as connection:
+        with _closing(adapted(self._hook.get_conn())) as connection:
             self._interruption = interruption = Interruption(connection, self._hook.get_conn)
             try:
                 prepare(connection)
@@ -208,7 +213,8 @@ class _Query:
             if not result.returns_rows:
                 return
             with _closing(result):
-                yield list(result.keys())
+                # Not keys(): the dialects of Oracle and Snowflake convert names to lower case.
+                yield [column[0] for column in result.cursor.description]
                 with _naming_columns(result.cursor):
                     yield from result.partitions(FETCH_ROWS)
 

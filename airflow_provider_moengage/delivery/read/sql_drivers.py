@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from airflow_provider_moengage.delivery.read.bigquery_cursor import BigQueryConnection
+from airflow_provider_moengage.delivery.read.clickhouse_cursor import ClickHouseConnection
+from airflow_provider_moengage.delivery.read.duckdb_cursor import DuckDBCursor
+from airflow_provider_moengage.delivery.read.postgres_values import prepare_psycopg, prepare_psycopg2
 from airflow_provider_moengage.delivery.safe_messages import is_sqlite_error
 from airflow_provider_moengage.delivery.shape.convert import OutOfRange
 
@@ -15,19 +19,21 @@ log = logging.getLogger(__name__)
 #: Seconds for which MariaDB waits for a client that reads no rows, as it does while it waits for a rate window. After its
 #: default of a minute it would close the connection.
 SLOW_READER_SECONDS = 30 * 24 * 60 * 60
-#: PostgreSQL's types with values that Python cannot represent: (oid, oid of its array).
-POSTGRES_TYPES = MappingProxyType(
+#: Modules of the drivers that are adapted here, or that need another way to be interrupted.
+DRIVERS = frozenset({"psycopg2", "psycopg", "MySQLdb", "pymysql", "mysql", "sqlite3", "duckdb", "snowflake"})
+#: Connections of Airflow's hooks whose cursors hold all rows or change their types, by their modules.
+ADAPTED: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {
-        "date": (1082, 1182),
-        "time": (1083, 1183),
-        "timestamp": (1114, 1115),
-        "timestamptz": (1184, 1185),
-        "interval": (1186, 1187),
-        "timetz": (1266, 1270),
-        "json": (114, 199),
-        "jsonb": (3802, 3807),
+        "airflow.providers.clickhousedb.": ClickHouseConnection,
+        "airflow.providers.google.": BigQueryConnection,
     }
 )
+
+
+def adapted(connection: Any) -> Any:
+    """Return a connection whose cursor streams rows and keeps their types, where that of the hook's does not."""
+    module = type(connection).__module__
+    return next((adapt(connection) for name, adapt in ADAPTED.items() if module.startswith(name)), connection)
 
 
 def prepare(connection: Any) -> None:
@@ -47,6 +53,8 @@ def prepare(connection: Any) -> None:
 
 def streaming_cursor(connection: Any) -> Any | None:
     """Return a cursor that does not buffer all rows; None where SQLAlchemy's is better."""
+    if isinstance(connection, (ClickHouseConnection, BigQueryConnection)):
+        return connection.cursor()
     driver = driver_of(connection)
     if driver == "MySQLdb":
         from MySQLdb.cursors import SSCursor
@@ -56,14 +64,35 @@ def streaming_cursor(connection: Any) -> Any | None:
         from pymysql.cursors import SSCursor
 
         return connection.cursor(SSCursor)
-    # SQLAlchemy's cursor of this driver buffers all rows.
-    return connection.cursor(buffered=False) if driver == "mysql" else None
+    if driver == "mysql":
+        # SQLAlchemy's cursor of this driver buffers all rows.
+        return connection.cursor(buffered=False)
+    if driver == "snowflake":
+        return connection.cursor()
+    return DuckDBCursor(connection) if driver == "duckdb" else None
 
 
 def driver_of(connection: Any) -> str:
     """Return the top-level module of the driver if it is one of those known here, otherwise ""."""
-    modules = (kind.__module__.partition(".")[0] for kind in type(connection).__mro__)
-    return next((module for module in modules if module in _PREPARE), "")
+    modules = (kind.__module__.partition(".")[0].lstrip("_") for kind in type(connection).__mro__)
+    return next((module for module in modules if module in DRIVERS), "")
+
+
+def kill_statement(connection: Any) -> str | None:
+    """
+    Return the statement by which another connection ends what this one is running; None where there is none.
+
+    Of MySQL and MariaDB it ends the connection and not just its statement, whose remaining rows the client would read to
+    the end.
+    """
+    driver = driver_of(connection)
+    if driver in ("MySQLdb", "pymysql"):
+        return f"kill {int(connection.thread_id()):d}"
+    if driver == "mysql":
+        return f"kill {int(connection.connection_id):d}"
+    if driver == "snowflake":
+        return f"select system$cancel_all_queries({int(connection.session_id):d})"
+    return getattr(connection, "kill_statement", None)
 
 
 def sqlite_fault(compiler: Any, sql: str, parameters: object) -> str | None:
@@ -85,88 +114,6 @@ def sqlite_fault(compiler: Any, sql: str, parameters: object) -> str | None:
     return None
 
 
-def _prepare_psycopg2(connection: Any) -> None:
-    from psycopg2.extensions import new_array_type, new_type, register_type, string_types
-
-    connection.cursor_factory = None
-    for kind, (oid, array_oid) in POSTGRES_TYPES.items():
-        plain = connection.string_types.get(oid) or string_types.get(oid)
-        if plain is not None:
-            careful = new_type((oid,), kind, _careful_cast(kind, plain))
-            register_type(careful, connection)
-            register_type(new_array_type((array_oid,), f"{kind}[]", careful), connection)
-
-
-def _careful_cast(kind: str, plain: Callable[[str | None, Any], Any]) -> Callable[[str | None, Any], Any]:
-    from psycopg2 import DataError
-
-    is_changed = _CHANGED_BY_PSYCOPG2.get(kind)
-
-    def cast(text: str | None, cursor: Any) -> Any:
-        if text is None:
-            return None
-        try:
-            return (
-                OutOfRange(kind, text) if is_changed is not None and is_changed(text) else plain(text, cursor)
-            )
-        except (DataError, ValueError, ArithmeticError):
-            return OutOfRange(kind, text)
-
-    return cast
-
-
-def _is_infinite(text: str) -> bool:
-    return text.endswith("infinity")
-
-
-def _is_24_hours(text: str) -> bool:
-    return text.startswith("24:")
-
-
-#: Values that psycopg2 silently changes: infinities to the years 9999 or 1, 24:00 to 00:00.
-_CHANGED_BY_PSYCOPG2 = MappingProxyType(
-    {
-        "date": _is_infinite,
-        "timestamp": _is_infinite,
-        "timestamptz": _is_infinite,
-        "time": _is_24_hours,
-        "timetz": _is_24_hours,
-    }
-)
-
-
-def _prepare_psycopg(connection: Any) -> None:
-    from psycopg.pq import Format
-    from psycopg.rows import tuple_row
-
-    connection.row_factory = tuple_row
-    adapters = connection.adapters
-    for kind, (oid, _) in POSTGRES_TYPES.items():
-        plain = adapters.get_loader(oid, Format.TEXT)
-        if plain is not None:
-            # Arrays and ranges use it for their elements, too.
-            adapters.register_loader(oid, _careful_loader(kind, plain))
-
-
-def _careful_loader(kind: str, plain: Any) -> Any:
-    from psycopg import DataError
-    from psycopg.adapt import Loader
-
-    class CarefulLoader(Loader):  # type: ignore[misc]
-        # Not a subclass of the plain loader: one written in C would bypass an overridden method.
-        def __init__(self, oid: int, context: Any = None) -> None:
-            super().__init__(oid, context)
-            self._load = plain(oid, context).load
-
-        def load(self, data: Any) -> Any:
-            try:
-                return self._load(data)
-            except (DataError, ValueError, ArithmeticError):
-                return OutOfRange(kind, str(bytes(data), "utf-8", "replace"))
-
-    return CarefulLoader
-
-
 def _prepare_mysqlclient(connection: Any) -> None:
     from MySQLdb.constants import FIELD_TYPE
     from MySQLdb.cursors import Cursor
@@ -175,6 +122,8 @@ def _prepare_mysqlclient(connection: Any) -> None:
     for kind in ("DATE", "DATETIME", "TIMESTAMP"):
         number = getattr(FIELD_TYPE, kind)
         connection.converter[number] = _careful_conversion(kind.lower(), connection.converter[number])
+    # As the other client does.
+    connection.converter[FIELD_TYPE.BIT] = _number_of_bits
     _allow_slow_reader(connection)
 
 
@@ -185,6 +134,10 @@ def _careful_conversion(kind: str, plain: Callable[[str], Any]) -> Callable[[str
         return OutOfRange(kind, text) if value is None else value
 
     return convert
+
+
+def _number_of_bits(value: bytes) -> int:
+    return int.from_bytes(value, "big")
 
 
 def _prepare_pymysql(connection: Any) -> None:
@@ -238,8 +191,8 @@ def _text_or_bytes(value: bytes) -> str | bytes:
 
 _PREPARE: Mapping[str, Callable[[Any], None]] = MappingProxyType(
     {
-        "psycopg2": _prepare_psycopg2,
-        "psycopg": _prepare_psycopg,
+        "psycopg2": prepare_psycopg2,
+        "psycopg": prepare_psycopg,
         "MySQLdb": _prepare_mysqlclient,
         "pymysql": _prepare_pymysql,
         "mysql": _prepare_mysql_connector,

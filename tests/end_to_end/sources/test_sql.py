@@ -245,6 +245,23 @@ def test_a_hook_whose_rows_are_dicts(track: Tracker, customers: Warehouse, monke
     assert track.attributes() == {"ann": {"plan": "gold"}, "cid": {"plan": "free"}}
 
 
+def test_names_of_columns_are_the_databases_own(
+    track: Tracker, customers: Warehouse, monkeypatch: pytest.MonkeyPatch
+):
+    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+    plain = SqliteHook.get_sqlalchemy_engine
+
+    def as_for_oracle(hook: Any, engine_kwargs: Any = None) -> Any:
+        engine = plain(hook, engine_kwargs)
+        engine.dialect.requires_name_normalize = True
+        return engine
+
+    monkeypatch.setattr(f"{HOOK}.get_sqlalchemy_engine", as_for_oracle)
+    track(sql="select 'ann' as CUSTOMER_ID, 'gold' as PLAN", id_column="CUSTOMER_ID", **SOURCE)
+    assert track.attributes() == {"ann": {"PLAN": "gold"}}
+
+
 class Gone:
     """A connection that cannot be closed, as the server has already done so."""
 
