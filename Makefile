@@ -21,6 +21,7 @@ PYTEST_WORKERS ?= 3
 BENCH_ARGS ?=
 FAULTS_ARGS ?=
 NAMES ?=
+CLUSTER_ARGS ?=
 
 # Nothing here may download an interpreter, report usage or show Airflow's own examples.
 export UV_PYTHON_DOWNLOADS := never
@@ -40,7 +41,7 @@ IN_WORKERS := --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-re
 # Every run has an Airflow home of its own, removed at the end: never ~/airflow.
 IN_NEW_AIRFLOW_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home"
 
-.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench faults standalone pictures lock clean
+.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench faults standalone cluster pictures lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /  \1\t/' | expand -t 18
@@ -101,6 +102,10 @@ faults: .venv/.made ## Kill tasks at 200 random moments and look for what is los
 standalone: .venv/.made ## Deferral, killed workers, changed rows, the sensor, the quick start and the tutorial under a real Airflow; NAMES names some
 	.venv/bin/python -m faults.standalone $(NAMES)
 
+# Never part of the tests: it takes minutes. It starts its own PostgreSQL and Redis, whose programs the machine must have.
+cluster: .venv-cluster/.made ## Eight shards on Celery, PostgreSQL, Redis and S3, and a killed worker; CLUSTER_ARGS has --short
+	$(IN_NEW_AIRFLOW_HOME) .venv-cluster/bin/python -m faults.cluster $(CLUSTER_ARGS)
+
 # Never part of the tests: it takes minutes, and needs a Chromium.
 pictures: .venv/.made ## Take the documentation's pictures again, under a real Airflow and in a real Chromium
 	.venv/bin/python -m faults.pictures
@@ -116,12 +121,13 @@ lock: $(UV) ## Refresh the pins in requirements/ from the .in files
 	$(UV) $(COMPILE) requirements/mysqlclient.in --output-file requirements/mysqlclient.txt
 	$(UV) $(COMPILE) --no-deps requirements/warehouses.in --output-file requirements/warehouses.txt
 	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) requirements/airflow-3.3.in --output-file requirements/airflow-3.3.txt
+	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) --constraint requirements/airflow-3.3.txt requirements/cluster.in --output-file requirements/cluster.txt
 	# The rivals meet the very versions that the tests run with.
 	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) --constraint requirements/airflow-3.3.txt requirements/bench.in --output-file requirements/bench.txt
 	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) requirements/airflow-2.11.in --output-file requirements/airflow-2.11.txt
 
 clean: ## Remove environments, builds, caches and the demo's state
-	rm -rf .venv .venv-2.11 .venv-bench .venv-docs .venv-tools build dist site demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-2.11 .venv-bench .venv-cluster .venv-docs .venv-tools build dist site demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --target works where a distribution ships Python without venv or marks it as externally managed. A uv venv has no pip:
@@ -165,6 +171,12 @@ endef
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv-bench
 	$(UV) pip sync --quiet --compile-bytecode --python .venv-bench requirements/bench.txt
 	$(UV) pip install --quiet --python .venv-bench --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-cluster/.made: requirements/cluster.txt pyproject.toml $(UV)
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv-cluster
+	$(UV) pip sync --quiet --compile-bytecode --python .venv-cluster requirements/cluster.txt
+	$(UV) pip install --quiet --python .venv-cluster --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv-docs/.made: requirements/docs.txt $(UV)

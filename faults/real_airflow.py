@@ -1,4 +1,4 @@
-"""An ``airflow standalone`` in an empty home, controlled over its REST API."""
+"""An Airflow in an empty home, such as ``airflow standalone``, controlled over its REST API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import requests
 from faults.sessions import end_session, processes_of
 
 ROOT = Path(__file__).resolve().parent.parent
+DAGS = ROOT / "faults" / "dags"
 #: Seconds.
 START, BETWEEN_LOOKS = 180.0, 0.25
 #: Number of log lines to print after a failure.
@@ -40,6 +41,8 @@ SMALL = {
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
 }
+#: The components of ``airflow standalone`` that report their health.
+PARTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 ENDED = ("success", "failed", "upstream_failed", "skipped", "removed")
 
 
@@ -68,11 +71,11 @@ class RealAirflow:
     A running Airflow.
 
     :param url: the URL of its API server.
-    :param session: the id of the session of all its processes.
+    :param session: the id of the session of all its processes; None: they have no common one.
     :param login: user and password; None: it needs none.
     """
 
-    def __init__(self, url: str, session: int, login: tuple[str, str] | None = None) -> None:
+    def __init__(self, url: str, session: int | None, login: tuple[str, str] | None = None) -> None:
         self.url = url
         self._session = session
         self._login = login
@@ -116,27 +119,30 @@ class RealAirflow:
 
     def owns(self, pid: int) -> bool:
         """Whether a running process belongs to this Airflow."""
-        return pid in processes_of(self._session)
+        return self._session is not None and pid in processes_of(self._session)
 
-    def wait_until_ready(self, dag_ids: Collection[str], process: subprocess.Popen[bytes]) -> None:
+    def wait_until_ready(
+        self, dag_ids: Collection[str], *processes: subprocess.Popen[bytes], parts: Sequence[str] = PARTS
+    ) -> None:
         """
         Wait until all components run and these DAGs are known.
 
-        :param process: the process that started Airflow.
-        :raises AirflowGone: it exited, cannot import a DAG file, or takes too long.
+        :param processes: those that were started, and do not end.
+        :param parts: the components whose health is awaited.
+        :raises AirflowGone: one exited, Airflow cannot import a DAG file, or takes too long.
         """
         deadline = time.monotonic() + START
-        while not self._is_ready(dag_ids):
-            if process.poll() is not None:
-                raise AirflowGone(f"airflow standalone ended with {process.returncode}")
+        while not self._is_ready(dag_ids, parts):
+            for process in processes:
+                if process.poll() is not None:
+                    raise AirflowGone(f"{_command(process)} ended with {process.returncode}")
             if time.monotonic() > deadline:
-                raise AirflowGone(f"airflow standalone was not ready within {START:.0f} s")
+                raise AirflowGone(f"Airflow was not ready within {START:.0f} s")
             time.sleep(1)
 
-    def _is_ready(self, dag_ids: Collection[str]) -> bool:
+    def _is_ready(self, dag_ids: Collection[str], parts: Sequence[str]) -> bool:
         try:
             health = self.ask("GET", "/monitor/health")
-            parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
             known = {dag["dag_id"] for dag in self.ask("GET", "/dags")["dags"]}
             broken = self.ask("GET", "/importErrors")["import_errors"]
         except requests.RequestException:
@@ -251,7 +257,7 @@ def running_airflow(
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [program, "standalone"],
-                env=_environment(home, dags, url, variables),
+                env=environment(home, dags, url, variables),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -263,15 +269,33 @@ def running_airflow(
             airflow.wait_until_ready(dag_ids, process)
             yield airflow
         except Exception:
-            lines = log.read_text(errors="replace").splitlines()
-            relevant = [line for line in lines if "[http.access]" not in line]
-            print("\n".join(relevant[-LAST_LINES:]), file=sys.stderr)
+            show_end_of(log)
             raise
         finally:
             end_session(process)
 
 
-def _environment(home: str, dags: Path, url: str, variables: Mapping[str, str]) -> dict[str, str]:
+def show_end_of(log: Path) -> None:
+    """Print the last lines of a log, without the requests that succeeded."""
+    lines = log.read_text(errors="replace").splitlines()
+    relevant = [line for line in lines if "[http.access]" not in line]
+    print("\n".join(relevant[-LAST_LINES:]), file=sys.stderr)
+
+
+def _command(process: subprocess.Popen[bytes]) -> str:
+    arguments = process.args
+    return " ".join(map(str, arguments)) if isinstance(arguments, list) else str(arguments)
+
+
+def environment(home: str, dags: Path, url: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the environment of an Airflow's processes: that of the caller, without its own Airflow's settings.
+
+    :param home: the folder of its configuration and logs.
+    :param dags: the folder of its DAGs.
+    :param url: where its API server listens.
+    :param variables: additional variables.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {

@@ -28,7 +28,7 @@ from faults.arrivals import arrived, bent
 from faults.changes import changed, cohort
 from faults.findings import Findings, say, step
 from faults.live_page import live
-from faults.real_airflow import running_airflow
+from faults.real_airflow import DAGS, running_airflow
 from faults.warehouse import Warehouse, customer_id
 from faults.watching import (
     AT_MOST,
@@ -42,7 +42,6 @@ from faults.watching import (
     watch_deferrals,
 )
 
-DAGS = Path(__file__).resolve().parent / "dags"
 DAG_IDS = ("deferred", "retried", "arrived", "bent", "changed", "cohort", "live")
 #: The users of a run that is killed, and of one that is not.
 USERS, FEW_USERS = 20_000, 3_000

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 Headers = list[tuple[bytes, bytes]]
+
+#: The number of windows of a quota that are kept after their end.
+WINDOWS_KEPT = 1_000
+
+
+@dataclass(frozen=True)
+class EndedWindow:
+    """
+    A window that has ended.
+
+    :param opened: the epoch second of its first unit.
+    :param used: the units spent in it.
+    :param rejected_429: the requests rejected in it, and before it since the end of the one before.
+    """
+
+    opened: float
+    used: int
+    rejected_429: int
 
 
 class RateWindow:
@@ -29,13 +49,16 @@ class RateWindow:
         self._clock = clock
         self._used = 0
         self._opened: float | None = None
+        self._opened_at = 0.0
+        self._rejected_before = 0
+        self._ended: deque[EndedWindow] = deque(maxlen=WINDOWS_KEPT)
 
     def spend(self, units: int) -> bool:
         """Spend units of the window; return False, and spend nothing, if they do not fit."""
         if not self.fits(units):
             return False
         if self._opened is None:
-            self._opened = self._clock()
+            self._opened, self._opened_at = self._clock(), time.time()
         self._used += units
         self.used_total += units
         return True
@@ -67,6 +90,9 @@ class RateWindow:
 
     def _roll(self) -> None:
         if self._opened is not None and self._clock() >= self._opened + self.seconds:
+            rejected = self.rejected_429 - self._rejected_before
+            self._ended.append(EndedWindow(self._opened_at, self._used, rejected))
+            self._rejected_before = self.rejected_429
             self._opened = None
             self._used = 0
 
@@ -98,7 +124,9 @@ class RateWindow:
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the state of the window as a JSON object."""
+        """Return the state of the window, and the windows that have ended, as a JSON object."""
+        # First of all: what it returns depends on whether the window has ended.
+        self._roll()
         return {
             "quota": self.quota,
             "limit": self.limit,
@@ -106,4 +134,5 @@ class RateWindow:
             "reset_seconds": self.reset_seconds,
             "used_total": self.used_total,
             "rejected_429": self.rejected_429,
+            "ended": [asdict(window) for window in self._ended],
         }

@@ -36,6 +36,7 @@ def test_the_state_counts_what_happened(api: Api) -> None:
         "remaining": 9_997,
         "used_total": 3,
         "rejected_429": 0,
+        "ended": [],
     }
     assert {quota: window["limit"] for quota, window in windows.items()} == {
         "users": 10_000,

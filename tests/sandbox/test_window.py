@@ -32,6 +32,20 @@ def test_the_window_is_fixed_and_opens_with_the_first_unit() -> None:
     assert (window.used_total, window.rejected_429) == (6, 1)
 
 
+def test_a_window_that_has_ended_stays_to_be_seen() -> None:
+    clock = Clock()
+    window = RateWindow("users", 3, 60.0, clock)
+    for units in (2, 2, 1):
+        window.spend(units)
+    assert window.as_json()["ended"] == []
+    clock.now += 60
+    window.spend(1)
+    clock.now += 90
+    ended = window.as_json()["ended"]
+    assert [(one["used"], one["rejected_429"]) for one in ended] == [(3, 1), (1, 0)]
+    assert all(abs(one["opened"] - time.time()) < 60 for one in ended)
+
+
 def test_a_call_that_does_not_fit_costs_nothing() -> None:
     window = RateWindow("users", 5, 60.0, Clock())
     assert window.spend(3)

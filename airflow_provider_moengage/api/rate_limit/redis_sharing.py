@@ -73,6 +73,7 @@ class InRedis:
             period=state.period,
             ends=(ends.earliest - now, ends.latest - now) if ends else None,
             remaining=state.remaining,
+            guessed=state.reset.guessed,
         )
         self._prefetched = acquired.units + (0 if acquired.fresh else self._prefetched)
         if self._prefetched < minimum:

@@ -19,14 +19,17 @@ from airflow_provider_moengage.api.errors import MAX_TEXT, MoEngageError
 if TYPE_CHECKING:
     from redis import Redis
 
-# One hash per window, times in milliseconds of the server's clock: began, ends, used; and the period and limit last
-# given by a caller that had them from a response.
+# One hash per window, times in milliseconds of the server's clock: began, ends, used; guess, while no response has
+# published that end; and the period and limit last given by a caller that had them from a response.
 SCRIPT = """
 local wanted, limit, period = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local earliest, latest, remaining = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local state = redis.call('HMGET', KEYS[1], 'began', 'ends', 'used', 'period', 'limit')
+local state = redis.call('HMGET', KEYS[1], 'began', 'ends', 'used', 'period', 'limit', 'guess')
 local began, ends, used = tonumber(state[1]), tonumber(state[2]), tonumber(state[3])
-local known_period, known_limit = tonumber(state[4]), tonumber(state[5])
+local known_period, known_limit, guess = tonumber(state[4]), tonumber(state[5]), state[6] == '1'
+-- What the caller guesses changes no end that is known.
+local guessed = ARGV[8] == '1'
+local counts = guess or not guessed
 
 if wanted < 0 then
   -- Return unused units, if their window is still the current one.
@@ -53,13 +56,14 @@ else
     if remaining and earliest > now then allowed, wait_until = math.min(wanted, remaining), latest end
   else
     local later = ends and earliest >= ends + period / 2
-    if not ends or (not known_period and now >= ends) or (later and now >= ends - period / 8) then
+    if not ends or (not known_period and now >= ends) or (counts and later and now >= ends - period / 8) then
       -- The next window has begun: at MoEngage a little earlier than here.
-      began, ends, used = now, latest, 0
-    elseif not known_period or earliest > ends then
-      -- The same window: its end was a guess, or MoEngage began it with the first unit after a pause.
-      ends = latest
-    else
+      began, ends, used, guess = now, latest, 0, guessed
+    elseif counts and (not known_period or (guess and not guessed) or earliest > ends) then
+      -- The same window: its end was a guess, which is too early if MoEngage began it with the first unit it got, or
+      -- MoEngage began it after a pause.
+      ends, guess = latest, guessed
+    elseif counts then
       ends = math.min(latest, ends)
     end
     if remaining then used = math.max(used, limit - remaining) end
@@ -72,11 +76,11 @@ if not ends or now >= ends then
   -- MoEngage's next window may begin with its first unit, or follow without a gap. An end up to half a period too
   -- late is corrected by the next response; one that is too early would cause a 429.
   local gap = ends and known_period and (now - ends) % period or 0
-  began, ends, used = now, now + period - (gap >= period / 2 and gap or 0), 0
+  began, ends, used, guess = now, now + period - (gap >= period / 2 and gap or 0), 0, true
 end
 
 local granted = math.max(0, math.min(allowed, limit - used))
-redis.call('HSET', KEYS[1], 'began', began, 'ends', ends, 'used', used + granted)
+redis.call('HSET', KEYS[1], 'began', began, 'ends', ends, 'used', used + granted, 'guess', guess and '1' or '')
 redis.call('PEXPIRE', KEYS[1], 3 * period)
 return {granted, granted > 0 and 0 or (wait_until or ends) - now, began}
 """
@@ -122,6 +126,7 @@ class RedisWindow:
         period: float,
         ends: tuple[float, float] | None,
         remaining: int | None,
+        guessed: bool = False,
     ) -> RedisGrant:
         """
         Acquire units of the current window, and share what the caller knows of it.
@@ -131,12 +136,14 @@ class RedisWindow:
         :param period: length of the window, in seconds.
         :param ends: the earliest and the latest time at which the caller's window ends, in seconds from now;
             None: unknown. The end of a window before the shared one is ignored.
+        :param guessed: whether that is a guess, because no response of that window has published it yet.
         :param remaining: the fewest units that MoEngage reported as left in that window; None: unknown.
         :raises SharedWindowGone: Redis did not respond.
         """
         earliest, latest = ("", "") if ends is None else (floor(ends[0] * 1000), ceil(ends[1] * 1000))
+        left = "" if remaining is None else remaining
         granted, wait, began = self._run(
-            units, limit, round(period * 1000), earliest, latest, "" if remaining is None else remaining, ""
+            units, limit, round(period * 1000), earliest, latest, left, "", "1" if guessed else ""
         )
         fresh = granted > 0 and began != self._began
         if fresh:
@@ -151,7 +158,7 @@ class RedisWindow:
         """
         if units > 0:
             with suppress(SharedWindowGone):
-                self._run(-units, 0, 0, "", "", "", self._began)
+                self._run(-units, 0, 0, "", "", "", self._began, "")
 
     def _run(self, *arguments: int | str) -> tuple[int, int, int]:
         # Imported here: without a shared window the package is not needed.

@@ -62,6 +62,11 @@ class ResetEstimate:
         """Return when the window has certainly ended; infinity while nothing is known."""
         return inf if self.ends is None else self.ends.latest
 
+    @property
+    def guessed(self) -> bool:
+        """Whether no response of this window has published its end yet."""
+        return not self.published or self._previous is not None
+
     def assume(self, ends: float) -> None:
         """Set the end to a time that no response has published."""
         self.ends = Bracket(ends, ends)
@@ -73,18 +78,15 @@ class ResetEstimate:
             self._previous = self.ends.later((windows - 1) * period)
             self.ends = self.ends.later(windows * period)
 
-    def learn(
-        self, headers: RateHeaders, sent: float, received: float, period: float, *, first: bool
-    ) -> bool:
+    def learn(self, headers: RateHeaders, sent: float, received: float, period: float) -> bool:
         """
         Narrow the bracket by a response of this window.
 
-        :param first: whether it is the response to the window's first request.
         :return: whether the response belongs to a later window than this one.
         """
         self._throttled_in_a_row = 0
-        if first and self._previous is not None and self.ends is not None:
-            # A window may also begin with its first request instead of at the previous one's end.
+        if self._previous is not None and self.ends is not None:
+            # A window may also begin with its first request, of whichever client, instead of at the previous one's end.
             self.ends = Bracket(self.ends.earliest, max(self.ends.latest, received + period))
         self._previous = None
         seen = self._read(headers, sent, received, period)

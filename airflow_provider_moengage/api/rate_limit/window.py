@@ -286,7 +286,7 @@ class Window:
         self._sharing = self._sharing.begin(now, self._state)
 
     def _learn(self, grant: Grant, headers: RateHeaders, now: float) -> None:
-        if self._reset.learn(headers, grant.at, now, self.period, first=grant.first):
+        if self._reset.learn(headers, grant.at, now, self.period):
             # MoEngage's window has ended earlier than estimated.
             self._enter_next(now, answered=grant.units)
         self._sharing = self._sharing.learn(grant.units, headers.spent, now, self._state)

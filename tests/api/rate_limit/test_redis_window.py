@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import redis
@@ -85,10 +86,13 @@ class Caller:
         remaining: int | None = None,
         limit: int = LIMIT,
         period: float = PERIOD,
+        guessed: bool = False,
     ) -> RedisGrant:
-        return self.window.acquire(units, limit=limit, period=period, ends=ends, remaining=remaining)
+        return self.window.acquire(
+            units, limit=limit, period=period, ends=ends, remaining=remaining, guessed=guessed
+        )
 
-    def wait(self, **knowledge: tuple[float, float] | None) -> float:
+    def wait(self, **knowledge: Any) -> float:
         """Seconds until the window ends, as Redis has it; takes nothing."""
         return self.take(0, **knowledge).wait
 
@@ -132,6 +136,31 @@ def test_an_end_that_was_a_guess_gives_way_to_one_that_is_known(clock: Clock, ca
     assert caller.wait() == 5.0
     # 15 units were used when 85 were left, which is more than was taken here: somebody else sends too.
     assert caller.take(LIMIT).units == 75
+
+
+def test_an_end_that_is_carried_over_gives_way_to_one_that_is_known(
+    clock: Clock, caller: Caller, other: Caller
+):
+    assert caller.take(LIMIT, ends=(59.5, 60.0)).units == LIMIT
+    clock.move(60.0)
+    assert caller.take(LIMIT, ends=(59.5, 60.0), guessed=True).units == LIMIT
+    assert other.wait() == 60.0
+    # MoEngage began the window with the first request, a tenth of a second later.
+    clock.move(0.1)
+    assert caller.wait(ends=(59.0, 60.0), remaining=0) == 60.0
+    clock.move(59.9)
+    assert other.take(LIMIT, ends=(-0.5, 0.0), guessed=True) == RedisGrant(0, 0.1)
+    clock.move(0.1)
+    assert other.take(LIMIT, ends=(-0.6, -0.1), guessed=True).units == LIMIT
+
+
+def test_a_guess_changes_no_end_that_is_known(clock: Clock, caller: Caller, other: Caller):
+    caller.take(LIMIT, ends=(59.0, 60.0))
+    clock.move(1.0)
+    assert other.wait(ends=(55.0, 56.0), guessed=True) == 59.0
+    assert other.wait(ends=(57.0, 58.0)) == 58.0
+    clock.move(57.9)
+    assert other.take(ends=(59.9, 60.0), guessed=True) == RedisGrant(0, 0.1, fresh=False)
 
 
 def test_a_guess_that_is_over_is_not_the_window_that_is_known(clock: Clock, caller: Caller, other: Caller):

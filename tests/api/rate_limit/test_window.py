@@ -233,6 +233,22 @@ def test_a_late_answer_of_the_last_window_does_not_spoil_this_one():
     assert isinstance(window.try_acquire(50), Grant)
 
 
+def test_a_late_answer_may_be_the_one_that_began_this_window():
+    clock = Clock()
+    window = Window(100, clock=clock)
+    window.settle(
+        window.try_acquire(1), RateHeaders(limit=100, period=60.0, remaining=99, reset=30.0), throttled=False
+    )
+    clock.now += 29.9
+    late = window.try_acquire(1)
+    assert isinstance(late, Grant)
+    clock.now += 0.1
+    assert isinstance(window.try_acquire(1), Grant)
+    clock.now += 0.2
+    window.settle(late, RateHeaders(limit=100, period=60.0, remaining=99, reset=60.0), throttled=False)
+    assert window.published_reset_in == pytest.approx(60.0)
+
+
 def test_more_than_a_window_holds_is_granted_alone_in_a_fresh_one():
     clock = Clock()
     window = Window(5, clock=clock)
