@@ -143,7 +143,9 @@ def providers(environment: Environment, home: Path) -> set[str]:
 
     :param home: a folder for Airflow's own files.
     """
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    # Neither settings nor modules of the caller's.
+    kept = (name for name in os.environ if not name.startswith("AIRFLOW_") and name != "PYTHONPATH")
+    variables = {name: os.environ[name] for name in kept}
     printed = subprocess.run(
         [environment.folder / "bin" / "airflow", "providers", "list", "--output", "json"],
         env={**variables, "AIRFLOW_HOME": str(home), "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False"},

@@ -13,7 +13,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 if sys.version_info >= (3, 11):
@@ -67,7 +66,9 @@ def complete(bom: dict[str, Any], version: str, required: list[str]) -> dict[str
     metadata = {**bom["metadata"], "component": component, "lifecycles": [LIFECYCLE]}
     completed = {**bom, "metadata": metadata, "dependencies": dependencies}
     if "file://" in json.dumps(completed):
-        raise ValueError("a component was installed from a file of this machine; install all of them from an index")
+        raise ValueError(
+            "a component was installed from a file of this machine; install all of them from an index"
+        )
     return completed
 
 

@@ -32,12 +32,18 @@ def what_is_wrong(tag: str, repository: str, root: Path = ROOT) -> list[str]:
     """
     version, wrong = package_version(root), []
     if tag != f"v{version}":
-        wrong.append(f"The tag {tag} is not v{version}, the version in airflow_provider_moengage/__init__.py.")
-    if not re.search(rf"^## {re.escape(version)}\b", (root / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE):
+        wrong.append(
+            f"The tag {tag} is not v{version}, the version in airflow_provider_moengage/__init__.py."
+        )
+    if not re.search(
+        rf"^## {re.escape(version)}\b", (root / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE
+    ):
         wrong.append(f"CHANGELOG.md has no section ## {version}.")
     source = SOURCE.search((root / "pyproject.toml").read_text("utf-8"))
     if source is None or source[1] != repository:
-        wrong.append(f"Source in pyproject.toml, [project.urls], does not name {repository}; change all four addresses there.")
+        wrong.append(
+            f"Source in pyproject.toml, [project.urls], does not name {repository}; change all four addresses there."
+        )
     return wrong
 
 
