@@ -48,5 +48,5 @@ def what_is_wrong(tag: str, repository: str, root: Path = ROOT) -> list[str]:
 
 
 if __name__ == "__main__":
-    reasons = what_is_wrong(*sys.argv[1:])
+    reasons = what_is_wrong(sys.argv[1], sys.argv[2])
     sys.exit("\n".join(reasons) or None)
