@@ -41,7 +41,7 @@ IN_WORKERS := --numprocesses $(PYTEST_WORKERS) --dist loadfile --no-loadscope-re
 # Every run has an Airflow home of its own, removed at the end: never ~/airflow.
 IN_NEW_AIRFLOW_HOME = home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && AIRFLOW_HOME="$$home"
 
-.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench faults standalone cluster pictures lock clean
+.PHONY: help demo test lint type format docs test-current test-2.11 test-wheel bench faults standalone cluster pictures dist lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /  \1\t/' | expand -t 18
@@ -110,6 +110,17 @@ cluster: .venv-cluster/.made ## Eight shards on Celery, PostgreSQL, Redis and S3
 pictures: .venv/.made ## Take the documentation's pictures again, under a real Airflow and in a real Chromium
 	.venv/bin/python -m faults.pictures
 
+# The SBOM is generated from an environment with what the wheel requires under the pins of the tests, and nothing else. It
+# stays in no checkout: a later build from there would carry what may no longer be true.
+dist: .venv-release/.made ## Build the source distribution and the wheel into dist/, with the SBOM inside, and check them
+	rm -rf dist .venv-required
+	trap 'rm -rf sbom.cdx.json .venv-required' EXIT \
+	&& $(UV) venv --quiet --python "$(PYTHON)" .venv-required \
+	&& $(UV) pip install --quiet --python .venv-required --constraint requirements/airflow-3.3.txt --requirement pyproject.toml \
+	&& .venv-release/bin/python -m release.sbom .venv-required \
+	&& .venv-release/bin/python -m build --no-isolation \
+	&& .venv-release/bin/python -m twine check --strict dist/*
+
 # Compiled for every platform and every supported Python at once, so that one file serves them all.
 # mysqlclient has to be compiled against the client library of MariaDB or MySQL, so it has a file of its own.
 COMPILE := pip compile --quiet --universal --python-version 3.10 --upgrade --custom-compile-command "make lock"
@@ -118,6 +129,7 @@ WITHOUT_MYSQLCLIENT := --no-emit-package mysqlclient
 lock: $(UV) ## Refresh the pins in requirements/ from the .in files
 	$(UV) $(COMPILE) requirements/tools.in --output-file requirements/tools.txt
 	$(UV) $(COMPILE) requirements/docs.in --output-file requirements/docs.txt
+	$(UV) $(COMPILE) requirements/release.in --output-file requirements/release.txt
 	$(UV) $(COMPILE) requirements/mysqlclient.in --output-file requirements/mysqlclient.txt
 	$(UV) $(COMPILE) --no-deps requirements/warehouses.in --output-file requirements/warehouses.txt
 	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) requirements/airflow-3.3.in --output-file requirements/airflow-3.3.txt
@@ -127,7 +139,7 @@ lock: $(UV) ## Refresh the pins in requirements/ from the .in files
 	$(UV) $(COMPILE) $(WITHOUT_MYSQLCLIENT) requirements/airflow-2.11.in --output-file requirements/airflow-2.11.txt
 
 clean: ## Remove environments, builds, caches and the demo's state
-	rm -rf .venv .venv-2.11 .venv-bench .venv-cluster .venv-docs .venv-tools build dist site demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-2.11 .venv-bench .venv-cluster .venv-docs .venv-release .venv-required .venv-tools build dist site sbom.cdx.json demo/.run .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --target works where a distribution ships Python without venv or marks it as externally managed. A uv venv has no pip:
@@ -182,4 +194,9 @@ endef
 .venv-docs/.made: requirements/docs.txt $(UV)
 	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv-docs
 	$(UV) pip sync --quiet --python .venv-docs requirements/docs.txt
+	touch $@
+
+.venv-release/.made: requirements/release.txt $(UV)
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv-release
+	$(UV) pip sync --quiet --python .venv-release requirements/release.txt
 	touch $@

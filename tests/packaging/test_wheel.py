@@ -8,18 +8,19 @@ import os
 import re
 import sys
 import zipfile
+from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
 
+from release.constraints import DISTRIBUTION, Difference, Environment, install_beside_airflow, providers
 from tests.support.dag_runs import ROOT, airflow_environment, run_program
 from tests.support.leaks import KEY, OUTPUT
 
 pytestmark = pytest.mark.airflow_3
 
-DISTRIBUTION = "airflow-provider-moengage"
-PINS = ROOT / "requirements" / "airflow-3.3.txt"
+PINS = {version: ROOT / "requirements" / f"airflow-{version}.txt" for version in ("3.3", "2.11")}
 PARSE = ROOT / "tests" / "example_dags" / "parse.py"
 # Where Airflow 3.3 finds examples: its own, and those of the providers it knows.
 EXAMPLE_FOLDERS = """
@@ -41,22 +42,36 @@ def wheel(tmp_path_factory) -> Path:
     return path
 
 
+def beside_airflow(environment: Environment, version: str, wheel: Path) -> Difference:
+    """Install Airflow under the pins of the tests, and the wheel beside it with what it requires, no extra."""
+    (airflow,) = re.findall(r"^apache-airflow==(\S+)$", PINS[version].read_text(), re.MULTILINE)
+    return install_beside_airflow(environment, airflow, str(PINS[version]), wheel)
+
+
 @pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory):
-    """Install the wheel with what it requires, no extra; a function runs a program of that environment."""
-    folder = tmp_path_factory.mktemp("installed")
-    uv, environment = Path(sys.executable).with_name("uv"), folder / "environment"
-    python = environment / "bin" / "python"
-    # As pip does: a company's proxy has its authority in the system's store alone.
-    trusting = {"UV_SYSTEM_CERTS": "true", **os.environ}
-    run_program(uv, "venv", "--python", sys.executable, environment, env=trusting)
-    run_program(uv, "pip", "install", "--python", python, "--constraint", PINS, wheel, env=trusting)
+def environment(tmp_path_factory) -> Environment:
+    return Environment(tmp_path_factory.mktemp("installed") / "environment")
+
+
+@pytest.fixture(scope="module")
+def changed(environment, wheel) -> Difference:
+    """What installing the wheel changed."""
+    return beside_airflow(environment, "3.3", wheel)
+
+
+@pytest.fixture(scope="module")
+def installed(environment, changed):
+    """A function that runs a program of the environment that has the wheel."""
+    folder = environment.folder.parent
     home = folder / "airflow"
 
     def run(program: str, *arguments: str | Path, **variables: str) -> str:
         # From a folder of its own: the checkout must not lend it anything.
         return run_program(
-            environment / "bin" / program, *arguments, env=airflow_environment(home, **variables), cwd=folder
+            environment.folder / "bin" / program,
+            *arguments,
+            env=airflow_environment(home, **variables),
+            cwd=folder,
         )
 
     return run
@@ -82,7 +97,9 @@ def test_carries_what_is_no_module_of_ours(wheel):
     assert "airflow_provider_moengage/py.typed" in names
     assert "airflow_provider_moengage/plugin/sync.html" in names
     assert not [
-        name for name in names if name.startswith(("tests/", "demo/", "docs/", "benchmarks/", "faults/"))
+        name
+        for name in names
+        if name.startswith(("tests/", "demo/", "docs/", "benchmarks/", "faults/", "release/"))
     ]
     assert not [name for name in names if name.endswith(".png")]
 
@@ -98,10 +115,34 @@ def test_registers_with_airflow_pytest_and_the_shell(wheel):
     assert list(entry_points["console_scripts"]) == ["moengage-sandbox"]
 
 
-def test_the_description_has_no_link_that_leads_nowhere_on_an_index(wheel):
+def metadata_of(wheel: Path) -> Message:
     with zipfile.ZipFile(wheel) as archive:
         (path,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        metadata = Parser().parsestr(archive.read(path).decode())
+        return Parser().parsestr(archive.read(path).decode())
+
+
+def test_names_the_address_that_airflow_shows_on_its_page_of_providers(wheel):
+    labels = [url.partition(", ")[0] for url in metadata_of(wheel).get_all("Project-URL")]
+    assert labels == ["Documentation", "Changelog", "Source", "Issues"]
+
+
+def test_a_build_that_is_no_release_has_no_sbom(wheel):
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if "/sboms/" in name]
+
+
+def test_installing_it_changes_nothing_of_airflow(changed):
+    assert changed.what_is_wrong() == []
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="Airflow 2.11 does not run on it")
+def test_installing_it_changes_nothing_of_airflow_2(wheel, tmp_path):
+    environment = Environment(tmp_path / "environment")
+    assert beside_airflow(environment, "2.11", wheel).what_is_wrong() == []
+    assert DISTRIBUTION in providers(environment, tmp_path / "airflow")
+
+
+def test_the_description_has_no_link_that_leads_nowhere_on_an_index(wheel):
+    metadata = metadata_of(wheel)
     assert metadata["Description-Content-Type"] == "text/markdown"
     description = metadata.get_payload()
     links = re.findall(

@@ -25,6 +25,7 @@ def medium(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
         monkeypatch.setenv("AIRFLOW_CONN_UGLY_POSTGRES", server.connection_json)
         return databases.postgres(server)
     if name == "mariadb":
+        pytest.importorskip("MySQLdb", reason="mysqlclient is not there")
         server = request.getfixturevalue("mariadb_server")
         monkeypatch.setenv("AIRFLOW_CONN_UGLY_MARIADB", server.connection_json())
         return databases.mariadb(server)
