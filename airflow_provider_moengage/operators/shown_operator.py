@@ -72,14 +72,19 @@ class ShownOperator(BaseOperator):
             ti.xcom_push(key="report", value=report)
             if "sample_path" in report:
                 ti.xcom_push(key="sample_path", value=report["sample_path"])
-        if "outlet_events" in context and self.written_to() is None:
+        if self.outlets and "outlet_events" in context and self.written_to() is None:
             add_counts(self.outlets, context["outlet_events"], report)
 
     def _report_of(self, task_instance: Any) -> Report | None:
         """Return the report of the attempt that has just ended; None: it failed before there was one."""
         if self._published is not None:
             return self._published[-1] if self._published else None
-        report: Report | None = task_instance.xcom_pull(
-            task_ids=task_instance.task_id, key="report", map_indexes=task_instance.map_index
-        )
-        return report
+        from airflow_provider_moengage.lineage.events import known
+
+        def pulled() -> Report | None:
+            report: Report | None = task_instance.xcom_pull(
+                task_ids=task_instance.task_id, key="report", map_indexes=task_instance.map_index
+            )
+            return report
+
+        return known("The report", pulled, None)
