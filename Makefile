@@ -98,7 +98,7 @@ faults: .venv/.made ## Kill tasks at 200 random moments and look for what is los
 	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m faults $(FAULTS_ARGS)
 
 # Never part of the tests: it takes minutes. It makes an Airflow home of its own.
-standalone: .venv/.made ## Deferral, killed workers, changed rows, the sensor and the quick start under a real Airflow; NAMES names some
+standalone: .venv/.made ## Deferral, killed workers, changed rows, the sensor, assets, the live page and the quick start under a real Airflow; NAMES names some
 	.venv/bin/python -m faults.standalone $(NAMES)
 
 # Compiled for every platform and every supported Python at once, so that one file serves them all.
