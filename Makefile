@@ -99,7 +99,7 @@ faults: .venv/.made ## Kill tasks at 200 random moments and look for what is los
 	$(IN_NEW_AIRFLOW_HOME) .venv/bin/python -m faults $(FAULTS_ARGS)
 
 # Never part of the tests: it takes minutes. It makes an Airflow home of its own.
-standalone: .venv/.made ## Deferral, killed workers, changed rows, the sensor, the quick start and the tutorial under a real Airflow; NAMES names some
+standalone: .venv/.made ## Deferral, killed workers, changed rows, the sensor, assets, the live page, the quick start and the tutorial under a real Airflow; NAMES names some
 	.venv/bin/python -m faults.standalone $(NAMES)
 
 # Never part of the tests: it takes minutes. It starts its own PostgreSQL and Redis, whose programs the machine must have.

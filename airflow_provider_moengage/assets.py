@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from airflow_provider_moengage._compat import Asset
 from airflow_provider_moengage.api.errors import MoEngageParameterError
@@ -38,29 +38,36 @@ def create_asset(
     :param workspace: the Workspace ID.
     :param what: ``users``, ``events``, ``events/NAME``, ``devices`` or ``cohorts/ID``.
     :param extra: kept with the asset.
+    :raises ValueError: they name no dataset of a workspace.
     """
-    parts = "/".join(quote(part, safe="") for part in (workspace, *what.split("/", 1)))
-    return Asset(uri=f"{SCHEME}://{data_center}/{parts}", extra=extra)
+    kind, slash, name = what.partition("/")
+    parts = "/".join(quote(part, safe="") for part in (workspace, kind, *([name] if slash else [])))
+    # Airflow takes an asset's name from its URI as it is written, and two names of one URI for a conflict.
+    uri = sanitize_uri(urlsplit(f"{SCHEME}://{data_center}/{parts}"))
+    return Asset(uri=urlunsplit(uri), extra=extra)
 
 
 def sanitize_uri(uri: SplitResult) -> SplitResult:
     """
-    Return the URI of an asset as it is compared with others: ``moengage://1/…`` is ``moengage://01/…``.
+    Return the URI of an asset as it is compared with others: ``moengage://1/…`` is ``moengage://01/…``, and
+    ``Order placed`` is ``Order%20placed``.
 
     :raises ValueError: it names no dataset of a workspace.
     """
     workspace, _, what = uri.path.removeprefix("/").partition("/")
     kind, *names = what.split("/")
     fewest, most = DATASETS.get(kind, (0, -1))
-    if not uri.netloc or not workspace or not all(names) or not fewest <= len(names) <= most:
+    host = uri.netloc.rpartition("@")[2].lower()
+    if not host or not workspace or not all(names) or not fewest <= len(names) <= most or uri.query:
         raise ValueError(f"the URI names nothing that a workspace of MoEngage has; {_FORM}")
     # A host has a letter at its beginning, or dots and a port.
-    if not re.fullmatch(r"(?:dc[-_]?)?\d+", uri.netloc, re.IGNORECASE):
-        return uri
-    try:
-        return uri._replace(netloc=normalize_data_center(uri.netloc))
-    except MoEngageParameterError as error:
-        raise ValueError(str(error)) from None
+    if re.fullmatch(r"(?:dc[-_]?)?\d+", host):
+        try:
+            host = normalize_data_center(host)
+        except MoEngageParameterError as error:
+            raise ValueError(str(error)) from None
+    path = "/".join(quote(unquote(part), safe="") for part in (workspace, kind, *names))
+    return uri._replace(netloc=host, path=f"/{path}")
 
 
 def convert_asset_to_openlineage(asset: Asset, lineage_context: object) -> Any:

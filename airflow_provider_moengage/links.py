@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from airflow_provider_moengage._compat import BaseOperatorLink
+
+log = logging.getLogger(__name__)
 
 
 class MoEngageDashboardLink(BaseOperatorLink):
@@ -34,10 +37,15 @@ class MoEngageRejectedRowsLink(BaseOperatorLink):
 
 def push_links(operator: Any, ti: Any) -> dict[str, str | None]:
     """Write the links of a task to XCom, from where Airflow reads them while it runs, and return them by their keys."""
-    links = {key: url_of(operator, ti) for key, url_of in _LINKS.items()}
-    for key, url in links.items():
-        if url is not None:
-            ti.xcom_push(key=key, value=url)
+    links: dict[str, str | None] = dict.fromkeys(_LINKS)
+    for key, url_of in _LINKS.items():
+        try:
+            links[key] = url = url_of(operator, ti)
+            if url is not None:
+                ti.xcom_push(key=key, value=url)
+        except Exception as error:
+            # Rows are worth more than a link.
+            log.warning("The link %s cannot be shown: %s", key, type(error).__name__)
     return links
 
 

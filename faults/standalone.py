@@ -3,8 +3,9 @@ Deferral, kills, a cleared task, changed rows and their arrival under a real Air
 
 ``python -m faults.standalone [NAME...]``: starts ``airflow standalone`` (3.3 or newer) and a sandbox, and checks the
 outcome of runs; takes some minutes. A name is one of ``deferred``, ``worker``, ``machine``, ``cleared``, ``arrived``,
-``bent``, ``changed``, ``cohort``, ``live``, which looks at the live page in Chromium, and ``quickstart``, which follows the documentation's quick start with an Airflow that
-it installs. It prints each check, and its exit code is 1 if one fails.
+``bent``, ``changed``, ``cohort``, ``assets``, ``live``, which looks at the live page in Chromium, and ``quickstart``, which
+follows the documentation's quick start with an Airflow that it installs. It prints each check, and its exit code is 1 if one
+fails.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import psutil
 from airflow_provider_moengage.sandbox.client import Sandbox, running_sandbox
 from faults import quick_start
 from faults.arrivals import arrived, bent
+from faults.asset_events import assets
 from faults.changes import changed, cohort
 from faults.findings import Findings, say, step
 from faults.live_page import live
@@ -42,7 +44,7 @@ from faults.watching import (
     watch_deferrals,
 )
 
-DAG_IDS = ("deferred", "retried", "arrived", "bent", "changed", "cohort", "live")
+DAG_IDS = ("deferred", "retried", "arrived", "bent", "changed", "cohort", "live", "profiles", "campaign")
 #: The users of a run that is killed, and of one that is not.
 USERS, FEW_USERS = 20_000, 3_000
 #: The number of windows of the deferred run, and their length.
@@ -125,7 +127,7 @@ def quickstart(findings: Findings) -> None:
     quick_start.follow(findings)
 
 
-CHECKS = (deferred, worker, machine, cleared, arrived, bent, changed, cohort, live)
+CHECKS = (deferred, worker, machine, cleared, arrived, bent, changed, cohort, assets, live)
 #: Checks that start an Airflow of their own.
 OWN_CHECKS = (quickstart,)
 

@@ -13,11 +13,14 @@ import airflow
 import pytest
 
 from airflow_provider_moengage.links import (
+    _LINKS,
     MoEngageDashboardLink,
     MoEngageRejectedRowsLink,
     console_url,
 )
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+from airflow_provider_moengage.sandbox import Sandbox
+from tests.end_to_end.tracker import TaskInstance
 from tests.support.dag_runs import airflow_environment
 
 AIRFLOW_3 = int(airflow.__version__.partition(".")[0]) >= 3
@@ -100,6 +103,22 @@ def test_a_task_writes_the_link_that_airflow_shows(run_dag: Callable[..., dict[s
     # Airflow 2 stores it pickled or encoded, depending on its version.
     assert "https://dashboard-03.moengage.com" in (value.decode() if isinstance(value, bytes) else value)
     assert json.loads(found.get("moengage_rejected_rows", "null")) is None
+
+
+def test_a_link_that_cannot_be_written_costs_nothing(
+    moengage_sandbox_connection: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def push(ti: TaskInstance, key: str, value: Any) -> None:
+        if key.startswith("moengage_"):
+            raise ConnectionError("PASSWORD")
+
+    monkeypatch.setattr(TaskInstance, "xcom_push", push)
+    monkeypatch.setitem(_LINKS, "moengage_dashboard", lambda operator, ti: "https://dashboard")  # type: ignore[index]
+    monkeypatch.setitem(_LINKS, "moengage_rejected_rows", lambda operator, ti: 1 / 0)  # type: ignore[index]
+    task = MoEngageTrackUsersOperator(task_id="push", users=[{"customer_id": "ann"}])
+    assert task.execute({"ti": TaskInstance()})["accepted"] == 1
+    assert caplog.messages.count("The link moengage_dashboard cannot be shown: ConnectionError") == 1
+    assert "The link moengage_rejected_rows cannot be shown: ZeroDivisionError" in caplog.messages
 
 
 WEBSERVER = """

@@ -22,7 +22,7 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 
 #: Parameters of the other sources of rows.
-SOURCES = ("sql", "sql_conn_id", "parameters", "path")
+SOURCES = ("sql", "sql_conn_id", "parameters", "path", "sql_hook_params")
 
 
 def decorated_fields(operator: type[MoEngageSendOperator]) -> tuple[str, ...]:
@@ -42,6 +42,7 @@ class MoEngageDecoratedOperator(DecoratedOperator, MoEngageSendOperator):
     :param op_args: its positional arguments. Templated.
     :param op_kwargs: its keyword arguments. Templated.
     :param kwargs: parameters of the operator, but for those of its source.
+    :raises MoEngageParameterError: a parameter belongs to another source of rows.
     """
 
     custom_operator_name: str
@@ -56,6 +57,7 @@ class MoEngageDecoratedOperator(DecoratedOperator, MoEngageSendOperator):
         op_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        check_parameters((self.operation.rows, *SOURCES), kwargs, self.custom_operator_name)
         # The function is called when the task runs.
         kwargs[self.operation.rows] = Rows([], self.operation.rows)
         super().__init__(python_callable=python_callable, op_args=op_args, op_kwargs=op_kwargs, **kwargs)
@@ -92,11 +94,7 @@ def decorated(
     :raises MoEngageParameterError: an argument belongs to another source of rows, or the function is asynchronous.
     """
     name = operator.custom_operator_name
-    for source in (operator.operation.rows, *SOURCES, "sql_hook_params"):
-        if source in arguments:
-            raise MoEngageParameterError(
-                f"{source} is given to {name}, which sends what the function returns; leave it out, or use the operator"
-            )
+    check_parameters((operator.operation.rows, *SOURCES), arguments, name)
     if arguments.pop("multiple_outputs", False):
         raise MoEngageParameterError(
             f"multiple_outputs is True, but {name} returns the report as one XCom; leave it out"
@@ -114,6 +112,20 @@ def decorated(
     return either  # type: ignore[no-any-return]
 
 
+def check_parameters(sources: Sequence[str], arguments: Collection[str], decorator: str) -> None:
+    """
+    Check that no argument belongs to another source of rows than the function.
+
+    :param sources: the parameters that do.
+    :raises MoEngageParameterError: one does.
+    """
+    for source in sources:
+        if source in arguments:
+            raise MoEngageParameterError(
+                f"{source} is given to {decorator}, which sends what the function returns; leave it out, or use the operator"
+            )
+
+
 def check_function(function: object, decorator: str) -> None:
     """
     Check that a function can return rows.
@@ -126,6 +138,11 @@ def check_function(function: object, decorator: str) -> None:
             f"{decorator}(max_rejected=5)"
         )
     plain = inspect.unwrap(function)
+    if not hasattr(function, "__name__"):
+        raise MoEngageParameterError(
+            f"{decorator} is given a {type(function).__name__} that has no name, as a partial or an object that can be called; "
+            "call it in a function of your own: def customers(): return it()"
+        )
     if inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain):
         raise MoEngageParameterError(
             f"{decorator} is given the async function {plain.__name__}(), but rows are read in the task's own thread, without "

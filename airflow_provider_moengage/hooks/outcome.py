@@ -15,6 +15,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageUnsafeRestart,
     MoEngageWindowSpent,
 )
+from airflow_provider_moengage.delivery.read.function_rows import FunctionError
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.safe_messages import describe, safe_cause
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
@@ -40,6 +41,9 @@ def conclude(report: Report, cause: BaseException | None, max_rejected: float) -
     :raises AirflowException: the source's own, which fails the task without a retry or skips it.
     :raises MoEngageWindowSpent: the run resumes once the rate window has reset.
     """
+    where = ""
+    if isinstance(cause, FunctionError):
+        where, cause = f", in {cause.function}()", cause.__cause__
     if isinstance(cause, HOPELESS):
         # The cause adds a response's status and request id; other errors have nothing to add to their text.
         response = safe_cause(cause) if isinstance(cause, MoEngageRequestRefused) else None
@@ -50,7 +54,7 @@ def conclude(report: Report, cause: BaseException | None, max_rejected: float) -
         # A function that returns rows has decided how its task ends.
         raise cause
     if isinstance(cause, Exception):
-        text = f"The run ended early: {describe(cause)} ({_counts(report)})"
+        text = f"The run ended early: {describe(cause)}{where} ({_counts(report)})"
         retry_after = cause.retry_after if isinstance(cause, MoEngageError) else None
         raise MoEngageIncompleteRun(text, report=report, retry_after=retry_after) from safe_cause(cause)
     if cause is not None:

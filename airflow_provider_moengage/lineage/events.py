@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from airflow_provider_moengage._compat import conf
 from airflow_provider_moengage.api.errors import MoEngageError
@@ -12,12 +12,13 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.outcome import are_too_many_rejected
 from airflow_provider_moengage.lineage.names import files_of, name_in, namespace_of
-from airflow_provider_moengage.lineage.sql import Column, database_of, query_lineage
+from airflow_provider_moengage.lineage.sql import Column, QueryLineage, database_of, query_lineage
 
 log = logging.getLogger(__name__)
 
 #: Namespace and name of a dataset.
 Name = tuple[str, str]
+T = TypeVar("T")
 
 
 def lineage_of(operator: Any, report: Report | None = None) -> Any:
@@ -63,16 +64,33 @@ def _source_of(operator: Any) -> tuple[Sequence[Name], Mapping[str, Sequence[Col
         return [files_of(str(operator.path))], None
     if operator.sql is None:
         return [], {}
-    try:
-        database = database_of("sql_conn_id", str(operator.sql_conn_id), operator.sql_hook_params)
-    except MoEngageError as error:
-        log.info("The tables that sql reads are not known: %s", error)
-        return [], {}
-    query = query_lineage(str(operator.sql), operator.parameters, database)
-    if query.mixed and getattr(operator.mapping, "attributes", None) is None:
+    query = known("What sql reads", lambda: _query_of(operator), QueryLineage())
+    if query.is_combined and getattr(operator.mapping, "attributes", None) is None:
         return query.tables, {}
     fold = {"lower": str.lower, "upper": str.upper}.get(operator.fold_columns, str)
     return query.tables, {fold(name): read for name, read in query.columns.items()}
+
+
+def _query_of(operator: Any) -> QueryLineage:
+    database = database_of("sql_conn_id", str(operator.sql_conn_id), operator.sql_hook_params)
+    return query_lineage(str(operator.sql), operator.parameters, database)
+
+
+def known(what: str, look: Callable[[], T], otherwise: T) -> T:
+    """
+    Return a part of an event; an error in it must not cost the event its other parts.
+
+    :param what: the part, as the beginning of a sentence.
+    :param look: returns it. It asks hooks and secrets backends, which may raise anything.
+    :param otherwise: what to return if it raises.
+    """
+    try:
+        return look()
+    except MoEngageError as error:
+        log.info("%s is not known: %s", what, error)
+    except Exception as error:
+        log.info("%s is not known: %s", what, type(error).__name__)
+    return otherwise
 
 
 def _read_fields(
@@ -92,12 +110,11 @@ def _read_fields(
 
 
 def _moengage_datasets(operator: Any) -> Sequence[Name]:
-    try:
+    def look() -> Sequence[Name]:
         workspace = MoEngageHook(operator.moengage_conn_id, project_code=operator.project_code).workspace
-    except MoEngageError as error:
-        log.info("The workspace is not known: %s", error)
-        return []
-    return [(namespace_of(workspace), name_in(workspace, dataset)) for dataset in operator.datasets()]
+        return [(namespace_of(workspace), name_in(workspace, dataset)) for dataset in operator.datasets()]
+
+    return known("The workspace", look, [])
 
 
 def _facets(operator: Any, fields: Mapping[str, Sequence[Column]], report: Report | None) -> dict[str, Any]:

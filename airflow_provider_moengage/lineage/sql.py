@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_moengage.delivery.connections import database_hook
+from airflow_provider_moengage.lineage.query_text import read_query
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +24,12 @@ FOLDS: Mapping[str, Callable[[str], str]] = {
 }
 #: What may contain the characters of a placeholder without being one: texts, quoted names, comments, casts.
 _OPAQUE = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|::"
-_PLACEHOLDER = r"%\(\w+\)s|%s|:\w+|\$\d+"
+#: Between a word and its colon stands no placeholder, as in ``tags[1:2]`` and ``data:plan``.
+_PLACEHOLDER = r"%\(\w+\)s|%s|(?<!\w):\w+|(?<!\w)\$\d+"
+#: What precedes the place of a list.
+_BEFORE_LIST = re.compile(r"\bin\s*$", re.IGNORECASE)
 #: What the parser calls a column of the result that has no name.
 _UNNAMED = re.compile(r"_\d+")
-#: Keywords between two SELECTs of one statement.
-SET_OPERATORS = ("UNION", "UNION ALL", "INTERSECT", "EXCEPT", "MINUS")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,14 @@ class Database:
 
     def table_of(self, text: str) -> str:
         """Return the name of a table that a statement would name as this text, such as ``shop."Users"``."""
-        *before, name = (part.strip('"`') for part in text.split("."))
+        return self.table_named([part.strip('"`') for part in text.split(".")])
+
+    def table_named(self, parts: Sequence[str]) -> str:
+        """Return the name of a table by the parts of its name; an empty one is the default."""
+        if self.dialect == "bigquery":
+            # Backticks enclose several parts.
+            parts = ".".join(parts).split(".")
+        *before, name = parts
         database, schema = [None, None, *before][-2:]
         return self.table(database, schema, name)
 
@@ -70,14 +79,14 @@ class QueryLineage:
     What a query reads.
 
     :param tables: namespace and name of each table, in the order of their names.
-    :param columns: column of the result → the columns that it is computed from. Columns of ``*``, and those that are
-        computed from none, are missing.
-    :param mixed: whether ``columns`` may name columns that the result does not have: of the second part of a UNION.
+    :param columns: column of the result → the columns that it is computed from. Columns of ``*``, those that are computed
+        from none, and those of one of several tables that the query does not name are missing.
+    :param is_combined: whether ``columns`` may name columns that the result does not have: of the second part of a UNION.
     """
 
     tables: Sequence[tuple[str, str]] = ()
     columns: Mapping[str, Sequence[Column]] = field(default_factory=dict)
-    mixed: bool = False
+    is_combined: bool = False
 
 
 def database_of(parameter: str, conn_id: str, hook_params: Mapping[str, Any] | None = None) -> Database:
@@ -133,34 +142,49 @@ def query_lineage(sql: str, parameters: object, database: Database) -> QueryLine
     """
     from openlineage.common.sql import parse
 
-    parsed = parse(
-        [without_placeholders(sql, parameters)],
-        dialect=database.dialect,
-        default_schema=database.default_schema,
-    )
+    sql = without_placeholders(sql, parameters)
+    text = read_query(sql, database.dialect)
+    # The parser knows no table in a WITH but by the columns of the result.
+    tables = sorted({(database.namespace, database.table_named(parts)) for parts in text.tables})
+    parsed = parse([sql], dialect=database.dialect, default_schema=database.default_schema)
     if parsed is None:
-        return QueryLineage()
+        return QueryLineage(tables)
     for error in parsed.errors:
         # Not its text, which quotes the statement.
         log.info(
-            "The tables that sql reads are not known: OpenLineage's parser fails at its part %s", error.index
+            "The columns that sql reads are not known: OpenLineage's parser fails at its part %s", error.index
         )
-
-    def table(found: Any) -> tuple[str, str]:
-        return database.namespace, database.table(found.database, found.schema, found.name)
-
-    # Of a CTE with quoted names, the parser knows some tables by their columns alone.
-    tables = {table(found) for found in parsed.in_tables}
     fold = FOLDS.get(database.dialect, str)
     columns: dict[str, Sequence[Column]] = {}
     for one in parsed.column_lineage:
-        read = sorted({(*table(column.origin), column.name) for column in one.lineage if column.origin})
-        tables.update(column[:2] for column in read)
         name = one.descendant.name
-        if _UNNAMED.fullmatch(name):
+        read = _columns_of(one.lineage, tables, database)
+        # Of a column without a table, the parser takes the first one.
+        guessed = {name.lower(), *(column.name.lower() for column in one.lineage)} & text.ambiguous
+        if read and not guessed and not _UNNAMED.fullmatch(name):
+            columns[name if f'"{name}"' in sql else fold(name)] = read
+    return QueryLineage(tables, columns, text.is_combined)
+
+
+def _columns_of(
+    found: Iterable[Any], tables: Sequence[tuple[str, str]], database: Database
+) -> Sequence[Column]:
+    """Return columns that the parser has found, if each is one of a table that the query reads."""
+    columns: set[Column] = set()
+    for column in found:
+        if column.origin is None:
             continue
-        columns[name if f'"{name}"' in sql else fold(name)] = read
-    return QueryLineage(sorted(tables), columns, _has_set_operator(sql))
+        origin = column.origin
+        name = database.table(origin.database, origin.schema, origin.name)
+        # The parser leaves out the schema of "shop.orders" in "select orders.id from shop.orders".
+        last = f".{name.rpartition('.')[2]}"
+        places = [table for table in tables if table[1] == name] or [
+            table for table in tables if f".{table[1]}".endswith(last)
+        ]
+        if len(places) != 1:
+            return ()
+        columns.add((*places[0], column.name))
+    return sorted(columns)
 
 
 def without_placeholders(sql: str, parameters: object) -> str:
@@ -182,46 +206,6 @@ def without_placeholders(sql: str, parameters: object) -> str:
             return "%"
         if text.startswith(":") and not text[1:].isdigit() and text[1:] not in names:
             return text
-        return "NULL"
+        return "(NULL)" if _BEFORE_LIST.search(sql, max(0, match.start() - 20), match.start()) else "NULL"
 
     return re.sub(rf"(?P<opaque>{_OPAQUE})|%%|{placeholder}", replaced, sql, flags=re.DOTALL)
-
-
-def fixed_text(sql: str, column: str) -> str | None:
-    """
-    Return the text that a column has in every row of a query's result, such as ``'Order placed' as action``.
-
-    :return: None where the query does not say it.
-    """
-    import sqlparse
-    from sqlparse.sql import Identifier, IdentifierList
-    from sqlparse.tokens import DML, String
-
-    if _has_set_operator(sql):
-        return None
-    statement = sqlparse.parse(sqlparse.format(sql, strip_comments=True))[0]
-    index, select = statement.token_next_by(m=(DML, "SELECT"))
-    if select is None:
-        return None
-    index, listed = statement.token_next(index)
-    while listed is not None and listed.is_keyword:
-        # DISTINCT, ALL
-        index, listed = statement.token_next(index)
-    selected = listed.get_identifiers() if isinstance(listed, IdentifierList) else [listed]
-    for one in selected:
-        if isinstance(one, Identifier) and (one.get_alias() or "").lower() == column.lower():
-            first = one.token_first()
-            if first.ttype is String.Single:
-                return str(first.value)[1:-1].replace("''", "'")
-    return None
-
-
-def _has_set_operator(sql: str) -> bool:
-    """Whether a statement has two SELECTs, outside of parentheses, whose rows become one result."""
-    import sqlparse
-
-    return any(
-        token.is_keyword and token.normalized in SET_OPERATORS
-        for statement in sqlparse.parse(sql)
-        for token in statement.tokens
-    )

@@ -1,48 +1,27 @@
-"""The base class of all operators: what they share, and how a task ends."""
+"""The base class of all operators: the parameters that they share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from typing_extensions import Unpack
 
-from airflow_provider_moengage._compat import (
-    AirflowSkipException,
-    BaseOperator,
-    Context,
-    DateTimeTrigger,
-)
-from airflow_provider_moengage.api.errors import MoEngageParameterError, MoEngageWindowSpent
-from airflow_provider_moengage.assets import add_counts
+from airflow_provider_moengage._compat import Context
+from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.changes.changed_only import Removal
-from airflow_provider_moengage.delivery.operation import Operation, RowMapping
+from airflow_provider_moengage.delivery.operation import RowMapping
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
-from airflow_provider_moengage.delivery.report_table import LoggedEnd, log_report
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.delivery.shape.column_names import FOLDS
-from airflow_provider_moengage.delivery.shape.not_rows import of_empty_text
-from airflow_provider_moengage.delivery.storage import task_folder
-from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
-from airflow_provider_moengage.links import (
-    MoEngageDashboardLink,
-    MoEngageRejectedRowsLink,
-    push_links,
-)
-from airflow_provider_moengage.operators.changes import changed_only, check_changes, sample_of
-from airflow_provider_moengage.operators.live_progress import Shown, shown_progress
-from airflow_provider_moengage.operators.resumption import (
-    ResumePlan,
-    ResumeRequest,
-    fingerprint_of,
-    plan_resume,
-)
+from airflow_provider_moengage.operators.changes import check_changes
 from airflow_provider_moengage.operators.row_sources import check_source, source_of
+from airflow_provider_moengage.operators.shown_operator import ShownOperator
 from airflow_provider_moengage.operators.task_arguments import TaskArguments
+from airflow_provider_moengage.operators.task_run import TaskRun
 from airflow_provider_moengage.parameters import (
     MAX_CONCURRENCY,
     check_count_or_share,
@@ -80,7 +59,7 @@ def template_fields(rows_parameter: str, *more: str) -> tuple[str, ...]:
     )
 
 
-class MoEngageSendOperator(BaseOperator):
+class MoEngageSendOperator(ShownOperator):
     """
     Reads rows from exactly one source, sends them, and accounts for every row.
 
@@ -123,12 +102,9 @@ class MoEngageSendOperator(BaseOperator):
     :return: the report, which is also pushed under the XCom key ``report``, however the task ends.
     """
 
-    #: Where the rows go.
-    operation: Operation
     #: Whether an attempt can resume where the previous one ended.
     resumable = True
     template_ext: Sequence[str] = (".sql",)
-    operator_extra_links = (MoEngageDashboardLink(), MoEngageRejectedRowsLink())
     template_fields_renderers = {"sql": "sql", "parameters": "json"}
 
     def __init__(
@@ -188,11 +164,7 @@ class MoEngageSendOperator(BaseOperator):
         self.deferrable = deferrable
         self.defer_threshold = defer_threshold
         self._cancellation: Cancellation | None = None
-        #: The reports of this attempt; None: it began in another process, before a deferral.
-        self._published: list[Report] | None = None
-        #: The URLs of the task's links by their XCom keys, once it runs.
-        self.links: dict[str, str | None] | None = None
-        self._source_parameter = check_source(self)
+        self.source_parameter = check_source(self)
         check_one_of("fold_columns", fold_columns, FOLDS, optional=True)
         check_whole_number("concurrency", concurrency, 1, MAX_CONCURRENCY)
         check_count_or_share("max_rejected", max_rejected)
@@ -220,80 +192,9 @@ class MoEngageSendOperator(BaseOperator):
             self._cancellation.cancel()
 
     def _run(self, context: Context, *, deferred: bool = False) -> Report:
-        published: list[Report] = []
-        with shown_progress(context, published) as shown:
-            return self._run_shown(context, published, shown, deferred=deferred)
-
-    def _run_shown(
-        self, context: Context, published: list[Report], shown: Shown, *, deferred: bool
-    ) -> Report:
-        self._cancellation = cancellation = Cancellation()
-        self._published = None if deferred else []
-        if "ti" in context:
-            self.links = push_links(self, context["ti"])
-        try:
-            plan = self._plan_resume(context, deferred=deferred)
-            defers = plan.defers()
-            changes = changed_only(self, context, self.removal(), self.target())
-            sample = sample_of(self, context)
-        except MoEngageParameterError as error:
-            raise MoEngageTaskFailed(str(error)) from None
-        ended = False
-
-        def publish(report: Report) -> None:
-            published.append(report)
-            self._published = published
-            self._publish(report, context)
-
-        finished = plan.finished()
-        if finished is not None:
-            self.log.info(
-                "An earlier try has sent all rows, but Airflow did not record its success; nothing is sent"
-            )
-            publish(finished)
-            log_report(finished)
-            plan.forget(finished)
-            return finished
-        try:
-            report = self._send(
-                MoEngageHook(self.moengage_conn_id, project_code=self.project_code),
-                plan.source,
-                concurrency=self.concurrency,
-                max_rejected=self.max_rejected,
-                rejected_path=self._rejected_folder(context),
-                replace_rejected="ti" in context,
-                validate_only=self.validate_only,
-                on_report=publish,
-                checkpoints=plan.checkpoints,
-                max_wait=self.defer_threshold if defers else None,
-                cancellation=cancellation,
-                changes=changes,
-                sample=sample,
-                live_progress=shown.live,
-            )
-            if cancellation.cancelled:
-                raise MoEngageIncompleteRun("The task was told to end when all was done", report=report)
-            ended = True
-        except AirflowSkipException:
-            # A function that returns rows has skipped the task, so there is no retry.
-            ended = True
-            plan.forget(published[-1])
-            raise
-        except MoEngageWindowSpent as spent:
-            if cancellation.cancelled:
-                with LoggedEnd(published[-1]):
-                    raise MoEngageIncompleteRun(
-                        "The task was told to end when it was to be deferred", report=published[-1]
-                    ) from spent
-            ended = True
-            self._defer(spent, shown)
-        finally:
-            if not ended:
-                plan.log_what_stays()
-        plan.forget(report)
-        if report["read"] == 0:
-            self._end_empty(report)
-        return report
+        self._cancellation = Cancellation()
+        run = TaskRun(self, context, send=self._send, cancellation=self._cancellation, deferred=deferred)
+        return run.run()
 
     def own_arguments(self) -> dict[str, Any]:
         """Return the arguments that this operator passes to the hook and others do not, by their names."""
@@ -310,34 +211,6 @@ class MoEngageSendOperator(BaseOperator):
     def target(self) -> str:
         """Return what of MoEngage the rows are sent to, where the operation does not say it."""
         return ""
-
-    def datasets(self) -> tuple[str, ...]:
-        """Return what of the workspace the rows change, as lineage names it: ``users``, ``cohorts/churn-risk``."""
-        return self.operation.datasets
-
-    def written_to(self) -> list[tuple[str, str]] | None:
-        """
-        Return where the rows are written that are read from MoEngage: OpenLineage's namespace and name.
-
-        :return: None for an operator that sends rows to MoEngage; empty if they are written to XCom.
-        """
-        return None
-
-    def get_openlineage_facets_on_start(self) -> Any:
-        """Return the lineage of the task before it has counts; OpenLineage's listener calls it."""
-        from airflow_provider_moengage.lineage.events import lineage_of
-
-        return lineage_of(self)
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """Return the lineage of the task with the counts of its report; OpenLineage's listener calls it."""
-        from airflow_provider_moengage.lineage.events import lineage_of
-
-        return lineage_of(self, self._report_of(task_instance))
-
-    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
-        """Return the lineage of a failed attempt; otherwise as :meth:`get_openlineage_facets_on_complete`."""
-        return self.get_openlineage_facets_on_complete(task_instance)
 
     def _send(self, hook: MoEngageHook, source: Source, **options: Unpack[DeliveryArguments]) -> Report:
         return hook.deliver(self.operation, source, mapping=self.mapping, **self.own_arguments(), **options)
@@ -356,58 +229,5 @@ class MoEngageSendOperator(BaseOperator):
                 "durable as it is"
             )
 
-    def _plan_resume(self, context: Context, *, deferred: bool) -> ResumePlan:
-        request = ResumeRequest(
-            fingerprint=fingerprint_of(self),
-            durable=self.durable,
-            staging_path=self.staging_path,
-            deferrable=self.deferrable,
-            resumable=self.resumable,
-            idempotent=self.operation.idempotent,
-            on_restart=getattr(self, "on_restart", "fail"),
-            retries=self.retries or 0,
-        )
-        # A run that sends nothing has nothing to resume.
-        return plan_resume(request, self._source(), {} if self.validate_only else context, deferred=deferred)
-
-    def _defer(self, spent: MoEngageWindowSpent, shown: Shown) -> NoReturn:
-        shown.resumes_at = moment = datetime.now(timezone.utc) + timedelta(seconds=spent.retry_after or 0.0)
-        self.log.info("Deferred until %s UTC: %s", f"{moment:%H:%M:%S}", spent.progress)
-        self.defer(trigger=DateTimeTrigger(moment=moment), method_name="resume")
-
     def _source(self) -> Source:
-        return source_of(self, self._source_parameter)
-
-    def _rejected_folder(self, context: Context) -> str | None:
-        if not self.rejected_path:
-            return None
-        # A template renders None as the text "None", which would become the name of a folder.
-        if nothing := of_empty_text("rejected_path", self.rejected_path):
-            raise MoEngageTaskFailed(nothing)
-        ti = context.get("ti")
-        return str(self.rejected_path) if ti is None else task_folder(str(self.rejected_path), ti)
-
-    def _publish(self, report: Report, context: Context) -> None:
-        ti = context.get("ti")
-        if ti is not None:
-            ti.xcom_push(key="report", value=report)
-            if "sample_path" in report:
-                ti.xcom_push(key="sample_path", value=report["sample_path"])
-        if "outlet_events" in context and self.written_to() is None:
-            add_counts(self.outlets, context["outlet_events"], report)
-
-    def _report_of(self, task_instance: Any) -> Report | None:
-        """Return the report of the attempt that has just ended; None: it failed before there was one."""
-        if self._published is not None:
-            return self._published[-1] if self._published else None
-        report: Report | None = task_instance.xcom_pull(
-            task_ids=task_instance.task_id, key="report", map_indexes=task_instance.map_index
-        )
-        return report
-
-    def _end_empty(self, report: Report) -> None:
-        if self.on_empty == "skip":
-            raise AirflowSkipException("The source has no rows")
-        if self.on_empty == "fail":
-            raise MoEngageTaskFailed("The source has no rows, and on_empty is 'fail'", report=report)
-        self.log.warning("The source has no rows; nothing was sent")
+        return source_of(self, self.source_parameter)

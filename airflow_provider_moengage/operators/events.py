@@ -194,7 +194,11 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
 
     def datasets(self) -> tuple[str, ...]:
         """Return the events, as lineage names them: by their name where ``sql`` has it as a text."""
-        from airflow_provider_moengage.lineage.sql import fixed_text
+        from airflow_provider_moengage.lineage.query_text import read_query
 
-        name = None if self.sql is None else fixed_text(self.sql, self.mapping.action_column)
+        name = (
+            None
+            if self.sql is None
+            else read_query(str(self.sql)).fixed.get(self.mapping.action_column.lower())
+        )
         return self.operation.datasets if name is None else (f"events/{part_of_name(name)}",)

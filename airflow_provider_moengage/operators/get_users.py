@@ -9,7 +9,7 @@ from typing import Any, Literal
 from typing_extensions import Unpack
 
 from airflow_provider_moengage._compat import Context
-from airflow_provider_moengage.api.errors import MoEngageError, MoEngageParameterError
+from airflow_provider_moengage.api.errors import MoEngageParameterError
 from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
@@ -210,18 +210,19 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
 
     def written_to(self) -> list[tuple[str, str]] | None:
         """Return the file or the table that the users are written to, as lineage names it."""
+        from airflow_provider_moengage.lineage.events import known
         from airflow_provider_moengage.lineage.sql import database_of
 
         if self.output_path:
             return [files_of(str(self.output_path))]
         if not self.output_table:
             return []
-        try:
-            database = database_of("output_conn_id", str(self.output_conn_id))
-        except MoEngageError as error:
-            self.log.info("The database of output_table is not known: %s", error)
-            return []
-        return [(database.namespace, database.table_of(str(self.output_table)))]
+        database = known(
+            "The database of output_table",
+            lambda: database_of("output_conn_id", str(self.output_conn_id)),
+            None,
+        )
+        return [] if database is None else [(database.namespace, database.table_of(str(self.output_table)))]
 
     def _send(self, hook: MoEngageHook, source: Source, **options: Unpack[DeliveryArguments]) -> Report:
         return hook.get_users(

@@ -11,6 +11,7 @@ from airflow_provider_moengage._compat import AirflowSkipException, Context, thr
 from airflow_provider_moengage.api.errors import MoEngageError
 from airflow_provider_moengage.delivery.account.live_progress import PROGRESS_KEY, LiveProgress, ProgressJson
 from airflow_provider_moengage.delivery.report import Report
+from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 
 
 class Shown:
@@ -79,6 +80,19 @@ def _end(shown: Shown, published: Sequence[Report], error: BaseException | None)
     elif isinstance(error, AirflowSkipException):
         shown.live.end("skipped", report)
     else:
-        # Of other errors only the type is known to hold no value of a row.
-        text = str(error) if isinstance(error, MoEngageError) else type(error).__name__
-        shown.live.end("failed", report, error=text)
+        shown.live.end("failed", report, error=_without_values(error))
+
+
+def _without_values(error: BaseException) -> str:
+    """Return what failed a task; of errors of other code, only their type is known to hold no value of a row."""
+    if not isinstance(error, MoEngageError):
+        return type(error).__name__
+    cause = error.__cause__
+    if (
+        isinstance(error, MoEngageIncompleteRun)
+        and cause is not None
+        and not isinstance(cause, MoEngageError)
+    ):
+        # Its text has the text of the cause.
+        return f"The run ended early: {type(cause).__name__}"
+    return str(error)

@@ -28,7 +28,13 @@ def build_app() -> FastAPI:
     access = requires_access_dag(method="GET", access_entity=DagAccessEntity.TASK_INSTANCE)
     # A mounted app is public, its documentation included.
     app = FastAPI(
-        title="MoEngage sync", openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(access)]
+        title="MoEngage sync",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        # Below another path the page would not find the API.
+        redirect_slashes=False,
+        dependencies=[Depends(access)],
     )
 
     @app.get("/sync/{dag_id}/{run_id}/{task_id}")

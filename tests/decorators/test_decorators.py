@@ -68,6 +68,24 @@ def test_parameters_of_another_source_are_named(name: str, source: str):
         task_of(name)(**{source: "x"})
 
 
+@pytest.mark.parametrize("parameters", [{"users": []}, {"path": "file:///customers.csv"}])
+def test_parameters_of_another_source_are_named_when_they_override(parameters: dict[str, Any]):
+    (source,) = parameters
+    with pytest.raises(MoEngageParameterError, match=f"^{source} is given to @task.moengage_track_users"):
+        moengage_track_users_task(list, task_id="t").override(**parameters)()
+
+
+class Customers:
+    def __call__(self) -> list[Any]:
+        return []
+
+
+@pytest.mark.parametrize("function", [functools.partial(list), Customers()])
+def test_a_function_without_a_name_is_refused_with_a_sentence(function: Any):
+    with pytest.raises(MoEngageParameterError, match="call it in a function of your own"):
+        moengage_track_users_task(task_id="t")(function)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_several_outputs_are_refused(name: str):
     with pytest.raises(MoEngageParameterError, match="multiple_outputs is True"):

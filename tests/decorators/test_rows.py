@@ -168,9 +168,22 @@ def test_a_generator_that_raises_ends_the_run_after_its_rows(sandbox: Sandbox, f
     task = task_of(function.yielding())
     error = task.fails()
     assert isinstance(error, MoEngageIncompleteRun)
-    assert "ConnectionResetError: the shop is gone" in str(error)
+    assert "ConnectionResetError: the shop is gone, in customers() (20 rows read" in str(error)
+    # Its traceback is the function's.
+    assert isinstance(error.__cause__, ConnectionResetError)
     assert (task.report["accepted"], task.report["source_exhausted"]) == (20, False)
     assert function.closed == 1
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_a_function_that_raises_at_once_is_named(sandbox: Sandbox, tmp_path: Path, staged: bool):
+    def customers() -> Any:
+        raise OSError("the shop is closed")
+
+    more = {"staging_path": (tmp_path / "staged").as_uri()} if staged else {}
+    error = task_of(customers, **more).fails()
+    assert isinstance(error, MoEngageIncompleteRun)
+    assert "The run ended early: OSError: the shop is closed, in customers() (0 rows read" in str(error)
 
 
 @pytest.mark.parametrize("kind", [AirflowFailException, AirflowSkipException])

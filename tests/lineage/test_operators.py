@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
+from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.base import MoEngageSendOperator
 from airflow_provider_moengage.operators.bulk import MoEngageBulkImportOperator
 from airflow_provider_moengage.operators.cohorts import MoEngageSyncCohortOperator
@@ -159,6 +162,28 @@ def test_a_connection_that_is_missing_costs_only_its_own_part():
     task = MoEngageTrackUsersOperator(task_id="t", sql="select id from t", **SQL, moengage_conn_id="nowhere")
     lineage = task.get_openlineage_facets_on_start()
     assert (names(lineage.inputs), lineage.outputs) == ([TABLE], [])
+
+
+def test_an_error_of_anybody_s_code_costs_only_its_own_part(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("hush-hush")
+
+    caplog.set_level(logging.INFO)
+    task = MoEngageTrackUsersOperator(task_id="t", sql="select id from t", **SQL)
+    monkeypatch.setattr("airflow_provider_moengage.lineage.sql.read_query", fail)
+    lineage = task.get_openlineage_facets_on_start()
+    assert (names(lineage.inputs), names(lineage.outputs)) == ([], [("moengage://03", USERS)])
+    monkeypatch.undo()
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(DATABASE))
+    monkeypatch.setattr(MoEngageHook, "workspace", property(fail))
+    task.show_start({}, deferred=True)
+    lineage = task.get_openlineage_facets_on_failure(
+        SimpleNamespace(xcom_pull=fail, task_id="t", map_index=-1)
+    )
+    assert (names(lineage.inputs), lineage.outputs) == ([TABLE], [])
+    assert "hush-hush" not in caplog.text
 
 
 def test_users_that_are_read_back_come_from_moengage():

@@ -35,8 +35,21 @@ def main() -> None:
         "bearer": page.status_code,
         "cookie": anyone.get(base + SYNC, headers={"Cookie": f"_token={token}"}).status_code,
         "others": {
-            path: anyone.get(f"{base}/moengage/{path}").status_code
-            for path in ("", "docs", "redoc", "openapi.json", "sync.html", "sync/dag/run")
+            path: anyone.get(f"{base}/moengage/{path}", follow_redirects=False).status_code
+            for path in (
+                "",
+                "docs",
+                "redoc",
+                "openapi.json",
+                "sync.html",
+                "sync/dag/run",
+                "sync/dag/run/push/",
+                "%2e%2e/docs",
+            )
+        },
+        "methods": {
+            method: anyone.request(method, base + SYNC, headers=bearer).status_code
+            for method in ("HEAD", "OPTIONS", "POST", "PUT", "DELETE")
         },
         "headers": dict(page.headers),
         "text": page.text,

@@ -50,6 +50,7 @@ def test_every_route_checks_access(answers):
     }
     assert (found["bearer"], found["cookie"]) == (200, 200)
     assert set(found["others"].values()) == {404}
+    assert set(found["methods"].values()) == {405}
     assert found["text"] == PAGE.read_text()
     policy = found["headers"]["content-security-policy"]
     assert "default-src 'none'" in policy

@@ -12,6 +12,18 @@ from airflow_provider_moengage.delivery.read.sources import CheckColumns, Rows
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
 
 
+class FunctionError(Exception):
+    """
+    A function raised an exception, which is the cause of this one.
+
+    :param function: its name.
+    """
+
+    def __init__(self, function: str) -> None:
+        super().__init__(f"{function}() raised an exception")
+        self.function = function
+
+
 class FunctionRows:
     """
     The rows that a function returns, as a list, or yields, one by one; it is called once they are needed.
@@ -48,6 +60,7 @@ class FunctionRows:
         Call the function; return None, as it may return other rows the next time.
 
         :raises MoEngageParameterError: it returned no rows.
+        :raises FunctionError: it raised an exception.
         """
         self._rows = self._called()
         return None
@@ -57,6 +70,7 @@ class FunctionRows:
         Return the rows; each has its own columns, so there is nothing to check before the first.
 
         :raises MoEngageParameterError: the function returned no rows.
+        :raises FunctionError: it raised an exception.
         """
         with closing(self._read(start)) as rows:
             yield from self._names.rows(rows)
@@ -84,12 +98,20 @@ class FunctionRows:
         return self
 
     def _called(self) -> Rows | Iterator[object]:
-        value = self._call()
+        with self._named_errors():
+            value = self._call()
         if isinstance(value, Iterator):
             return value
         rows = Rows(value, self._parameter)
         rows.listed()
         return rows
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise FunctionError(self._name) from error
 
     def _read(self, start: int = 0) -> Generator[object, None, None]:
         # An iterator can be read only once.
@@ -100,7 +122,8 @@ class FunctionRows:
             yield from islice(rows.listed(), start, None)
             return
         try:
-            yield from islice(rows, start, None)
+            with self._named_errors():
+                yield from islice(rows, start, None)
         finally:
             close = getattr(rows, "close", None)
             if close is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_moengage.decorators.users import _TrackUsersDecoratedOperator
 from airflow_provider_moengage.delivery.account import live_progress
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
@@ -16,7 +17,7 @@ from airflow_provider_moengage.sandbox import Sandbox
 from tests.end_to_end.rows import outcome, users
 from tests.end_to_end.tracker import TaskInstance, Tracker
 from tests.end_to_end.tries import Task
-from tests.support.leaks import PERSON
+from tests.support.leaks import EXCEPTION, LOG, MARKED_VALUE, OUTPUT, PERSON
 from tests.support.task_state_store import TaskStateStore
 
 try:
@@ -170,6 +171,21 @@ def test_of_an_error_that_may_quote_a_row_only_the_type_is_told(
     with pytest.raises(KeyboardInterrupt):
         Task(MoEngageTrackUsersOperator, history, users=users(1)).attempt()
     assert history.seen[-1]["error"] == "KeyboardInterrupt"
+
+
+@pytest.mark.shows(MARKED_VALUE, EXCEPTION, reason="the exception of a function has a text of its own")
+@pytest.mark.shows(MARKED_VALUE, LOG, reason="as that of any task")
+@pytest.mark.shows(MARKED_VALUE, OUTPUT, reason="as that of any task")
+def test_the_text_of_a_function_s_exception_is_not_written(track: Tracker, history: History):
+    def customers() -> Any:
+        yield {"customer_id": "ann"}
+        raise KeyError(PERSON)
+
+    task = Task(_TrackUsersDecoratedOperator, history, python_callable=customers)
+    task.deep = False
+    assert PERSON in str(task.fails())
+    assert (history.seen[-1]["state"], history.seen[-1]["done"]) == ("failed", 1)
+    assert history.seen[-1]["error"] == "The run ended early: KeyError"
 
 
 def test_without_a_state_store_it_is_in_xcom(track: Tracker):
