@@ -150,7 +150,9 @@ def test_what_others_have_written_is_text(browser: Chromium, api: Api):
     assert "304 of 1,000 rows (30 %)" in seen["share"].replace("\xa0", " ")
     assert browser.run("return [document.title, document.images.length]") == ["MoEngage sync", 0]
     # A day that is over is named.
-    assert "2020-01-31 23:59:58 UTC" in browser.run("return document.getElementById('figures').innerText")
+    assert (
+        browser.run("return document.getElementById('updated').innerText") == "ended 2020-01-31 23:59:58 UTC"
+    )
     # The ids are passed on as they stand in the address, below the same path.
     run = "/team/airflow/api/v2/dags/dag%C3%BC/dagRuns/run%20%2B%26%3F%23%25/taskInstances/task.%27%22"
     assert {path.partition("?")[0] for path in api.paths} == {
