@@ -11,6 +11,7 @@ from typing import Literal
 from typing_extensions import Self
 
 from airflow_provider_moengage.api.client import MoEngageClient
+from airflow_provider_moengage.api.concurrency.limiter import ConcurrencyLimiter
 from airflow_provider_moengage.api.errors import (
     MoEngageRateLimited,
     MoEngageRecordInvalid,
@@ -72,6 +73,7 @@ class Attempt:
         shape = delivery.operation.shape(self._mapping)
         self._shaper = Shaper(shape, learn_types=delivery.validate_only)
         self._packer = Packer(delivery.operation.endpoint)
+        self._limiter = limiter = ConcurrencyLimiter(client.windows, delivery.maximum_concurrency)
         self._sender = Sender(
             client,
             delivery.operation,
@@ -79,6 +81,7 @@ class Attempt:
             ledger,
             self._checkpointer,
             delivery.cancellation,
+            limiter,
             resends=delivery.resends,
             max_wait=delivery.max_wait,
             changes=delivery.changes,
@@ -86,7 +89,11 @@ class Attempt:
         )
         # Rows that must not be sent twice are in doubt as soon as they are queued, should the process be killed.
         read_ahead = READ_AHEAD if delivery.operation.idempotent else 0
-        self._workers = Workers(self._sender.send, delivery.concurrency, read_ahead)
+        self._workers = Workers(
+            self._sender.send, delivery.maximum_concurrency, lambda: limiter.threads, read_ahead
+        )
+        limiter.on_pause(self._workers.open)
+        self._cancellation.on_stop(limiter.stop)
         self._sent = False
         self._progress = ProgressReporter(self._progress_now, delivery.observe)
         self._live_progress = delivery.live_progress

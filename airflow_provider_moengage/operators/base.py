@@ -27,7 +27,7 @@ from airflow_provider_moengage.delivery.shape.not_rows import of_empty_text
 from airflow_provider_moengage.delivery.storage import task_folder
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun, MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
+from airflow_provider_moengage.hooks.options import DeliveryArguments
 from airflow_provider_moengage.links import (
     MoEngageDashboardLink,
     MoEngageRejectedRowsLink,
@@ -100,7 +100,8 @@ class MoEngageSendOperator(BaseOperator):
         them.
     :param moengage_conn_id: the MoEngage connection. Templated.
     :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
-    :param concurrency: the maximum number of requests in flight, from 1 to 256.
+    :param concurrency: the maximum number of requests in flight, from 1 to 256. None: as many as it takes to use the rate
+        window at the latency met.
     :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
         share of the rows read.
     :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; once they are repaired,
@@ -146,7 +147,7 @@ class MoEngageSendOperator(BaseOperator):
         fold_columns: Literal["lower", "upper"] | None = None,
         moengage_conn_id: str = MoEngageHook.default_conn_name,
         project_code: str | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        concurrency: int | None = None,
         max_rejected: float = 0,
         rejected_path: str | None = None,
         on_empty: Literal["success", "skip", "fail"] = "success",
@@ -194,7 +195,7 @@ class MoEngageSendOperator(BaseOperator):
         self.links: dict[str, str | None] | None = None
         self._source_parameter = check_source(self)
         check_one_of("fold_columns", fold_columns, FOLDS, optional=True)
-        check_whole_number("concurrency", concurrency, 1, MAX_CONCURRENCY)
+        check_whole_number("concurrency", concurrency, 1, MAX_CONCURRENCY, optional=True)
         check_count_or_share("max_rejected", max_rejected)
         check_one_of("on_empty", on_empty, ON_EMPTY)
         check_switch("validate_only", validate_only)
