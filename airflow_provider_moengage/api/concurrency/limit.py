@@ -36,7 +36,7 @@ class ConcurrencyLimit:
 
     A round is as many responses as requests may be in flight, and so takes a round trip. At its end, more requests are
     opened if the median of its latencies is near the minimum, and some are closed if it has doubled. A failure (5xx, a
-    time-out, a broken connection) closes half, at most once per round trip.
+    time-out, a broken connection) closes half, at most once per round trip. What was found holds while nothing is sent.
 
     :param maximum: the maximum of the limit.
     :ivar in_flight: the requests in flight.
@@ -107,12 +107,12 @@ class ConcurrencyLimit:
 
     def _end_round(self, now: float, latency: float, rate: float) -> None:
         self._remember(now, latency)
-        growth = latency / self._minimum_latency if self._minimum_latency else 1.0
-        if growth > SHRINKS_ABOVE and self._value > FEW:
-            self._decrease(now, float(FEW), max(DECREASE, SHRINKS_ABOVE / growth))
-        elif growth > SHRINKS_ABOVE:
+        slower = latency / self._minimum_latency if self._minimum_latency else 1.0
+        if slower > SHRINKS_ABOVE and self._value > FEW:
+            self._decrease(now, float(FEW), max(DECREASE, SHRINKS_ABOVE / slower))
+        elif slower > SHRINKS_ABOVE:
             self._minimum, self._last_minimum = latency, inf
-        elif growth <= GROWS_BELOW and self._reached and not self._starting:
+        elif slower <= GROWS_BELOW and self._reached and not self._starting:
             self._grow(sqrt(self._value))
         needed = rate * latency
         self._most = min(float(self._maximum), max(START, HEADROOM * needed))

@@ -50,11 +50,10 @@ class ConcurrencyLimiter:
     @property
     def threads(self) -> int:
         """
-        Return the number of threads that are of use: one for each request that may be in flight, and for each one that
-        pauses before a retry, unless that makes more than :data:`START`.
+        Return the number of threads that are of use: one for each request that may be in flight, and up to :data:`START`
+        for those that pause before a retry.
         """
-        limit = self._limit.limit
-        return min(limit + self._pausing, max(limit, min(START, self._maximum)))
+        return min(self._limit.limit + min(self._pausing, START), self._maximum)
 
     def acquire(
         self,
