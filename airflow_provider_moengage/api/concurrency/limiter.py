@@ -48,6 +48,11 @@ class ConcurrencyLimiter:
         self.peak = 0
 
     @property
+    def limit(self) -> int:
+        """Return the number of requests that may be in flight now."""
+        return self._limit.limit
+
+    @property
     def threads(self) -> int:
         """
         Return the number of threads that are of use: one for each request that may be in flight, and up to :data:`START`
