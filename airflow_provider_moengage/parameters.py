@@ -54,16 +54,24 @@ def check_switch(parameter: str, value: object, *, optional: bool = False) -> No
         raise MoEngageParameterError(f"{parameter} is {value!r}; use {choice}")
 
 
-def check_whole_number(parameter: str, value: object, minimum: int, maximum: int | None = None) -> None:
+def check_whole_number(
+    parameter: str, value: object, minimum: int, maximum: int | None = None, *, optional: bool = False
+) -> None:
     """
     Check a parameter that is a whole number.
 
     :param maximum: None: there is none.
+    :param optional: whether it may be None.
     :raises MoEngageParameterError: it is not one, too small or too large.
     """
+    if optional and value is None:
+        return
     if not _is_whole(value) or value < minimum or (maximum is not None and value > maximum):
         upwards = "" if maximum is None else f" to {maximum}"
-        raise MoEngageParameterError(f"{parameter} is {value!r}; use a whole number from {minimum}{upwards}")
+        raise MoEngageParameterError(
+            f"{parameter} is {value!r}; use a whole number from {minimum}{upwards}"
+            f"{', or None' if optional else ''}"
+        )
 
 
 def check_seconds(parameter: str, value: object, *, optional: bool = False) -> None:

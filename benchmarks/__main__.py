@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from benchmarks import changed, contenders, memory, results, speed
+from benchmarks.concurrency import concurrency
 from benchmarks.figures import FIGURES, HEAVY, LIGHT, Figure, Outcome, Unavailable, chosen
 from benchmarks.finish import finish
 from benchmarks.processes import contender
@@ -86,6 +87,7 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
         {"warehouse": lambda names: speed.warehouse(times)},
         {"threads": lambda names: speed.bulk(times, "threads", names)},
         {"latency": lambda names: speed.latency(times)},
+        {"concurrency": lambda names: concurrency(names, times)},
         {"memory": lambda names: memory.memory(times)},
         {"changed.finish": lambda names: changed.finish(times)},
         {"changed": lambda names: changed.changed(times, full=options.full)},

@@ -19,6 +19,12 @@ MANY, FEW = 1_000_000, 60_000
 UNCHANGED = "changed_only, second run, nothing changed"
 
 
+#: Round trips of the runs with nothing configured.
+LATENCIES = {"20ms": "20 ms", "200ms": "200 ms", "1000ms": "1,000 ms"}
+#: The default of the operators, in words.
+FOUND = "concurrency not configured"
+
+
 class Unavailable(Exception):
     """A figure cannot be measured here; the message says what is missing."""
 
@@ -88,6 +94,25 @@ def _shared(name: str, what: str, used: float, refused: float, refusals: str) ->
     ]
 
 
+def _latency(name: str, what: str) -> list[Figure]:
+    return [
+        Figure(
+            f"concurrency.{name}.used",
+            f"{FOUND}, round trips of {what}: least share used of a window",
+            0.95,
+            True,
+        ),
+        Figure(
+            f"concurrency.{name}.refused", f"{FOUND}, round trips of {what}: maximum 429s in one window", 1
+        ),
+        Figure(
+            f"concurrency.{name}.cpu",
+            f"CPU per user, {FOUND}, round trips of {what}, against concurrency=16",
+            1.1,
+        ),
+    ]
+
+
 FIGURES = (
     Figure("latency.cpu", "CPU per user, single requests, concurrency=16, 50 ms, against session", 0.70),
     Figure("latency.wall", "time per user, single requests, concurrency=16, 50 ms, against session", 1 / 13),
@@ -113,6 +138,13 @@ FIGURES = (
     Figure("threads.floor", "CPU per user, bulk=True, concurrency=16, against floor", 2.2),
     Figure("threads.loop", "users per CPU second, bulk=True, concurrency=16, against loop", 110, True),
     Figure("threads.pypi", "users per CPU second, bulk=True, concurrency=16, against pypi", 110, True),
+    *(figure for name, what in LATENCIES.items() for figure in _latency(name, what)),
+    Figure("concurrency.none.cpu", f"CPU per user, {FOUND}, no latency, against concurrency=16", 1.1),
+    Figure(
+        "concurrency.overload.offered",
+        f"requests per second offered to an overloaded server, {FOUND}, against those it can serve",
+        2,
+    ),
     *(
         figure
         for kind, what in (("bulk", "bulk=True"), ("single", "single requests"))

@@ -61,9 +61,16 @@ bytes and posts them with one `requests.Session()`, without checks or accounting
 row: `strftime` writes datetimes in UTC, `isoformat` dates, `float` Decimals, and NULLs are left out.
 
 **One request at a time, and sixteen** (`bulk`, `threads`). The three rivals send one request after another, and so does
-`bulk`, with `concurrency=1`. `threads` is the same with the default `concurrency=16` against a server without latency,
+`bulk`, with `concurrency=1`. `threads` is the same with `concurrency=16` against a server without latency,
 where threads gain nothing: reader and senders pass Python's lock to each other some twenty times per request, and on a
 machine with two cores they compete with the server for the caches. If a `threads` figure misses, that is why.
+
+**As many requests as it takes** (`concurrency`). Single requests with nothing configured, and a window of 10 seconds with
+1,667 units, which is 10,000 a minute. A run's first window begins with its first request, and five windows are filled; a
+run's figure is its least used window. The three latencies run concurrently. `cpu` compares the CPU per user with a run with
+`concurrency=16` against the same server, which sends fewer users where sixteen requests cannot use the window, and so takes
+as long. The overloaded server works on eight requests at a time, for 50 ms each, and answers 503 to all others at once: it
+serves 160 requests a second at most.
 
 **Finish times** (`finish`). A window has 10 seconds, and 10,000 units for `bulk=True`, 2,000 for single requests, 1,000
 for Get Users; the users are 3.5 windows' worth. A run starts at a random moment in the first half of a window, so

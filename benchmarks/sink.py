@@ -27,6 +27,7 @@ from typing import Any
 import uvloop
 
 ACCEPTED = b'{"status":"success","message":"Your request has been accepted and will be processed soon."}'
+OVERLOADED = b'{"status":"fail","error":{"message":"Please try again later","type":"Service Unavailable"}}'
 REFUSED = b'{"status":"fail","error":{"message":"Rate Limits for User / Event exceeded","type":"Rate Limit Exceeded"}}'
 
 
@@ -40,6 +41,7 @@ class Settings:
     :param window: seconds per window; windows follow each other without a gap.
     :param phase: the part of a window that has passed when the settings are made; None: random.
     :param reset: the format of ``x-ratelimit-reset``: ``ceil``, ``floor`` or ``epoch``.
+    :param capacity: requests that it works on at a time; more are answered 503 at once. None: all of them.
     """
 
     latency: float = 0.0
@@ -47,6 +49,7 @@ class Settings:
     window: float = 10.0
     phase: float | None = None
     reset: str = "ceil"
+    capacity: int | None = None
 
 
 class Counters:
@@ -57,6 +60,8 @@ class Counters:
         phase = random.random() if settings.phase is None else settings.phase
         self.began = time.time() - phase * settings.window
         self.calls = 0
+        self.working = self.most_working = 0
+        self.overloaded = 0
         self.units = 0
         self.refused = 0
         self.first: float | None = None
@@ -67,8 +72,6 @@ class Counters:
     def spend(self, units: int, head: bytes) -> tuple[bool, bytes]:
         """Spend units of the window; return whether they were granted, and the rate headers."""
         now = time.time()
-        self.calls += 1
-        self.first = self.first or now
         limit, seconds = self.settings.limit, self.settings.window
         if limit is None:
             self.units += units
@@ -101,7 +104,8 @@ class Counters:
         """
         Return the counters; ``first`` and ``last`` are the epoch seconds of the first and the last accepted request.
 
-        ``windows`` is a list of [number, units, 429s, maximum 429s of one caller].
+        ``windows`` is a list of [number, units, 429s, maximum 429s of one caller]; ``overloaded`` is the number of 503s,
+        ``most_working`` the most requests that it worked on at a time.
         """
         maximum: dict[int, int] = {}
         for (number, _), refused in self.refusals.items():
@@ -110,6 +114,8 @@ class Counters:
             "calls": self.calls,
             "units": self.units,
             "refused": self.refused,
+            "overloaded": self.overloaded,
+            "most_working": self.most_working,
             "first": self.first,
             "last": self.last,
             "began": self.began,
@@ -160,8 +166,16 @@ class Sink(asyncio.Protocol):
                 gc.collect()
             self.send(b"200 OK", b"", json.dumps(Sink.counters.as_json()).encode())
             return
-        latency = Sink.counters.settings.latency
-        if latency:
+        counters = Sink.counters
+        counters.calls += 1
+        counters.first = counters.first or time.time()
+        latency, capacity = counters.settings.latency, counters.settings.capacity
+        if capacity is not None and counters.working >= capacity:
+            counters.overloaded += 1
+            self.send(b"503 Service Unavailable", b"", OVERLOADED)
+        elif latency:
+            counters.working += 1
+            counters.most_working = max(counters.working, counters.most_working)
             # Half of the latency is for the request, the other half for the response.
             asyncio.get_running_loop().call_later(latency / 2, self.work, path, head, body, latency / 2)
         else:
@@ -182,9 +196,13 @@ class Sink(asyncio.Protocol):
         granted, headers = Sink.counters.spend(units, head)
         response = (b"200 OK", headers, content) if granted else (b"429 Too Many Requests", headers, REFUSED)
         if later:
-            asyncio.get_running_loop().call_later(later, self.send, *response)
+            asyncio.get_running_loop().call_later(later, self.finish, Sink.counters, *response)
         else:
             self.send(*response)
+
+    def finish(self, counters: Counters, *response: bytes) -> None:
+        counters.working -= 1
+        self.send(*response)
 
     def send(self, status: bytes, headers: bytes, content: bytes) -> None:
         self.transport.write(

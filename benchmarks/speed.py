@@ -44,7 +44,7 @@ def bulk(repetitions: int, group: str, rivals: Sequence[str]) -> dict[str, Sampl
     """
     Measure Bulk Import.
 
-    :param group: ``bulk`` sends one request at a time, like the rivals; ``threads`` uses the default concurrency.
+    :param group: ``bulk`` sends one request at a time, like the rivals; ``threads`` has sixteen in flight.
     """
     known = {
         "floor": (60_000, contenders.floor),

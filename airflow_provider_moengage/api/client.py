@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 
 from pydantic_core import to_json
 from typing_extensions import Self
 
+from airflow_provider_moengage.api.concurrency.limiter import ConcurrencyLimiter
 from airflow_provider_moengage.api.endpoint import TEST_CONNECTION, Endpoint, Units
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
@@ -114,6 +116,7 @@ class MoEngageClient:
         idempotent: bool = True,
         permit: Permit | None = None,
         max_wait: float | None = None,
+        limiter: ConcurrencyLimiter | None = None,
     ) -> Exchange:
         """
         Send one body within the rate limit, and retry as the documentation advises.
@@ -129,7 +132,9 @@ class MoEngageClient:
         :param idempotent: whether it may be sent again after no response came, though MoEngage may have processed it.
         :param permit: a permit for these units, if one was acquired already; retries acquire their own.
         :param max_wait: the maximum number of seconds to wait for a window; None: unlimited.
+        :param limiter: limits the requests in flight, and granted the permit; None: they are not limited.
         """
+        acquire = self.windows.acquire if limiter is None else limiter.acquire
         halt = halt or threading.Event()
         template = self._transport.template(endpoint)
         sent = failures = 0
@@ -137,9 +142,8 @@ class MoEngageClient:
         try:
             while True:
                 try:
-                    outcome = self._exchange(
-                        template, body, permit or self.windows.acquire(units, halt, None, max_wait)
-                    )
+                    permit = permit or acquire(units, halt, None, max_wait)
+                    outcome = self._exchange(template, body, permit, units, limiter)
                 except MoEngageStopped as stopped:
                     return Exchange(stopped, sent, unconfirmed)
                 permit = None
@@ -160,7 +164,9 @@ class MoEngageClient:
                     return Exchange(self._with_retry_after(outcome, units), sent, unconfirmed)
                 pause = _backoff(failures, outcome.retry_after)
                 self._retries.failed(outcome, failures, pause)
-                if halt.wait(pause):
+                with nullcontext() if limiter is None else limiter.pausing():
+                    halted = halt.wait(pause)
+                if halted:
                     return Exchange(outcome, sent, unconfirmed)
         finally:
             self._retries.ended(failures)
@@ -180,19 +186,32 @@ class MoEngageClient:
             "region": workspace.data_center or "",
         }
         content = SecretBytes(to_json(body))
-        outcome = self._exchange(self._transport.template(TEST_CONNECTION), content, Permit({}))
+        outcome = self._exchange(self._transport.template(TEST_CONNECTION), content, Permit({}), {})
         return Exchange(outcome, 1, unconfirmed=False).response()
 
-    def _exchange(self, template: Template, body: bytes, permit: Permit) -> Response | MoEngageError:
-        """Send one request without retries, and settle its permit."""
+    def _exchange(
+        self,
+        template: Template,
+        body: bytes,
+        permit: Permit,
+        units: Units,
+        limiter: ConcurrencyLimiter | None = None,
+    ) -> Response | MoEngageError:
+        """Send one request without retries, settle its permit and release its place among those in flight."""
+        began, latency, failed = time.monotonic(), None, True
         try:
             response = self._transport.post(template, body)
+            failed = response.status == 408 or response.status >= 500
+            # A request that is turned away is often answered sooner.
+            latency = response.latency if response.status < 300 else None
             rate = RateHeaders.parse(response.headers, time.time())
             permit.settle(rate, response.status)
         except MoEngageNetworkError as error:
             return error
         finally:
             permit.settle_unconfirmed()
+            if limiter is not None:
+                limiter.release(units, began, latency, failed=failed)
         status, content = response.status, response.content
         if content is None:
             return classify_oversized(status, template.endpoint, rate.retry_after)

@@ -11,6 +11,8 @@ from typing import Literal
 from typing_extensions import Self
 
 from airflow_provider_moengage.api.client import MoEngageClient
+from airflow_provider_moengage.api.concurrency.limit import START
+from airflow_provider_moengage.api.concurrency.limiter import ConcurrencyLimiter
 from airflow_provider_moengage.api.errors import (
     MoEngageRateLimited,
     MoEngageRecordInvalid,
@@ -23,6 +25,7 @@ from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.progress import Progress, ProgressReporter
 from airflow_provider_moengage.delivery.batch import Batch, Entry, Item
+from airflow_provider_moengage.delivery.quantities import counted
 from airflow_provider_moengage.delivery.read.sources import SourceError, wrap_source_errors
 from airflow_provider_moengage.delivery.resume.checkpointer import Checkpointer
 from airflow_provider_moengage.delivery.run import Delivery, Run
@@ -72,6 +75,7 @@ class Attempt:
         shape = delivery.operation.shape(self._mapping)
         self._shaper = Shaper(shape, learn_types=delivery.validate_only)
         self._packer = Packer(delivery.operation.endpoint)
+        self._limiter = limiter = ConcurrencyLimiter(client.windows, delivery.maximum_concurrency)
         self._sender = Sender(
             client,
             delivery.operation,
@@ -79,6 +83,7 @@ class Attempt:
             ledger,
             self._checkpointer,
             delivery.cancellation,
+            limiter,
             resends=delivery.resends,
             max_wait=delivery.max_wait,
             changes=delivery.changes,
@@ -86,7 +91,11 @@ class Attempt:
         )
         # Rows that must not be sent twice are in doubt as soon as they are queued, should the process be killed.
         read_ahead = READ_AHEAD if delivery.operation.idempotent else 0
-        self._workers = Workers(self._sender.send, delivery.concurrency, read_ahead)
+        self._workers = Workers(
+            self._sender.send, delivery.maximum_concurrency, lambda: limiter.threads, read_ahead
+        )
+        limiter.on_pause(self._workers.open)
+        self._cancellation.on_stop(limiter.stop)
         self._sent = False
         self._progress = ProgressReporter(self._progress_now, delivery.observe)
         self._live_progress = delivery.live_progress
@@ -126,6 +135,8 @@ class Attempt:
             self._close()
         with self._stopping():
             self._finish_responses()
+        if self._delivery.concurrency is None:
+            log.debug("At most %s in flight at once", counted(self._limiter.peak, "request"))
         with self._stopping():
             self._progress.end()
         self._shaper.close()
@@ -282,7 +293,10 @@ class Attempt:
 
     def _begin_segment(self, position: int) -> None:
         self.ledger.end_segment(position)
-        self._segment_due = self._check_due = position + self._delivery.segment_rows
+        segment_rows = self._delivery.segment_rows
+        # A crash resends what is in flight beyond the segment, too: shorter segments make up for it.
+        fewer = min(max(0, self._limiter.limit - START), segment_rows // 2)
+        self._segment_due = self._check_due = position + segment_rows - fewer
         self._checkpointer.keep()
 
     def _reserve(self, batch: Batch) -> None:

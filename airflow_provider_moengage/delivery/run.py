@@ -18,6 +18,7 @@ from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import RunReport
 from airflow_provider_moengage.delivery.resume.checkpoint_store import CheckpointStore
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
+from airflow_provider_moengage.parameters import MAX_CONCURRENCY
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Delivery:
     :param mapping: turns them into records.
     :param operation: where they go.
     :param connect: returns the client; called once, when the run starts.
-    :param concurrency: maximum requests in flight.
+    :param concurrency: maximum requests in flight; None: as many as it takes, up to the maximum of the parameter.
     :param responses: what the responses mean.
     :param on_unknown: what happens to rows that are not idempotent and whose request got no response: ``resend`` sends
         them again, ``reject`` rejects them.
@@ -50,7 +51,7 @@ class Delivery:
     mapping: RowMapping
     operation: Operation
     connect: Callable[[], MoEngageClient]
-    concurrency: int
+    concurrency: int | None
     responses: Responses = field(default_factory=Responses)
     on_unknown: Literal["resend", "reject"] = "resend"
     parts: RejectedParts | None = None
@@ -63,6 +64,11 @@ class Delivery:
     segment_rows: int = SEGMENT_ROWS
     changes: ChangedRows | None = None
     sample: KeptSample | None = None
+
+    @property
+    def maximum_concurrency(self) -> int:
+        """The maximum requests in flight."""
+        return self.concurrency or MAX_CONCURRENCY
 
     @property
     def resends(self) -> bool:

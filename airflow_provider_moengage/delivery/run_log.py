@@ -16,7 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def log_target(
-    source: Source, client: MoEngageClient, endpoint: Endpoint, concurrency: int, *, validate_only: bool
+    source: Source,
+    client: MoEngageClient,
+    endpoint: Endpoint,
+    concurrency: int | None,
+    *,
+    validate_only: bool,
 ) -> None:
     """Log the source and the target, without the Workspace ID: its field may hold the key by mistake."""
     description, where = without_credentials(described(source)), client.workspace.location
@@ -25,7 +30,12 @@ def log_target(
         return
     direction = "from" if endpoint.reads else "to"
     log.info(
-        "%s: %s %s MoEngage %s, concurrency %d", endpoint.name, description, direction, where, concurrency
+        "%s: %s %s MoEngage %s%s",
+        endpoint.name,
+        description,
+        direction,
+        where,
+        "" if concurrency is None else f", concurrency {concurrency}",
     )
 
 

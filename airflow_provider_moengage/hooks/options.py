@@ -29,14 +29,13 @@ from airflow_provider_moengage.parameters import (
     check_whole_number,
 )
 
-DEFAULT_CONCURRENCY = 16
-
 
 class DeliveryArguments(TypedDict, total=False):
     """
     The options of every method that delivers rows, as keyword arguments.
 
-    :param concurrency: the maximum number of requests in flight; 16.
+    :param concurrency: the maximum number of requests in flight; None: as many as it takes to use the rate window at the
+        latency met, up to 256.
     :param max_rejected: rows that may be rejected: an int is a count, a float below 1 a share of the rows read; 0.
     :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL.
     :param replace_rejected: remove the files that an earlier attempt left in that folder.
@@ -51,7 +50,7 @@ class DeliveryArguments(TypedDict, total=False):
     :param live_progress: writes the progress while the run lasts; None: nothing does. The caller ends it.
     """
 
-    concurrency: int
+    concurrency: int | None
     max_rejected: int | float
     rejected_path: str | None
     replace_rejected: bool
@@ -73,7 +72,7 @@ class DeliveryOptions:
     :raises MoEngageParameterError: an option is not allowed; the text names it and what is allowed.
     """
 
-    concurrency: int = DEFAULT_CONCURRENCY
+    concurrency: int | None = None
     max_rejected: int | float = 0
     rejected_path: str | None = None
     replace_rejected: bool = False
@@ -87,7 +86,7 @@ class DeliveryOptions:
     live_progress: LiveProgress | None = None
 
     def __post_init__(self) -> None:
-        check_whole_number("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
+        check_whole_number("concurrency", self.concurrency, 1, MAX_CONCURRENCY, optional=True)
         check_count_or_share("max_rejected", self.max_rejected)
         check_switch("replace_rejected", self.replace_rejected)
         check_switch("validate_only", self.validate_only)

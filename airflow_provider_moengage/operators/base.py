@@ -16,7 +16,7 @@ from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.send.cancellation import Cancellation
 from airflow_provider_moengage.delivery.shape.column_names import FOLDS
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
+from airflow_provider_moengage.hooks.options import DeliveryArguments
 from airflow_provider_moengage.operators.changes import check_changes
 from airflow_provider_moengage.operators.row_sources import check_source, source_of
 from airflow_provider_moengage.operators.shown_operator import ShownOperator
@@ -79,7 +79,8 @@ class MoEngageSendOperator(ShownOperator):
         them.
     :param moengage_conn_id: the MoEngage connection. Templated.
     :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
-    :param concurrency: the maximum number of requests in flight, from 1 to 256.
+    :param concurrency: the maximum number of requests in flight, from 1 to 256. None: as many as it takes to use the rate
+        window at the latency met.
     :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
         share of the rows read.
     :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; once they are repaired,
@@ -122,7 +123,7 @@ class MoEngageSendOperator(ShownOperator):
         fold_columns: Literal["lower", "upper"] | None = None,
         moengage_conn_id: str = MoEngageHook.default_conn_name,
         project_code: str | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        concurrency: int | None = None,
         max_rejected: float = 0,
         rejected_path: str | None = None,
         on_empty: Literal["success", "skip", "fail"] = "success",
@@ -166,7 +167,7 @@ class MoEngageSendOperator(ShownOperator):
         self._cancellation: Cancellation | None = None
         self.source_parameter = check_source(self)
         check_one_of("fold_columns", fold_columns, FOLDS, optional=True)
-        check_whole_number("concurrency", concurrency, 1, MAX_CONCURRENCY)
+        check_whole_number("concurrency", concurrency, 1, MAX_CONCURRENCY, optional=True)
         check_count_or_share("max_rejected", max_rejected)
         check_one_of("on_empty", on_empty, ON_EMPTY)
         check_switch("validate_only", validate_only)

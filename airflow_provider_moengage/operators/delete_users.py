@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
+from airflow_provider_moengage.hooks.options import DeliveryArguments
 from airflow_provider_moengage.operations.delete_users import DELETE_USERS, DeletionMapping
 from airflow_provider_moengage.operators.base import (
     DEFAULT_DEFER_THRESHOLD,
@@ -56,7 +56,8 @@ class MoEngageDeleteUsersOperator(MoEngageSendOperator):
     :param max_users: more users than that fail the task before the first one is deleted.
     :param moengage_conn_id: the MoEngage connection. Templated.
     :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
-    :param concurrency: the maximum number of requests in flight, from 1 to 256.
+    :param concurrency: the maximum number of requests in flight, from 1 to 256. None: as many as it takes to use the rate
+        window at the latency met.
     :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
         share of the rows read.
     :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; once they are repaired,
@@ -96,7 +97,7 @@ class MoEngageDeleteUsersOperator(MoEngageSendOperator):
         max_users: int = 1_000,
         moengage_conn_id: str = MoEngageHook.default_conn_name,
         project_code: str | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        concurrency: int | None = None,
         max_rejected: float = 0,
         rejected_path: str | None = None,
         on_empty: Literal["success", "skip", "fail"] = "success",

@@ -9,7 +9,6 @@ from typing_extensions import Unpack
 
 from airflow_provider_moengage.delivery.shape.typed_text import AttributeType, DateFormat
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY
 from airflow_provider_moengage.lineage.names import part_of_name
 from airflow_provider_moengage.operations.bulk_endpoint import DEFAULT_MAX_BYTES
 from airflow_provider_moengage.operations.track_events import TRACK_EVENTS, EventMapping
@@ -80,7 +79,8 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
     :param max_bytes: the largest body of one such request.
     :param moengage_conn_id: the MoEngage connection. Templated.
     :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
-    :param concurrency: the maximum number of requests in flight, from 1 to 256.
+    :param concurrency: the maximum number of requests in flight, from 1 to 256. None: as many as it takes to use the rate
+        window at the latency met.
     :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
         share of the rows read.
     :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; once they are repaired,
@@ -129,7 +129,7 @@ class MoEngageTrackEventsOperator(MoEngageSendOperator):
         max_bytes: int = DEFAULT_MAX_BYTES,
         moengage_conn_id: str = MoEngageHook.default_conn_name,
         project_code: str | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        concurrency: int | None = None,
         max_rejected: float = 0,
         rejected_path: str | None = None,
         on_empty: Literal["success", "skip", "fail"] = "success",

@@ -15,7 +15,7 @@ from airflow_provider_moengage.delivery.read.sources import Source
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.exceptions import MoEngageTaskFailed
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
-from airflow_provider_moengage.hooks.options import DEFAULT_CONCURRENCY, DeliveryArguments
+from airflow_provider_moengage.hooks.options import DeliveryArguments
 from airflow_provider_moengage.lineage.names import files_of
 from airflow_provider_moengage.operations.get_users import GET_USERS, IdentifierMapping, Missing
 from airflow_provider_moengage.operations.user_outputs import FileSink, ListSink, Sink, TableSink, write_ids
@@ -78,7 +78,8 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
     :param on_missing: ``fail``: users that MoEngage does not know fail the task, once all others are read.
     :param moengage_conn_id: the MoEngage connection. Templated.
     :param project_code: the project of a Portfolio workspace, in place of the connection's. Templated.
-    :param concurrency: the maximum number of requests in flight, from 1 to 256.
+    :param concurrency: the maximum number of requests in flight, from 1 to 256. None: as many as it takes to use the rate
+        window at the latency met.
     :param max_rejected: rows that may be rejected before the task fails: an int is a count, a float below 1 a
         share of the rows read.
     :param rejected_path: a folder for rejected rows, as an ``ObjectStoragePath`` URL; once they are repaired,
@@ -130,7 +131,7 @@ class MoEngageGetUsersOperator(MoEngageSendOperator):
         on_missing: Literal["ignore", "fail"] = "ignore",
         moengage_conn_id: str = MoEngageHook.default_conn_name,
         project_code: str | None = None,
-        concurrency: int = DEFAULT_CONCURRENCY,
+        concurrency: int | None = None,
         max_rejected: float = 0,
         rejected_path: str | None = None,
         on_empty: Literal["success", "skip", "fail"] = "success",

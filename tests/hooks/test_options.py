@@ -52,7 +52,7 @@ METHODS: dict[str, Callable[..., Any]] = {
 }
 WRONG: list[dict[str, Any]] = [
     *({"validate_only": value} for value in ("yes", 1, 0, None, "False")),
-    *({"concurrency": value} for value in (0, 257, True, "4", 1.0, None)),
+    *({"concurrency": value} for value in (0, 257, True, "4", 1.0)),
     *({"max_rejected": value} for value in (-1, 1.0, True, "1", None, float("nan"))),
     *({"replace_rejected": value} for value in ("no", None)),
     *({"max_wait": value} for value in (-1, True, "5", float("inf"), float("nan"))),

@@ -74,6 +74,7 @@ def test_wrong_parameters_are_named(parameters: dict[str, Any], named: tuple[str
         {"max_rejected": 10**9},
         {"concurrency": 1},
         {"concurrency": 256},
+        {"concurrency": None},
         {"timezone": "UTC"},
         {"nulls": "send"},
         {"types": {"a": "json"}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import time
 from typing import Any
 from weakref import ref
 
@@ -61,6 +62,13 @@ class BoundedConnection(HTTPConnection):
             super().send(data)
         else:
             self._pieces.append(data)
+
+    def getresponse(self) -> Any:
+        """Return the response, with the seconds since the request was sent: without those that the connection took."""
+        began = time.monotonic()
+        response: Any = super().getresponse()
+        response.latency = time.monotonic() - began
+        return response
 
     def abort(self) -> None:
         """Shut the socket down, so that a thread that waits for it fails at once."""

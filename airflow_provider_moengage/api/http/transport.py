@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ssl
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -48,11 +49,13 @@ class RawResponse:
 
     :param headers: by case-insensitive names.
     :param content: the body, decoded; None if it exceeds the endpoint's maximum.
+    :param latency: the seconds from the request to the headers of the response.
     """
 
     status: int
     headers: Mapping[str, str]
     content: bytes | None
+    latency: float
 
 
 class Transport:
@@ -111,7 +114,7 @@ class Transport:
 
         :raises MoEngageNetworkError: no complete response came.
         """
-        handled = sys.exc_info()[1]
+        handled, began = sys.exc_info()[1], time.monotonic()
         request = requests.PreparedRequest()
         request.method, request.url, request.body = "POST", template.url, body
         # A plain dict: urllib3 copies it, which takes a tenth of the time of a CaseInsensitiveDict.
@@ -129,6 +132,10 @@ class Transport:
                 )
                 .raw
             )
+            # urllib3 1.26 hides the connection's own response: then the time that a new connection takes is part of it.
+            latency = getattr(raw, "latency", None)
+            if latency is None:
+                latency = time.monotonic() - began
             content = read_body(raw, template.endpoint.max_response_bytes)
         except (OSError, HTTPError) as error:
             without_frames_below(error, handled)
@@ -137,7 +144,7 @@ class Transport:
             # For example the task's timeout, raised by a signal handler.
             without_frames_below(error, handled)
             raise
-        return RawResponse(raw.status, raw.headers, content)
+        return RawResponse(raw.status, raw.headers, content, latency)
 
 
 def _headers(workspace: Workspace) -> dict[str, str]:

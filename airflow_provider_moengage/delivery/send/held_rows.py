@@ -13,12 +13,9 @@ class HeldRows:
 
     Rows of several batches may leave in one batch, which is no larger than the largest of the batches added, and so
     within the endpoint's limits.
-
-    :param max_batches: how many of the largest batches added the rows may amount to, in rows and in bytes.
     """
 
-    def __init__(self, max_batches: int) -> None:
-        self._max_batches = max_batches
+    def __init__(self) -> None:
         self._rows = Batch()
         self._size = 0
         self._max_rows = 0
@@ -26,12 +23,14 @@ class HeldRows:
         #: The users of the rows.
         self.users: AbstractSet[str] = frozenset()
 
-    @property
-    def full(self) -> bool:
-        """Whether no more rows should be added."""
+    def is_full(self, max_batches: int) -> bool:
+        """
+        Whether no more rows should be added.
+
+        :param max_batches: how many of the largest batches added the rows may amount to, in rows and in bytes.
+        """
         return bool(self._rows) and (
-            len(self._rows) >= self._max_batches * self._max_rows
-            or self._size >= self._max_batches * self._max_size
+            len(self._rows) >= max_batches * self._max_rows or self._size >= max_batches * self._max_size
         )
 
     def add(self, batch: Batch, in_flight: AbstractSet[str]) -> Batch:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 
 from airflow_provider_moengage.api.client import MAX_RETRIES, MoEngageClient
+from airflow_provider_moengage.api.concurrency.limiter import ConcurrencyLimiter
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageRateLimited,
@@ -42,6 +43,7 @@ class Sender:
     :param ledger: records the outcome of every row.
     :param checkpointer: writes the outcomes down.
     :param cancellation: ends the run; nothing more is sent then.
+    :param limiter: limits the requests in flight.
     :param resends: whether a request without a response is sent again; if not, its rows are rejected.
     :param max_wait: maximum seconds to wait for a rate window; None: no maximum.
     :param changes: records what was sent, if only changed rows are.
@@ -56,6 +58,7 @@ class Sender:
         ledger: Ledger,
         checkpointer: Checkpointer,
         cancellation: Cancellation,
+        limiter: ConcurrencyLimiter,
         *,
         resends: bool,
         max_wait: float | None,
@@ -68,6 +71,7 @@ class Sender:
         self._ledger = ledger
         self._checkpointer = checkpointer
         self._cancellation = cancellation
+        self._limiter = limiter
         self._resends = resends
         self._max_wait = max_wait
         self._changes = changes
@@ -83,10 +87,18 @@ class Sender:
 
         :raises OSError: the folder of rejected rows cannot be written.
         """
+        try:
+            self._send(batch)
+        except BaseException as error:
+            # At once: other threads may wait for the place of this request among those in flight.
+            self._cancellation.stop(error)
+            raise
+
+    def _send(self, batch: Batch) -> None:
         pieces = [batch]
         while pieces:
             try:
-                permit = self._client.windows.acquire(
+                permit = self._limiter.acquire(
                     pieces[-1].units, self._cancellation.event, pieces[-1].minimum_units, self._max_wait
                 )
             except MoEngageWindowSpent as spent:
@@ -119,6 +131,7 @@ class Sender:
             idempotent=self._resends,
             permit=permit,
             max_wait=self._max_wait,
+            limiter=self._limiter,
         )
         if isinstance(exchange.outcome, Response):
             error = self._responses.verify(batch, exchange.outcome)

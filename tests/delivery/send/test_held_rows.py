@@ -20,7 +20,7 @@ taken = st.tuples(st.just("take"))
 
 @given(st.lists(st.one_of(added, ended, taken), max_size=40))
 def test_rows_leave_in_the_order_of_their_user_and_within_the_limits(steps):
-    held, read, in_flight = HeldRows(3), Batch(), list[Batch]()
+    held, read, in_flight = HeldRows(), Batch(), list[Batch]()
     submitted: list[Batch] = []
     sent: dict[str, list[int]] = {}
 
@@ -68,15 +68,15 @@ def test_it_is_full_once_it_holds_as_many_rows_or_bytes_as_so_many_batches():
             add_row(batch, b"x" * size, "hot", ENVELOPES[0], position, None)
         return batch
 
-    by_rows, by_bytes = HeldRows(2), HeldRows(2)
-    assert not by_rows.full
+    by_rows, by_bytes = HeldRows(), HeldRows()
+    assert not by_rows.is_full(2)
     by_rows.add(batch(1, 1), {"hot"})
     by_rows.add(batch(1), {"hot"})
-    assert not by_rows.full
+    assert not by_rows.is_full(2)
     by_rows.add(batch(1), {"hot"})
-    assert by_rows.full
+    assert by_rows.is_full(2)
     by_bytes.add(batch(10, 10, 10), {"hot"})
     by_bytes.add(batch(50), {"hot"})
-    assert not by_bytes.full
+    assert not by_bytes.is_full(2)
     by_bytes.add(batch(50), {"hot"})
-    assert by_bytes.full
+    assert by_bytes.is_full(2)

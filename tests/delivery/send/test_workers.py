@@ -81,6 +81,34 @@ class HotUser(Deliveries):
             assert self.release.wait(LIMIT)
 
 
+class Running:
+    """Counts the deliveries that run, as a context manager around each."""
+
+    def __init__(self) -> None:
+        self.ended = self._now = 0
+        self.threads: set[threading.Thread] = set()
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        self._count(1)
+
+    def __exit__(self, *_: object) -> None:
+        self.ended += 1
+        self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self._changed:
+            self.threads.add(threading.current_thread())
+            self._now += more
+            self._changed.notify_all()
+
+    def wait_for(self, number: int) -> None:
+        """Wait until so many run, and check that no more do."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._now == number, LIMIT), self._now
+            assert not self._changed.wait_for(lambda: self._now > number, 0.05)
+
+
 users = st.sampled_from(["", *"abcdefgh"])
 rows = st.lists(st.tuples(users, st.integers(0, 9)), min_size=1, max_size=6)
 
@@ -244,6 +272,88 @@ def test_an_error_ends_the_run_while_rows_are_held():
     release.set()
     with pytest.raises(OSError, match="disk full"):
         workers.finish()
+
+
+class Useful:
+    """The number of threads that are of use, as a test sets it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __call__(self) -> int:
+        return self.number
+
+
+def test_threads_are_started_and_sleep_as_they_are_of_use():
+    useful, released, running = Useful(1), threading.Semaphore(0), Running()
+
+    def deliver(one: Batch) -> None:
+        with running:
+            assert released.acquire(timeout=LIMIT)
+
+    workers = Workers(deliver, 8, useful)
+    for position in range(20):
+        workers.submit(batch(position, str(position)))
+    running.wait_for(1)
+    useful.number = 4
+    workers.open()
+    running.wait_for(4)
+    # Three of them fall asleep.
+    useful.number = 1
+    released.release(4)
+    running.wait_for(1)
+    useful.number = 3
+    workers.open()
+    running.wait_for(3)
+    released.release(20)
+    workers.finish()
+    assert running.ended == 20
+    assert {thread.name for thread in running.threads} == {f"moengage-{number}" for number in range(4)}
+
+
+def test_what_is_queued_at_the_end_is_delivered_by_as_many_threads_as_are_of_use_then():
+    useful, released, running = Useful(1), threading.Semaphore(0), Running()
+
+    def deliver(one: Batch) -> None:
+        with running:
+            assert released.acquire(timeout=LIMIT)
+
+    workers = Workers(deliver, 8, useful)
+    for position in range(20):
+        workers.submit(batch(position, str(position)))
+    finishing = threading.Thread(target=workers.finish)
+    finishing.start()
+    useful.number = 5
+    released.release(1)
+    running.wait_for(5)
+    released.release(20)
+    finishing.join(LIMIT)
+    assert not finishing.is_alive()
+    assert running.ended == 20
+    assert not any(thread.is_alive() for thread in running.threads)
+
+
+def test_a_caller_that_waits_goes_on_once_more_threads_are_of_use_than_there_are_batches():
+    useful, released, running = Useful(1), threading.Semaphore(0), Running()
+
+    def deliver(one: Batch) -> None:
+        with running:
+            assert released.acquire(timeout=LIMIT)
+
+    workers = Workers(deliver, 8, useful, read_ahead=0)
+    caller = threading.Thread(
+        target=lambda: [workers.submit(batch(position, str(position))) for position in range(20)]
+    )
+    caller.start()
+    running.wait_for(1)
+    useful.number = 8
+    released.release(1)
+    running.wait_for(8)
+    released.release(20)
+    caller.join(LIMIT)
+    assert not caller.is_alive()
+    workers.finish()
+    assert running.ended == 20
 
 
 # Interrupted within Thread.start(), Python itself leaves a thread that ends at once with a KeyError.

@@ -133,6 +133,22 @@ def test_what_does_not_settle_in_time_is_cut_and_in_doubt(
     assert (report["accepted"], report["unknown"]) == (60, 1)
 
 
+def test_hundreds_of_requests_that_do_not_settle_are_cut_and_in_doubt(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("airflow_provider_moengage.delivery.send.cancellation.GRACE", 0.5)
+    sandbox.settings(latency_seconds=0.3, events_per_minute=60_000)
+    sandbox.fault(kind="slow", seconds=FOR_EVER, after=600)
+    task = Task(MoEngageTrackEventsOperator, TaskStateStore(), events=orders(2_000))
+    ended(task, lambda: len(sandbox.requests()) >= 800)
+    report = task.report
+    assert report["unknown"] >= 200
+    assert report["accepted"] == len(sandbox.events())
+    assert report["read"] == report["accepted"] + report["unsent"]
+    sandbox.clear_faults()
+    assert task.attempt()["accepted"] == 2_000
+
+
 def test_a_request_whose_connection_is_still_being_opened_is_cut_too(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):

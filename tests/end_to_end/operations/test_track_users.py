@@ -300,8 +300,8 @@ def test_validation_alone_fails_as_sending_would(track: Tracker):
     assert track.requests == 0
 
 
-@pytest.mark.parametrize("concurrency", [1, 16])
-def test_the_rows_of_one_user_arrive_in_their_order(track: Tracker, concurrency: int):
+@pytest.mark.parametrize("concurrency", [1, 16, None])
+def test_the_rows_of_one_user_arrive_in_their_order(track: Tracker, concurrency: int | None):
     track.sandbox.fault(kind="slow", seconds=0.02, rate=0.3)
     track.sandbox.fault(kind="status", status=503, body="empty", rate=0.1)
     rows = [{"customer_id": f"user-{n % 5}", "n": n} for n in range(150)]
