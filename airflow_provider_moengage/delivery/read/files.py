@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from itertools import islice
 from threading import Event
 from typing import BinaryIO, TypeVar
@@ -18,6 +20,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageStopped,
 )
 from airflow_provider_moengage.delivery.file_systems import LOCAL_SCHEMES, storage_path
+from airflow_provider_moengage.delivery.read.beginnings import TooShort, beginnings
 from airflow_provider_moengage.delivery.read.file_formats import columns_of, format_of, rows_of
 from airflow_provider_moengage.delivery.read.file_options import MAX_LINE_BYTES, FileOptions
 from airflow_provider_moengage.delivery.read.found_files import FoundFile, files_at
@@ -110,17 +113,54 @@ class FileSource:
         with self._calling() as call:
             files, self._found = self._found or call(self._files), None
             # All headers before the first row: a wrong header in the last file must be found before anything is sent.
-            for file in files:
-                with _naming_errors(file), _opened(file, HEADER_BLOCK, self._calls) as stream:
-                    columns = columns_of(file.name, stream, self._options)
+            kept: dict[FoundFile, bytes] = {}
+            for file, opened in self._beginnings(files, kept):
+                with _naming_errors(file):
+                    columns = self._columns(file, opened)
                     if columns is not None:
                         check_columns(columns)
             try:
                 for file in files:
-                    with _naming_errors(file), _opened(file, BLOCK, self._calls) as stream:
+                    with _naming_errors(file), self._opened(file, BLOCK, kept.pop(file, None)) as stream:
                         yield from rows_of(file.name, stream, self._options)
             finally:
                 self._names.warn()
+
+    def _beginnings(
+        self, files: Sequence[FoundFile], kept: dict[FoundFile, bytes]
+    ) -> Iterator[tuple[FoundFile, Callable[[], BinaryIO]]]:
+        """
+        Return each file and what opens its beginning.
+
+        :param kept: filled with the contents of small files of an object store.
+        """
+        if self._calls is None:
+            return ((file, partial(file.path.open, "rb")) for file in files)
+        return beginnings(files, self._calls, kept)
+
+    def _columns(self, file: FoundFile, opened: Callable[[], BinaryIO]) -> Sequence[str] | None:
+        with suppress(TooShort), opened() as stream:
+            return columns_of(file.name, stream, self._options)
+        with self._opened(file, HEADER_BLOCK) as stream:
+            return columns_of(file.name, stream, self._options)
+
+    @contextmanager
+    def _opened(self, file: FoundFile, block: int, content: bytes | None = None) -> Iterator[BinaryIO]:
+        """
+        Open a file.
+
+        :param block: bytes to read of an object with one request.
+        :param content: what is in it, if that is known.
+        """
+        calls = self._calls
+        if content is not None:
+            yield io.BytesIO(content)
+        elif calls is None:
+            with file.path.open("rb") as stream:
+                yield stream
+        else:
+            with closing(calls(lambda: file.path.open("rb", block_size=block))) as stream:
+                yield interruptible(stream, calls)
 
     @contextmanager
     def _calling(self) -> Iterator[Callable[[Callable[[], Result]], Result]]:
@@ -193,19 +233,3 @@ def _naming_errors(file: object) -> Iterator[None]:
                 or "; repair it or move it away, and the next try reads what is there then"
             )
         ) from error
-
-
-@contextmanager
-def _opened(file: FoundFile, block: int, calls: InterruptibleCalls | None) -> Iterator[BinaryIO]:
-    """
-    Open a file.
-
-    :param block: bytes to read with one request.
-    :param calls: what makes the requests; None: the file is on a local disk.
-    """
-    if calls is None:
-        with file.path.open("rb") as stream:
-            yield stream
-    else:
-        with closing(calls(lambda: file.path.open("rb", block_size=block))) as stream:
-            yield interruptible(stream, calls)
