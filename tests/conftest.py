@@ -14,6 +14,7 @@ from tests.support.dag_runs import airflow_forks, migrated_database, run_airflow
 from tests.support.mariadb import mariadb_server
 from tests.support.postgres import postgres_server
 from tests.support.redis_server import own_redis_server, redis_server
+from tests.support.s3_proxy import s3_proxy, weather
 from tests.support.s3_server import lake, s3_server
 from tests.support.watching import leaks, pytest_runtest_makereport, watched_suite
 
@@ -30,8 +31,10 @@ __all__ = [
     "redis_server",
     "run_airflow",
     "run_dag",
+    "s3_proxy",
     "s3_server",
     "watched_suite",
+    "weather",
 ]
 
 

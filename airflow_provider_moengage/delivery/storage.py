@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -17,6 +18,8 @@ from uuid import uuid4
 UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.unfinished")
 #: Maximum bytes uploaded to an object store in one request; larger content is uploaded in parts.
 MAX_ONE_REQUEST = 5 * 1024 * 1024
+#: Bytes of such a part: S3 takes 10,000 parts of 5 MiB and more, GCS whole multiples of 256 KiB.
+UPLOAD_PART = 16 * 1024 * 1024
 #: Attempts to create a folder that another task may delete at the same moment, because it is empty.
 MKDIR_ATTEMPTS = 100
 STAGED = "_staged"
@@ -258,7 +261,11 @@ def _whole_object(path: Any) -> Iterator[IO[bytes]]:
 
 
 def _upload(content: IO[bytes], path: Any) -> None:
-    uploaded = path.fs.open(path.path, "wb", autocommit=False)
+    if os.fstat(content.fileno()).st_size <= MAX_ONE_REQUEST:
+        # Without an upload in parts, of which a lost connection would leave some.
+        path.fs.pipe_file(path.path, content.read())
+        return
+    uploaded = path.fs.open(path.path, "wb", block_size=UPLOAD_PART, autocommit=False)
     try:
         shutil.copyfileobj(content, uploaded)
         uploaded.close()
@@ -269,6 +276,25 @@ def _upload(content: IO[bytes], path: Any) -> None:
             uploaded.discard()
             uploaded.closed = True
         raise
+
+
+def described(error: BaseException) -> str:
+    """Return what happened to a file, for the text of another error."""
+    text = (isinstance(error, OSError) and error.strerror) or error
+    return f"{type(error).__name__}: {text}"
+
+
+def remedy(error: BaseException, purpose: str) -> str:
+    """
+    Return what to do about an error of a file, as the end of a sentence; empty: nothing in particular.
+
+    :param purpose: what the credentials have to allow, such as ``write there``.
+    """
+    if isinstance(error, PermissionError):
+        return f"; let the credentials {purpose}, or renew them if they have expired"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "; make room there"
+    return ""
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from airflow_provider_moengage.delivery.safe_messages import (
     is_sqlite_error,
 )
 from airflow_provider_moengage.delivery.shape.convert import MAX_EXACT_FLOAT
-from airflow_provider_moengage.delivery.storage import make_folder, whole_file
+from airflow_provider_moengage.delivery.storage import described, make_folder, remedy, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class FileSink:
         columns = list(self._columns)
         if self._csv_formulas == "escape" and self._write is _write_csv:
             columns = [_without_formula(column) for column in columns]
-        with _new_file(self._path, self._url) as stream:
+        with _new_file(self._path, self._url, "output_path") as stream:
             self._write(self._users, columns, stream)
         self.discard()
 
@@ -242,7 +242,7 @@ def write_ids(url: str, name: str, ids: Iterable[str | Mapping[str, str]]) -> No
     :raises MoEngageParameterError: the file system is not installed, or its connection does not exist.
     :raises MoEngageStorageError: the file cannot be written.
     """
-    with _new_file(storage_path(url, "missing_path"), url) as stream:
+    with _new_file(storage_path(url, "missing_path"), url, "missing_path") as stream:
         for one in ids:
             stream.write(json.dumps({name: one} if isinstance(one, str) else one).encode() + b"\n")
 
@@ -338,8 +338,8 @@ def _arrow_value(value: object, as_text: bool) -> Any:
 
 
 @contextmanager
-def _new_file(path: Any, url: str) -> Iterator[IO[bytes]]:
-    with _writing(url):
+def _new_file(path: Any, url: str, parameter: str) -> Iterator[IO[bytes]]:
+    with _writing(f"{parameter} {url!r}"):
         make_folder(path.parent)
         with whole_file(path) as stream:
             yield stream
@@ -351,7 +351,8 @@ def _writing(place: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise MoEngageStorageError(
-            f"{place} cannot be written ({type(error).__name__}: {error.strerror or error})"
+            f"{place} cannot be written ({described(error)})"
+            + (remedy(error, "write there") or "; a retry reads and writes all users again")
         ) from error
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -12,9 +13,11 @@ from airflow_provider_moengage.api.errors import MoEngageStorageError
 from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.storage import (
     delete_own,
+    described,
     make_folder,
     own_token,
     read_whole,
+    remedy,
     write_whole,
 )
 
@@ -62,53 +65,70 @@ class RejectedParts:
         :param kept: name of a part of an earlier attempt → the number of lines to keep; rows of later lines will be
             rejected again.
         :raises MoEngageParameterError: the file system is not installed, or the connection does not exist.
-        :raises MoEngageStorageError: the folder cannot be created.
-        :raises OSError: a file cannot be read or written.
+        :raises MoEngageStorageError: the folder cannot be created, or a file in it cannot be read or written.
         """
         self.written = dict(kept or {})
         self._path = storage_path(self.folder, "rejected_path")
-        try:
+        with self._storage_errors("cannot be created"):
             make_folder(self._path)
-        except OSError as error:
-            raise MoEngageStorageError(
-                f"rejected_path {self.folder!r} cannot be created ({type(error).__name__}: {error.strerror or error}); nothing was "
-                "sent"
-            ) from error
-        if self._replace:
-            delete_own(self._path, lambda name: name.startswith(self._own), kept=self.written)
-        for name, lines in self.written.items():
-            self._cut(name, lines)
+        with self._storage_errors("cannot be read and written"):
+            if self._replace:
+                delete_own(self._path, lambda name: name.startswith(self._own), kept=self.written)
+            for name, lines in self.written.items():
+                self._cut(name, lines)
 
     def add(self, lines: Iterable[bytes]) -> None:
         """
         Add rejected rows; a part is written when it is full.
 
-        :raises OSError: the folder cannot be written.
+        :raises MoEngageStorageError: the folder cannot be written; the rows are kept, and written by the next call.
         """
+        # All of them before a part is written, which may fail.
         for line in lines:
             self._lines.append(line)
             self._bytes += len(line)
-            if self._is_full():
-                self.flush()
+        while self._is_full():
+            self._write_part()
 
     def flush(self) -> None:
         """
         Write the buffered rows.
 
-        :raises OSError: the folder cannot be written.
+        :raises MoEngageStorageError: the folder cannot be written; the rows are kept, and written by the next call.
         """
-        if not self._lines:
-            return
-        name = f"{self._prefix}{self._number:05d}.ndjson"
-        if self.written.get(name) != len(self._lines):
-            write_whole(self._path / name, b"".join(self._lines))
-            self.written[name] = len(self._lines)
-        if self._is_full():
-            self._number += 1
-            self._lines, self._bytes = [], 0
+        while self._is_full():
+            self._write_part()
+        if self._lines:
+            self._write_part()
 
     def _is_full(self) -> bool:
         return len(self._lines) >= PART_ROWS or self._bytes >= PART_BYTES
+
+    def _write_part(self) -> None:
+        """Write the part that the first buffered rows make; one that is full is not written again."""
+        count = size = 0
+        while count < len(self._lines) and count < PART_ROWS and size < PART_BYTES:
+            size += len(self._lines[count])
+            count += 1
+        name = f"{self._prefix}{self._number:05d}.ndjson"
+        if self.written.get(name) != count:
+            with self._storage_errors("cannot be written"):
+                write_whole(self._path / name, b"".join(self._lines[:count]))
+            self.written[name] = count
+        if self._is_full():
+            self._number += 1
+            self._bytes -= size
+            del self._lines[:count]
+
+    @contextmanager
+    def _storage_errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise MoEngageStorageError(
+                f"rejected_path {self.folder!r} {what} ({described(error)})"
+                + (remedy(error, "read, write, list and delete there") or "; a retry may succeed")
+            ) from error
 
     def _cut(self, name: str, lines: int) -> None:
         """Remove the lines of a part that the checkpoint does not count."""

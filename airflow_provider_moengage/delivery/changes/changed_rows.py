@@ -36,6 +36,7 @@ from airflow_provider_moengage.delivery.changes.known_records import (
 )
 from airflow_provider_moengage.delivery.changes.snapshot_store import Listing, SnapshotStore
 from airflow_provider_moengage.delivery.quantities import counted
+from airflow_provider_moengage.delivery.storage import described, remedy
 
 log = logging.getLogger(__name__)
 
@@ -251,10 +252,10 @@ class ChangedRows:
             self._write(completed=completed, removed=removed)
         except OSError as error:
             log.warning(
-                "The snapshot cannot be written to %s (%s: %s)%s",
+                "The snapshot cannot be written to %s (%s)%s%s",
                 self._store.folder,
-                type(error).__name__,
-                error.strerror or error,
+                described(error),
+                remedy(error, "read, write, list and delete there"),
                 "; the next run sends every row" if self._attempts.announced else "",
             )
 
@@ -300,7 +301,16 @@ class ChangedRows:
                 # Another run has written at the same moment, without what this one has sent, which stays announced.
                 ended = set()
         if changes or attempts.announced:
-            store.tidy(manifest if changes else None, ended)
+            try:
+                store.tidy(manifest if changes else None, ended)
+            except OSError as error:
+                log.warning(
+                    "What the snapshot no longer needs cannot be deleted from %s (%s)%s; a later run deletes it, and may send "
+                    "every row once",
+                    store.folder,
+                    described(error),
+                    remedy(error, "list and delete there"),
+                )
 
     def _new_journal(self, shared: bool) -> Journal:
         folder = tempfile.mkdtemp(dir=self._files.name)
@@ -399,7 +409,8 @@ class ChangedRows:
             yield
         except OSError as error:
             raise MoEngageStorageError(
-                f"snapshot_path {self._store.folder!r} {what} ({type(error).__name__}: {error.strerror or error})"
+                f"snapshot_path {self._store.folder!r} {what} ({described(error)})"
+                + (remedy(error, "read, write, list and delete there") or "; a retry may succeed")
             ) from error
 
 

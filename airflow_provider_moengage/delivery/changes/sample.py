@@ -21,7 +21,14 @@ from airflow_provider_moengage.api.errors import (
 from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.delivery.batch import Batch
 from airflow_provider_moengage.delivery.file_systems import storage_path
-from airflow_provider_moengage.delivery.storage import folder_path, make_folder, read_whole, write_whole
+from airflow_provider_moengage.delivery.storage import (
+    described,
+    folder_path,
+    make_folder,
+    read_whole,
+    remedy,
+    write_whole,
+)
 from airflow_provider_moengage.records.read_back import NOT_READ_BACK, normal_form
 from airflow_provider_moengage.records.values import ARRAY_OPERATORS
 
@@ -155,8 +162,7 @@ class Sample:
             write_whole(path / SAMPLE_FILE, file.model_dump_json().encode())
         except OSError as error:
             raise MoEngageStorageError(
-                f"The sample cannot be written to {sample_url(folder)} ({type(error).__name__}: "
-                f"{error.strerror or error})"
+                f"The sample cannot be written to {sample_url(folder)} ({described(error)}){remedy(error, 'write there')}"
             ) from error
         return sample_url(folder)
 
@@ -201,7 +207,7 @@ def read_sample(url: str, parameter: str = "sample_path") -> SampleFile:
         content = read_whole(path)
     except OSError as error:
         raise MoEngageStorageError(
-            f"The sample {url} cannot be read ({type(error).__name__}: {error.strerror or error})"
+            f"The sample {url} cannot be read ({described(error)}){remedy(error, 'read it')}"
         ) from error
     if content is None:
         raise MoEngageParameterError(

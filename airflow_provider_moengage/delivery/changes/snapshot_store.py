@@ -269,11 +269,11 @@ class SnapshotStore:
         def is_obsolete(name: str) -> bool:
             whole = whole_name(name)
             if found := _NAME.fullmatch(whole):
-                return (
-                    manifest is not None
-                    and int(found["generation"]) < manifest.generation
-                    and name not in kept
-                )
+                if manifest is None or name in kept:
+                    return False
+                # Of its own generation too: an attempt whose manifest could not be written may have left its files.
+                has_ended = found["attempt"] in ended and found["attempt"] != manifest.attempt
+                return int(found["generation"]) < manifest.generation + has_ended
             found = _OPEN.fullmatch(whole) or _PART.fullmatch(whole)
             return found is not None and found["attempt"] in ended
 

@@ -44,18 +44,28 @@ class Fetcher(Generic[Item]):
     :param items: started, advanced and closed in that thread only, as some drivers require.
     :param interrupt: interrupts the blocking call of the thread; called at most once, from another thread, with an event
         that is set once the thread has ended.
+    :param name: of the thread.
+    :param what: what goes on if the thread cannot be ended, for the log.
     """
 
-    def __init__(self, items: Generator[Item, None, None], interrupt: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        items: Generator[Item, None, None],
+        interrupt: Callable[[Event], None],
+        *,
+        name: str = "moengage-sql",
+        what: str = "The database did not end the statement; its connection is abandoned",
+    ) -> None:
         self._items = items
         self._interrupt = interrupt
+        self._name, self._what = name, what
         self._interrupting = Lock()
         # SimpleQueue: an exception that a signal's handler raises may interrupt any line of the main thread.
         self._requests: SimpleQueue[bool] = SimpleQueue()
         self._outcomes: SimpleQueue[_Fetched[Item] | _Ended] = SimpleQueue()
         self._exhausted = False
         self._over = Event()
-        Thread(target=copy_context().run, args=(self._work,), name="moengage-sql", daemon=True).start()
+        Thread(target=copy_context().run, args=(self._work,), name=name, daemon=True).start()
 
     def __iter__(self) -> Fetcher[Item]:
         return self
@@ -95,13 +105,13 @@ class Fetcher(Generic[Item]):
             self._begin_interrupt()
         self._requests.put(False)
         if not self._over.wait(CLOSE_SECONDS):
-            log.warning("The database did not end the statement; its connection is abandoned")
+            log.warning("%s", self._what)
 
     def _begin_interrupt(self) -> None:
         # In a thread: it may have to connect to the server, which must not block the caller.
         if self._interrupting.acquire(blocking=False):
             Thread(
-                target=self._interrupt, args=(self._over,), name="moengage-sql-cancel", daemon=True
+                target=self._interrupt, args=(self._over,), name=f"{self._name}-cancel", daemon=True
             ).start()
 
     def _work(self) -> None:

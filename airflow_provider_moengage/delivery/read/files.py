@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import stat
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from itertools import islice
 from threading import Event
-from typing import Any
+from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_moengage.api.errors import (
     MoEngageError,
     MoEngageFileUnreadable,
     MoEngageParameterError,
+    MoEngageStopped,
 )
-from airflow_provider_moengage.delivery.file_systems import storage_path
+from airflow_provider_moengage.delivery.file_systems import LOCAL_SCHEMES, storage_path
+from airflow_provider_moengage.delivery.read.beginnings import TooShort, beginnings
 from airflow_provider_moengage.delivery.read.file_formats import columns_of, format_of, rows_of
 from airflow_provider_moengage.delivery.read.file_options import MAX_LINE_BYTES, FileOptions
+from airflow_provider_moengage.delivery.read.found_files import FoundFile, files_at
+from airflow_provider_moengage.delivery.read.interruptible import InterruptibleCalls, interruptible
 from airflow_provider_moengage.delivery.read.sources import CheckColumns
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
-from airflow_provider_moengage.delivery.storage import is_local
+from airflow_provider_moengage.delivery.storage import described, remedy
 
-#: Fields of a file's info that change with its content, the most reliable first.
-VERSION_FIELDS = (
-    "ETag",
-    "etag",
-    "md5Hash",
-    "generation",
-    "mtime",
-    "LastModified",
-    "last_modified",
-    "updated",
-)
-#: What a local folder may contain besides files and folders.
-SPECIAL_FILES = (
-    (stat.S_ISFIFO, "a pipe (FIFO)"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
+Result = TypeVar("Result")
+
+#: Bytes that one request reads of a file in an object store: few requests, and little memory.
+BLOCK = 8 * 1024 * 1024
+#: The same while only the columns are read.
+HEADER_BLOCK = 64 * 1024
 
 
 class FileSource:
@@ -70,6 +63,10 @@ class FileSource:
         self._url = url
         self._names = names or ColumnNames()
         self._options = FileOptions(encoding, delimiter, null_values, max_line_bytes, self._names)
+        #: What :meth:`prepare` found and :meth:`rows` has not read yet: both have to mean the same files.
+        self._found: list[FoundFile] | None = None
+        self._calls: InterruptibleCalls | None = None
+        self._cancelled = False
 
     def __len__(self) -> int:
         raise TypeError("the number of rows is not known before the last file was read")
@@ -85,13 +82,14 @@ class FileSource:
 
         :raises MoEngageParameterError: there is no such file, or one of an unsupported kind.
         :raises MoEngageFileUnreadable: a file's info cannot be read.
+        :raises MoEngageStopped: :meth:`cancel` was called.
         """
         total = hashlib.sha256()
-        for file in self._files():
-            with _naming_errors(file):
-                info = file.fs.info(file.path)
-            version = next((info[name] for name in VERSION_FIELDS if info.get(name) is not None), None)
-            total.update(f"{file} {info.get('size')} {version}\n".encode("utf-8", "backslashreplace"))
+        with self._calling() as call:
+            self._found = call(self._files)
+            for file in self._found:
+                with _naming_errors(file):
+                    total.update(f"{file} {file.version}\n".encode("utf-8", "backslashreplace"))
         return f"files:{total.hexdigest()}"
 
     def rows(self, check_columns: CheckColumns, start: int = 0) -> Generator[object, None, None]:
@@ -100,42 +98,104 @@ class FileSource:
 
         :raises MoEngageParameterError: there is no such file, or one of an unsupported kind or with wrong columns.
         :raises MoEngageFileUnreadable: a file cannot be read.
+        :raises MoEngageStopped: :meth:`cancel` was called.
         """
         with closing(self._rows(check_columns)) as rows:
             yield from islice(rows, start, None)
 
-    def _rows(self, check_columns: CheckColumns) -> Generator[object, None, None]:
-        files = self._files()
-        # All headers before the first row: a wrong header in the last file must be found before anything is sent.
-        for file in files:
-            with _naming_errors(file), file.open("rb") as stream:
-                columns = columns_of(file.name, stream, self._options)
-                if columns is not None:
-                    check_columns(columns)
-        try:
-            for file in files:
-                with _naming_errors(file), file.open("rb") as stream:
-                    yield from rows_of(file.name, stream, self._options)
-        finally:
-            self._names.warn()
+    def cancel(self) -> None:
+        """Stop waiting for an object store; may be called from any thread."""
+        self._cancelled = True
+        if self._calls is not None:
+            self._calls.cancel()
 
-    def _files(self) -> list[Any]:
+    def _rows(self, check_columns: CheckColumns) -> Generator[object, None, None]:
+        with self._calling() as call:
+            files, self._found = self._found or call(self._files), None
+            # All headers before the first row: a wrong header in the last file must be found before anything is sent.
+            kept: dict[FoundFile, bytes] = {}
+            for file, opened in self._beginnings(files, kept):
+                with _naming_errors(file):
+                    columns = self._columns(file, opened)
+                    if columns is not None:
+                        check_columns(columns)
+            try:
+                for file in files:
+                    with _naming_errors(file), self._opened(file, BLOCK, kept.pop(file, None)) as stream:
+                        yield from rows_of(file.name, stream, self._options)
+            finally:
+                self._names.warn()
+
+    def _beginnings(
+        self, files: Sequence[FoundFile], kept: dict[FoundFile, bytes]
+    ) -> Iterator[tuple[FoundFile, Callable[[], BinaryIO]]]:
+        """
+        Return each file and what opens its beginning.
+
+        :param kept: filled with the contents of small files of an object store.
+        """
+        if self._calls is None:
+            return ((file, partial(file.path.open, "rb")) for file in files)
+        return beginnings(files, self._calls, kept)
+
+    def _columns(self, file: FoundFile, opened: Callable[[], BinaryIO]) -> Sequence[str] | None:
+        with suppress(TooShort), opened() as stream:
+            return columns_of(file.name, stream, self._options)
+        with self._opened(file, HEADER_BLOCK) as stream:
+            return columns_of(file.name, stream, self._options)
+
+    @contextmanager
+    def _opened(self, file: FoundFile, block: int, content: bytes | None = None) -> Iterator[BinaryIO]:
+        """
+        Open a file.
+
+        :param block: bytes to read of an object with one request.
+        :param content: what is in it, if that is known.
+        """
+        calls = self._calls
+        if content is not None:
+            yield io.BytesIO(content)
+        elif calls is None:
+            with file.path.open("rb") as stream:
+                yield stream
+        else:
+            with closing(calls(lambda: file.path.open("rb", block_size=block))) as stream:
+                yield interruptible(stream, calls)
+
+    @contextmanager
+    def _calling(self) -> Iterator[Callable[[Callable[[], Result]], Result]]:
+        """Return what makes the calls that may hang: a thread of its own where the files are not local."""
+        if urlsplit(self._url).scheme in LOCAL_SCHEMES:
+            yield lambda call: call()
+            return
+        self._calls = calls = InterruptibleCalls(
+            "moengage-files", f"A request to the storage of {self._url} did not end; it is abandoned"
+        )
+        try:
+            if self._cancelled:
+                raise MoEngageStopped("the task was told to end before its files were read")
+            yield calls
+        finally:
+            self._calls = None
+            calls.close()
+
+    def _files(self) -> list[FoundFile]:
         folder, pattern = self._split()
         path = storage_path(folder, "path")
-        with _naming_errors(self._url):
-            _check_kind(path, top=True)
-            if pattern:
-                found = [file for file in path.glob(pattern) if _is_file(file)]
-            elif path.is_dir():
-                found = list(_files_below(path))
-            else:
-                found = [path] if path.is_file() else []
-        if not found and not pattern and not path.is_dir():
+        try:
+            found = files_at(path, pattern)
+        except MoEngageError:
+            raise
+        except Exception as error:
+            raise MoEngageFileUnreadable(
+                f"path {self._url!r} cannot be listed ({described(error)}){remedy(error, 'list and read its files')}"
+            ) from error
+        if found is None:
             raise MoEngageParameterError(self._not_found())
         with _naming_errors(self._url):
             for file in found:
                 format_of(file.name)
-        return sorted(found, key=str)
+        return found
 
     def _not_found(self) -> str:
         missing = f"path {self._url!r} does not exist"
@@ -166,56 +226,10 @@ def _naming_errors(file: object) -> Iterator[None]:
         raise
     except Exception as error:
         # The errors of file systems, gzip and Parquet have no base class in common.
-        text = (isinstance(error, OSError) and error.strerror) or error
         raise MoEngageFileUnreadable(
-            f"the file {file} cannot be read ({type(error).__name__}: {text}); repair it or move it away, and the next try "
-            "reads what is there then"
+            f"the file {file} cannot be read ({described(error)})"
+            + (
+                remedy(error, "read it")
+                or "; repair it or move it away, and the next try reads what is there then"
+            )
         ) from error
-
-
-def _files_below(folder: Any) -> Iterator[Any]:
-    for path in folder.iterdir():
-        # Marker files such as _SUCCESS and .crc, and files that are still being written.
-        if path.name.startswith(("_", ".")):
-            continue
-        _check_kind(path)
-        if path.is_dir():
-            yield from _files_below(path)
-        else:
-            yield path
-
-
-def _is_file(path: Any) -> bool:
-    _check_kind(path)
-    return bool(path.is_file())
-
-
-def _check_kind(path: Any, *, top: bool = False) -> None:
-    """
-    Check that a local path is a file, a folder, or a link to a file.
-
-    :param top: whether the user named the path itself; it may then be a link to a folder.
-    :raises MoEngageParameterError: it is something else: reading a pipe may block for ever, and a link to a folder may
-        form a cycle.
-    """
-    if not is_local(path):
-        return
-    is_link = os.path.islink(path.path)
-    try:
-        mode = os.stat(path.path).st_mode
-    except OSError as error:
-        if is_link:
-            raise _unsupported(path, f"a broken link ({error.strerror})") from None
-        # A missing path is reported by the caller.
-        return
-    special = next((kind for is_kind, kind in SPECIAL_FILES if is_kind(mode)), None)
-    if special:
-        raise _unsupported(path, special)
-    if is_link and not top and stat.S_ISDIR(mode):
-        raise _unsupported(path, "a link to a folder")
-
-
-def _unsupported(path: Any, kind: str) -> MoEngageParameterError:
-    return MoEngageParameterError(
-        f"{path} is {kind}; path= reads files, so move it away or name the files you mean"
-    )

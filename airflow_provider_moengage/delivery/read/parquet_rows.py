@@ -28,7 +28,8 @@ def open_parquet(stream: BinaryIO) -> Any:
         raise MoEngageParameterError(
             "path has a Parquet file, which needs pyarrow: pip install airflow-provider-moengage[parquet]"
         ) from None
-    return pyarrow.parquet.ParquetFile(stream)
+    # With pre_buffer, what was read would stay in memory until the end of the file.
+    return pyarrow.parquet.ParquetFile(stream, pre_buffer=False)
 
 
 def parquet_rows(file: Any, names: list[str]) -> Iterator[dict[str, Any]]:
@@ -40,7 +41,8 @@ def parquet_rows(file: Any, names: list[str]) -> Iterator[dict[str, Any]]:
     """
     places = [place for place, name in enumerate(names) if name]
     named = [names[place] for place in places]
-    for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+    # In this thread: while pyarrow waits for one of its own, Python cannot run the handler of a signal.
+    for batch in file.iter_batches(batch_size=PARQUET_ROWS, use_threads=False):
         columns = [values_of(batch.column(place)) for place in places]
         for values in zip(*columns, strict=True):
             yield dict(zip(named, values, strict=True))

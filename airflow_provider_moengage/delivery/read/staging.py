@@ -29,10 +29,12 @@ from airflow_provider_moengage.delivery.resume.checkpoint_store import Binding
 from airflow_provider_moengage.delivery.storage import (
     delete_file,
     delete_own,
+    described,
     folder_path,
     make_folder,
     own_token,
     read_whole,
+    remedy,
     write_whole,
 )
 
@@ -245,8 +247,8 @@ class StagedRows:
             with suppress(OSError):
                 self.delete()
             raise MoEngageStorageError(
-                f"The rows cannot be staged in {self.folder} ({type(error).__name__}: {error.strerror or error}); "
-                "nothing was sent"
+                f"The rows cannot be staged in {self.folder}, which staging_path names ({described(error)}); nothing was sent"
+                + (remedy(error, "read, write, list and delete there") or "; a retry stages them again")
             ) from error
 
     def _values(self, manifest: Manifest, start: int) -> Iterator[list[Any]]:
@@ -260,7 +262,8 @@ class StagedRows:
             content = read_whole(self._folder() / chunk.name)
         except OSError as error:
             raise MoEngageStorageError(
-                f"The staged rows in {self.folder} cannot be read ({type(error).__name__}: {error.strerror or error})"
+                f"The staged rows in {self.folder}, which staging_path names, cannot be read ({described(error)})"
+                + (remedy(error, "read there") or "; a retry may succeed")
             ) from error
         if content is None or hashlib.sha256(content).hexdigest() != chunk.sha256:
             raise MoEngageStagedRowsDamaged(

@@ -13,9 +13,11 @@ from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.storage import (
     delete_own,
+    described,
     folder_path,
     make_folder,
     read_whole,
+    remedy,
     write_whole,
 )
 
@@ -89,7 +91,7 @@ class CheckpointFile:
         self._folder = folder
 
     def __str__(self) -> str:
-        return f"{self._folder}/{CHECKPOINT_FILE}"
+        return f"{self._folder}/{CHECKPOINT_FILE} (staging_path)"
 
     def load(self) -> Any:
         """Return the last saved value; None: nothing was saved."""
@@ -181,7 +183,7 @@ class CheckpointStore:
             self._saved = self._place.load()
         except Exception as error:
             raise MoEngageStorageError(
-                f"The checkpoint in {self._place} cannot be read ({type(error).__name__}: {error}); nothing was sent. "
+                f"The checkpoint in {self._place} cannot be read ({described(error)}){remedy(error, 'read there')}; nothing was sent. "
                 "A retry may succeed; durable=False runs without a checkpoint"
             ) from error
         if self._saved is None and self._announced:
@@ -218,7 +220,7 @@ class CheckpointStore:
             self._place.save({**self._binding_fields(), "checkpoint": now.to_json()})
         except Exception as error:
             raise MoEngageStorageError(
-                f"The checkpoint cannot be written to {self._place} ({type(error).__name__}: {error})"
+                f"The checkpoint cannot be written to {self._place} ({described(error)}){remedy(error, 'write there')}"
             ) from error
 
     def finish(self, report: Report) -> None:

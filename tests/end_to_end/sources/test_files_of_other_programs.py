@@ -319,7 +319,7 @@ def test_a_file_that_may_not_be_read_is_named(track: Tracker, tmp_path: Path):
 
 def test_an_object_that_vanishes_is_named(lake: S3Server):
     for name in ("a", "b"):
-        lake.put(f"users/{name}.csv", f"customer_id\n{name}nn\n".encode() + b"ann\n" * 3_000)
+        lake.put(f"users/{name}.csv", f"customer_id\n{name}nn\n".encode() + b"ann\n" * 30_000)
     sent = MoEngageTrackUsersOperator(task_id="push", path="s3://lake_conn@lake/users", bulk=True)
     rows = sent._source().rows(lambda columns: None)
     next(rows)
