@@ -163,7 +163,9 @@ def _listed_below(fs: Any, top: str) -> Iterable[Mapping[str, Any]]:
     own = getattr(type(fs), "_find", None)
     if own is not None and own is not AsyncFileSystem._find:
         # Object stores list all keys that begin alike, a thousand and more in one request.
-        return [info for info in fs.find(top, detail=True).values() if info]
+        found = fs.find(top, detail=True)
+        # For a single file, Azure's returns its name only.
+        return list(found.values()) if isinstance(found, dict) else [fs.info(name) for name in found]
     return list(_walk(fs, top))
 
 

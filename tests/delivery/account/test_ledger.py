@@ -11,6 +11,7 @@ from airflow_provider_moengage.api.errors import (
     MoEngageRecordInvalid,
     MoEngageRecordRefused,
     MoEngageServerError,
+    MoEngageStorageError,
 )
 from airflow_provider_moengage.api.http.classify import Response
 from airflow_provider_moengage.delivery.account import rejected_rows as rejected
@@ -187,7 +188,7 @@ def test_rows_that_could_not_be_written_are_kept_for_the_next_flush(tmp_path):
     parts.open()
     parts.add([line_of({"position": 0})])
     (tmp_path / "folder").rmdir()
-    with pytest.raises(OSError, match="folder"):
+    with pytest.raises(MoEngageStorageError, match="folder"):
         parts.flush()
     (tmp_path / "folder").mkdir()
     parts.flush()

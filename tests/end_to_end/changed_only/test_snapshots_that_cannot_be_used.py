@@ -118,7 +118,7 @@ def test_a_disk_that_is_full_at_the_end_is_a_warning_and_the_next_run_sends_ever
     with monkeypatch.context() as patched:
         patched.setattr(snapshot_store.SnapshotStore, "write", full)
         assert track(users=[{**row, "plan": "x"} for row in users(20)], **folder)["accepted"] == 20
-    assert "No space left on device); the next run sends every row" in caplog.text
+    assert "No space left on device); make room there; the next run sends every row" in caplog.text
     # Without it, the rows of the first run would be taken for unchanged.
     assert track(users=users(20), **folder)["accepted"] == 20
     assert track(users=users(20), **folder)["unchanged"] == 20
