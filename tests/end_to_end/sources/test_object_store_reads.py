@@ -31,6 +31,8 @@ def sandbox(moengage_sandbox_connection: Sandbox, weather: Proxy, monkeypatch: p
     for name in ("files.BLOCK", "interruptible.BUFFER", "text.BUFFER"):
         monkeypatch.setattr(f"airflow_provider_moengage.delivery.read.{name}", 8 * 1024)
     monkeypatch.setattr("airflow_provider_moengage.delivery.read.beginnings.BEGINNING", 1024)
+    # What gzip reads at once; ClickHouse's client raises it for the whole process.
+    monkeypatch.setattr("io.DEFAULT_BUFFER_SIZE", 8 * 1024)
     monkeypatch.setattr(MoEngageHook, "segment_rows", 10)
     moengage_sandbox_connection.settings(users_per_minute=1_000_000)
     return moengage_sandbox_connection
