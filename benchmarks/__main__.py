@@ -22,6 +22,7 @@ from benchmarks.figures import FIGURES, HEAVY, LIGHT, Figure, Outcome, Unavailab
 from benchmarks.finish import finish
 from benchmarks.processes import contender
 from benchmarks.shared import shared
+from benchmarks.small import small
 
 Outcomes = dict[str, Outcome]
 #: Called with the members of a group to measure.
@@ -82,6 +83,7 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
     """Measure one group after another; run groups that mostly sleep concurrently."""
     times, count = options.repetitions, options.windows
     turns: list[dict[str, Measure]] = [
+        {"small": lambda names: small(names, times)},
         {"plain": lambda names: speed.plain(times)},
         {"bulk": lambda names: speed.bulk(times, "bulk", names)},
         {"warehouse": lambda names: speed.warehouse(times)},

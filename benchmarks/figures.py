@@ -17,6 +17,8 @@ MANY, FEW = 1_000_000, 60_000
 
 #: The run that most figures of changed rows measure.
 UNCHANGED = "changed_only, second run, nothing changed"
+#: Seconds: the round trip of the small runs to a server that is not on the same machine.
+FAR = 0.02
 
 
 #: Round trips of the runs with nothing configured.
@@ -113,7 +115,22 @@ def _latency(name: str, what: str) -> list[Figure]:
     ]
 
 
+def _small() -> list[Figure]:
+    hook, task = "one user with the hook", "one user with the operator in a task"
+    far = f"round trip of {FAR * 1000:.0f} ms"
+    return [
+        Figure("small.engine.post", f"{hook}: time to the response, against post", 1.3),
+        Figure("small.engine.looked-up", f"{hook}: time to the response, against looked-up", 1.3),
+        Figure("small.engine.far", f"{hook}, {far}: time to the response, against post", 1.3),
+        Figure("small.task.post", f"{task}: time to the response, against post", 1.3),
+        Figure("small.task.looked-up", f"{task}: time to the response, against looked-up", 1.3),
+        Figure("small.task.changed", f"{task}, changed_only: time to the response, against looked-up", 1.3),
+        Figure("small.task.far", f"{task}, {far}: time to the response, against looked-up", 1.3),
+    ]
+
+
 FIGURES = (
+    *_small(),
     Figure("latency.cpu", "CPU per user, single requests, concurrency=16, 50 ms, against session", 0.70),
     Figure("latency.wall", "time per user, single requests, concurrency=16, 50 ms, against session", 1 / 13),
     Figure("plain.cpu", "CPU per user, single requests, concurrency=1, no latency, against session", 0.65),

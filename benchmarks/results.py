@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.figures import FEW, HEAVY, LIGHT, MANY, PROCESSES, Figure, Outcome
+from benchmarks.figures import FAR, FEW, HEAVY, LIGHT, MANY, PROCESSES, Figure, Outcome
 
 PATH = Path(__file__).parent / "RESULTS.md"
 PACKAGES = ("apache-airflow", "requests", "urllib3", "pydantic_core", "redis", "moengage")
@@ -59,6 +59,16 @@ connection comes from the environment; if no window is measured, its `limits` ar
 **floor** converts the same rows into elements, serialises each with `pydantic_core.to_json`, packs them below 100,000
 bytes and posts them with one `requests.Session()`, without checks or accounting. For `warehouse` it first converts each
 row: `strftime` writes datetimes in UTC, `isoformat` dates, `float` Decimals, and NULLs are left out.
+
+**One user** (`small`). The time from the call of the hook, or from the start of `execute`, until the server has responded,
+with a new connection to it; contenders take turns, fifteen runs of tasks and sixty of the hook. *engine* is `MoEngageHook().track_users` in one process
+that has everything imported, with the connection in an environment variable. *task* is the operator in a task of a DAG that
+`dag.test()` runs, each time in a fresh process, with `rejected_path`, `staging_path`, the checkpoint, the progress and the
+links; the connection is in Airflow's database. *post* is one `requests.post` with the fields of the connection in the code, in
+an `@task` where ours is a task, and *looked-up* is the same after `BaseHook.get_connection`. `far` has a round trip of {far:.0f}
+ms; all others measure a server on the same machine, without latency. A task asks Airflow's API for its checkpoint before its
+first request, and with `changed_only` writes one as well: a crash must cost nothing. Each takes longer than a request to such
+a server, so these figures miss.
 
 **One request at a time, and sixteen** (`bulk`, `threads`). The three rivals send one request after another, and so does
 `bulk`, with `concurrency=1`. `threads` is the same with `concurrency=16` against a server without latency,
@@ -176,6 +186,7 @@ def explained(*, windows: int, apart: bool, full: bool) -> str:
         beside=APART if apart else TOGETHER,
         light=LIGHT,
         heavy=HEAVY,
+        far=FAR * 1000,
         few=MANY if full else FEW,
         once="once" if full else "in every repetition",
     )

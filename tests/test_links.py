@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import airflow
 import pytest
 
+from airflow_provider_moengage.decorators.users import _TrackUsersDecoratedOperator
+from airflow_provider_moengage.delivery.account import live_progress
 from airflow_provider_moengage.links import (
     _LINKS,
     MoEngageDashboardLink,
@@ -22,6 +24,7 @@ from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.end_to_end.tracker import TaskInstance
 from tests.support.dag_runs import airflow_environment
+from tests.support.waiting import wait_until
 
 AIRFLOW_3 = int(airflow.__version__.partition(".")[0]) >= 3
 WORKSPACE = {"conn_type": "moengage", "login": "W1", "password": "key-of-w1", "extra": {"data_center": "3"}}
@@ -119,6 +122,19 @@ def test_a_link_that_cannot_be_written_costs_nothing(
     assert task.execute({"ti": TaskInstance()})["accepted"] == 1
     assert caplog.messages.count("The link moengage_dashboard cannot be shown: ConnectionError") == 1
     assert "The link moengage_rejected_rows cannot be shown: ZeroDivisionError" in caplog.messages
+
+
+def test_the_links_are_there_while_a_task_waits_for_its_first_row(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(live_progress, "FIRST", 0.01)
+    ti = TaskInstance()
+
+    def customers() -> Iterator[dict[str, Any]]:
+        wait_until(lambda: "moengage_dashboard" in ti.xcoms, "the link is shown")
+        yield {"customer_id": "ann"}
+
+    task = _TrackUsersDecoratedOperator(task_id="push", python_callable=customers, validate_only=True)
+    assert task.execute({"ti": ti})["valid"] == 1
+    assert ti.xcoms["moengage_dashboard"] == "https://dashboard-03.moengage.com"
 
 
 WEBSERVER = """

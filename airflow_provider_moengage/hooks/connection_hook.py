@@ -71,7 +71,6 @@ class MoEngageConnectionHook(BaseHook):
         # Airflow masks the password, but not its base64 form in the header. mask_secret accepts plain strings only.
         authorization = basic_authorization(workspace)
         mask_secret(str(workspace.api_key))
-        mask_secret(str(authorization))
         mask_secret(authorization.removeprefix("Basic "))
         return workspace
 

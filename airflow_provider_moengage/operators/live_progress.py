@@ -28,13 +28,17 @@ class Shown:
 
 
 @contextmanager
-def shown_progress(context: Context, published: Sequence[Report]) -> Iterator[Shown]:
+def shown_progress(
+    context: Context, published: Sequence[Report], show_links: Callable[[Any], None]
+) -> Iterator[Shown]:
     """
     Write the progress of the block that runs a task, and how it ended.
 
     :param published: the reports of the task; the last one has the final counts.
+    :param show_links: called with the task instance after each write, from any thread: to show the links earlier would
+        delay the first request.
     """
-    shown = Shown(_live_progress(context))
+    shown = Shown(_live_progress(context, show_links))
     try:
         yield shown
     except BaseException as error:
@@ -43,21 +47,20 @@ def shown_progress(context: Context, published: Sequence[Report]) -> Iterator[Sh
     _end(shown, published, None)
 
 
-def _live_progress(context: Context) -> LiveProgress | None:
+def _live_progress(context: Context, show_links: Callable[[Any], None]) -> LiveProgress | None:
     ti = context.get("ti")
     if ti is None:
         return None
     store: Any = context.get("task_state_store")
-    write: Callable[[ProgressJson], None]
-    if store is not None:
 
-        def write(progress: ProgressJson) -> None:
-            store.set(PROGRESS_KEY, progress)
-
-    else:
-
-        def write(progress: ProgressJson) -> None:
-            ti.xcom_push(key=PROGRESS_KEY, value=progress)
+    def write(progress: ProgressJson) -> None:
+        try:
+            if store is not None:
+                store.set(PROGRESS_KEY, progress)
+            else:
+                ti.xcom_push(key=PROGRESS_KEY, value=progress)
+        finally:
+            show_links(ti)
 
     return LiveProgress(
         write,

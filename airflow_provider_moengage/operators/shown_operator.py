@@ -55,11 +55,15 @@ class ShownOperator(BaseOperator):
         """Return the lineage of a failed attempt; otherwise as :meth:`get_openlineage_facets_on_complete`."""
         return self.get_openlineage_facets_on_complete(task_instance)
 
-    def show_start(self, context: Context, *, deferred: bool) -> None:
-        """Show what is known of a task when it starts, or continues after a deferral."""
+    def show_start(self, *, deferred: bool) -> None:
+        """Forget what an earlier run has shown, when a task starts or continues after a deferral."""
         self._published = None if deferred else []
-        if "ti" in context:
-            self.links = push_links(self, context["ti"])
+        self.links = None
+
+    def show_links(self, ti: Any) -> None:
+        """Show the links of a task, unless this run has; may be called from any thread."""
+        if self.links is None:
+            self.links = push_links(self, ti)
 
     def show_report(self, report: Report, context: Context) -> None:
         """Show the report of a run."""

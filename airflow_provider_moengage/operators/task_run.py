@@ -62,8 +62,8 @@ class TaskRun:
         :raises MoEngageTaskFailed: a retry would not help; it names the reasons.
         :raises MoEngageIncompleteRun: rows were left unsent; a retry sends them.
         """
-        with shown_progress(self._context, self._published) as shown:
-            self._operator.show_start(self._context, deferred=self._deferred)
+        self._operator.show_start(deferred=self._deferred)
+        with shown_progress(self._context, self._published, self._operator.show_links) as shown:
             plan, options = self._planned()
             finished = plan.finished()
             if finished is not None:

@@ -178,7 +178,7 @@ def test_an_error_of_anybody_s_code_costs_only_its_own_part(
     monkeypatch.undo()
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(DATABASE))
     monkeypatch.setattr(MoEngageHook, "workspace", property(fail))
-    task.show_start({}, deferred=True)
+    task.show_start(deferred=True)
     lineage = task.get_openlineage_facets_on_failure(
         SimpleNamespace(xcom_pull=fail, task_id="t", map_index=-1)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from queue import LifoQueue
 from typing import Any
 from weakref import ref
 
@@ -15,15 +16,26 @@ from urllib3.exceptions import ClosedPoolError
 from airflow_provider_moengage.api.http.connection import BoundedConnection, BoundedTlsConnection
 
 
+class IdleConnections(LifoQueue[Any]):
+    """The idle connections of a pool, which opens another one when there are none."""
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Add a connection, but none of urllib3's placeholders: hundreds of them take longer than a request."""
+        if item is not None:
+            super().put(item, block, timeout)
+
+
 class BoundedPool(HTTPConnectionPool):
     """A pool of bounded connections."""
 
+    QueueCls = IdleConnections
     ConnectionCls = BoundedConnection
 
 
 class BoundedTlsPool(HTTPSConnectionPool):
     """A pool of bounded connections over TLS."""
 
+    QueueCls = IdleConnections
     ConnectionCls = BoundedTlsConnection
 
 

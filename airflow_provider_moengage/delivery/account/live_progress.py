@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from functools import partial
 from typing import Any, Literal
 
 from airflow_provider_moengage.delivery.account.progress import Progress
+from airflow_provider_moengage.delivery.background import BackgroundThread
 from airflow_provider_moengage.delivery.report import Report
 
 log = logging.getLogger(__name__)
@@ -42,9 +44,10 @@ class LiveProgress:
     :param write: stores the JSON in place of the last one.
     :param place: where it stores it, for the log.
     :param attempt: the number of the task's attempt.
-    :param in_thread: write from a thread of its own; else from the threads that call :meth:`watch`, :meth:`tick` and
-        :meth:`end`, if ``write`` must not be called while another thread talks to Airflow.
-    :param ticks: whether :meth:`tick` writes, without a thread.
+    :param in_thread: write from a thread of its own; else from the threads that call :meth:`tick` and :meth:`end`, if
+        ``write`` must not be called while another thread talks to Airflow.
+    :param ticks: whether, without a thread, every :meth:`tick` may write; else only the first one, after which other
+        threads talk to Airflow.
     """
 
     def __init__(
@@ -59,15 +62,11 @@ class LiveProgress:
         self._write_to = write
         self._place = place
         self._attempt = attempt
-        self._ticks = ticks and not in_thread
+        self._ticks = ticks
         self._look: Callable[[], Progress] | None = None
         self._last: Callable[[], ProgressJson] = self._now
         self._ended = threading.Event()
-        self._thread = (
-            threading.Thread(target=self._run, name="moengage-live-progress", daemon=True)
-            if in_thread
-            else None
-        )
+        self._thread = BackgroundThread(self._run) if in_thread else None
         self._due = 0.0
         self._warned = False
 
@@ -78,16 +77,15 @@ class LiveProgress:
             self._begin(self._thread)
         elif self._ticks:
             self._due = time.monotonic() + FIRST
-        else:
-            self._write(self._now)
 
     def tick(self) -> None:
-        """Write the progress, if that is due and no thread does."""
-        if self._ticks and time.monotonic() >= self._due:
+        """Write the progress, if that is due and no thread does; called after each request."""
+        if self._thread is None and time.monotonic() >= self._due:
             began = time.monotonic()
             self._write(self._now)
             # The rows wait for it: a slow server is asked so seldom that it costs a hundredth of the time at most.
-            self._due = time.monotonic() + max(INTERVAL, 100 * (time.monotonic() - began))
+            pause = max(INTERVAL, 100 * (time.monotonic() - began)) if self._ticks else math.inf
+            self._due = time.monotonic() + pause
 
     def end(
         self,
@@ -109,12 +107,12 @@ class LiveProgress:
         if self._thread is None:
             self._write(self._last)
             return
-        if self._thread.ident is None:
+        if not self._thread.started:
             self._begin(self._thread)
-        if self._thread.ident is not None:
+        if self._thread.started:
             self._thread.join(LAST_WRITE)
 
-    def _begin(self, thread: threading.Thread) -> None:
+    def _begin(self, thread: BackgroundThread) -> None:
         try:
             thread.start()
         except RuntimeError as error:

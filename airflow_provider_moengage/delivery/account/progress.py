@@ -12,6 +12,7 @@ from airflow_provider_moengage.api.rate_limit.limiter import RateLimiter
 from airflow_provider_moengage.api.rate_limit.window_state import WindowView
 from airflow_provider_moengage.delivery.account.ledger import Ledger
 from airflow_provider_moengage.delivery.account.segments import Tally
+from airflow_provider_moengage.delivery.background import BackgroundThread
 from airflow_provider_moengage.delivery.quantities import counted, span
 
 log = logging.getLogger(__name__)
@@ -179,7 +180,7 @@ class ProgressReporter:
         self._look = look
         self._observe = observe
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._report, name="moengage-progress", daemon=True)
+        self._thread = BackgroundThread(self._report)
         self._began = 0.0
         #: The progress at the end of the run; None before.
         self.last: Progress | None = None

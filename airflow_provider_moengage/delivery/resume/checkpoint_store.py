@@ -168,6 +168,7 @@ class CheckpointStore:
         self._announced = announced
         self.retry_effect = retry_effect
         self._saved: Any = None
+        self._was_read = False
         #: Whether an earlier attempt may have sent events that are not known and must not be duplicated.
         self.unsafe = sent_before and place is None and not self._resend
 
@@ -180,7 +181,7 @@ class CheckpointStore:
         if self._place is None:
             return
         try:
-            self._saved = self._place.load()
+            self._read(self._place)
         except Exception as error:
             raise MoEngageStorageError(
                 f"The checkpoint in {self._place} cannot be read ({described(error)}){remedy(error, 'read there')}; nothing was sent. "
@@ -240,7 +241,7 @@ class CheckpointStore:
     def finished(self) -> Report | None:
         """Return the report of an earlier attempt that has sent everything; None: there is none, or it is unreadable."""
         try:
-            saved = self._place.load() if self._place is not None else None
+            saved = self._read(self._place) if self._place is not None else None
             if saved is not None and all(
                 saved[name] == value for name, value in self._binding_fields().items()
             ):
@@ -260,6 +261,13 @@ class CheckpointStore:
         except Exception as error:
             # Harmless: the checkpoint is bound to this run, and a cleared task starts over anyway.
             log.warning("The checkpoint in %s cannot be deleted: %s", self._place, type(error).__name__)
+
+    def _read(self, place: CheckpointPlace) -> Any:
+        """Return what was saved before this attempt, read once: the first request waits for it."""
+        if not self._was_read:
+            self._saved = place.load()
+            self._was_read = True
+        return self._saved
 
     def _binding_fields(self) -> dict[str, Any]:
         binding = self._binding

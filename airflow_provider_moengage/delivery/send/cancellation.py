@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
 
 from airflow_provider_moengage.api.errors import MoEngageStopped
 
@@ -30,15 +30,17 @@ class Cancellation:
         self.cancelled = False
         self.reason: BaseException | None = None
         self.event = threading.Event()
-        # A signal handler may interrupt the main thread while it holds a lock; SimpleQueue.put is reentrant.
-        self._signals: SimpleQueue[bool] = SimpleQueue()
+        #: Set at the end of the block of :meth:`watching`; None: outside of it.
+        self._ended: threading.Event | None = None
         self._on_stop: list[Callable[[], None]] = []
         self._abort: Callable[[], None] | None = None
 
     def cancel(self) -> None:
         """Cancel the run, from any thread or a signal handler; its requests in flight are aborted after the grace period."""
         self.cancelled = True
-        self._signals.put(True)
+        ended = self._ended
+        if ended is not None:
+            self._begin(ended)
 
     def fail(self, error: BaseException) -> None:
         """Keep an error as the reason, unless there is one already; rows that were read are still sent."""
@@ -65,20 +67,23 @@ class Cancellation:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Stop the run, from a thread of its own, if it is cancelled within the block."""
-        ended = threading.Event()
-        thread = threading.Thread(
-            target=self._watch, args=(ended,), name="moengage-cancellation", daemon=True
-        )
-        thread.start()
+        """Stop the run, from a thread of its own, if it is cancelled within the block or was before."""
+        self._ended = ended = threading.Event()
         try:
+            if self.cancelled:
+                self._begin(ended)
             yield
         finally:
+            self._ended = None
             ended.set()
-            self._signals.put(False)
 
-    def _watch(self, ended: threading.Event) -> None:
-        if not self._signals.get():
+    def _begin(self, ended: threading.Event) -> None:
+        # Most runs are not cancelled, so they need no thread. A signal handler may interrupt the main thread while it holds
+        # a lock, which Thread.start would wait for.
+        start_new_thread(self._end, (ended,))
+
+    def _end(self, ended: threading.Event) -> None:
+        if ended.is_set():
             return
         self.stop(MoEngageStopped("the task was told to end"))
         wait = self.grace
