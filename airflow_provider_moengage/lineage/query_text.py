@@ -218,7 +218,7 @@ class _Reading:
         self.tables: set[tuple[str, ...]] = set()
         self.is_combined = False
         self._declared: set[str] = set()
-        self._recursive = False
+        self._names_itself = False
 
     def read(self) -> None:
         while self._at < len(self._tokens):
@@ -272,7 +272,7 @@ class _Reading:
         elif word == "WITH" and frame.is_empty:
             frame.declares = True
         elif word == "RECURSIVE" and frame.declares and frame.declared is None:
-            self._recursive = True
+            self._names_itself = True
         elif word == "SELECT":
             frame.select, frame.owns, frame.declares, frame.expects = _Select(), True, False, False
             self.selects.append(frame.select)
@@ -303,7 +303,7 @@ class _Reading:
             frame.select.shared.add(token.text.lower())
         elif frame.declares and frame.declared is None:
             frame.declared = token.text.lower()
-            if self._recursive:
+            if self._names_itself:
                 self._declared.add(frame.declared)
         elif frame.expects:
             frame.expects = False

@@ -13,6 +13,8 @@ from airflow_provider_moengage.api.errors import MoEngageStopped
 GRACE = 3.0
 #: Seconds between two passes that close the connections of requests that did not settle.
 ABORT_INTERVAL = 0.1
+#: The reason of a run that was cancelled.
+TOLD_TO_END = "the task was told to end"
 
 
 class Cancellation:
@@ -67,10 +69,11 @@ class Cancellation:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Stop the run, from a thread of its own, if it is cancelled within the block or was before."""
+        """Stop the run if it was cancelled before, or, from a thread of its own, once it is cancelled within the block."""
         self._ended = ended = threading.Event()
         try:
             if self.cancelled:
+                self.stop(MoEngageStopped(TOLD_TO_END))
                 self._begin(ended)
             yield
         finally:
@@ -85,7 +88,7 @@ class Cancellation:
     def _end(self, ended: threading.Event) -> None:
         if ended.is_set():
             return
-        self.stop(MoEngageStopped("the task was told to end"))
+        self.stop(MoEngageStopped(TOLD_TO_END))
         wait = self.grace
         while not ended.wait(wait):
             if self._abort is not None:
