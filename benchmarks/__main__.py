@@ -20,6 +20,7 @@ from benchmarks import changed, contenders, memory, results, speed
 from benchmarks.figures import FIGURES, HEAVY, LIGHT, Figure, Outcome, Unavailable, chosen
 from benchmarks.finish import finish
 from benchmarks.processes import contender
+from benchmarks.scale import scale
 from benchmarks.shared import shared
 
 Outcomes = dict[str, Outcome]
@@ -86,6 +87,7 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
         {"warehouse": lambda names: speed.warehouse(times)},
         {"threads": lambda names: speed.bulk(times, "threads", names)},
         {"latency": lambda names: speed.latency(times)},
+        {"scale": lambda names: scale(names, count)},
         {"memory": lambda names: memory.memory(times)},
         {"changed.finish": lambda names: changed.finish(times)},
         {"changed": lambda names: changed.changed(times, full=options.full)},

@@ -62,8 +62,9 @@ class InRedis:
         return self
 
     def close(self) -> None:
-        """Return the units that were acquired and not used."""
-        self._return(self._prefetched)
+        """Return the units that were acquired and not used; the other clients get this one's part."""
+        self._window.leave(self._prefetched)
+        self._prefetched = 0
 
     def _fetch(self, units: int, minimum: int, now: float, state: WindowState) -> None:
         ends = state.reset.ends if state.reset.published else None
@@ -74,6 +75,7 @@ class InRedis:
             ends=(ends.earliest - now, ends.latest - now) if ends else None,
             remaining=state.remaining,
             guessed=state.reset.guessed,
+            minimum=max(1, minimum - self._prefetched),
         )
         self._prefetched = acquired.units + (0 if acquired.fresh else self._prefetched)
         if self._prefetched < minimum:
