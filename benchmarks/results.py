@@ -84,7 +84,7 @@ are counted, and then the processes are ended. `redis` has a `redis-server` of i
 **Hundreds of clients** (`scale`). A client is the package's `RateLimiter` with a connection of its own to one
 `redis-server`, in a thread that always wants one more unit; fifty threads are a process. There is no HTTP: the processes
 count units in shared memory, in windows of 10 seconds, and answer at once (`eight`: after 2 ms) with the headers that
-MoEngage would send. The clients start within two seconds, late in a window that does not count; {windows} windows are
+MoEngage would send. The clients start within two seconds, early in a window that does not count; {windows} windows are
 counted. `changing` has 50 clients that join in the middle of a window, a third of the way, and 50 that are killed 0.2
 seconds into a window, two thirds of the way: in that window, what they hold is lost, and `used` does not count it.
 `spread` and `wait` count the clients that are there all the time, `wait` from the start of each, late ones included.
@@ -205,4 +205,4 @@ def _processor() -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.0f}" if value == int(value) or value >= 1_000 else f"{value:.4g}"
+    return f"{value:.0f}" if value >= 1_000 or value == int(value) else f"{value:.4g}"
