@@ -21,6 +21,7 @@ from benchmarks.concurrency import concurrency
 from benchmarks.figures import FIGURES, HEAVY, LIGHT, Figure, Outcome, Unavailable, chosen
 from benchmarks.finish import finish
 from benchmarks.processes import contender
+from benchmarks.scale import scale
 from benchmarks.shared import shared
 from benchmarks.small import small
 
@@ -90,6 +91,7 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
         {"threads": lambda names: speed.bulk(times, "threads", names)},
         {"latency": lambda names: speed.latency(times)},
         {"concurrency": lambda names: concurrency(names, times)},
+        {"scale": lambda names: scale(names, count)},
         {"memory": lambda names: memory.memory(times)},
         {"changed.finish": lambda names: changed.finish(times)},
         {"changed": lambda names: changed.changed(times, full=options.full)},

@@ -129,6 +129,15 @@ def _small() -> list[Figure]:
     ]
 
 
+def _scale(name: str, what: str, spread: float) -> list[Figure]:
+    return [
+        Figure(f"scale.{name}.used", f"{what}: least share used of a window", 0.97, True),
+        Figure(f"scale.{name}.overrun", f"{what}: maximum 429s in one window", 0),
+        Figure(f"scale.{name}.spread", f"{what}: most units of a client, against the least", spread),
+        Figure(f"scale.{name}.wait", f"{what}: longest wait for a unit, in windows", 2),
+    ]
+
+
 FIGURES = (
     *_small(),
     Figure("latency.cpu", "CPU per user, single requests, concurrency=16, 50 ms, against session", 0.70),
@@ -172,6 +181,11 @@ FIGURES = (
     *_shared("redis", "single requests, Redis", 0.97, 0.005, "share of requests with a 429"),
     *_shared("headers", "single requests, headers alone", 0.95, 0.02, "share of requests with a 429"),
     *_shared("bulk", "bulk=True, headers alone", 0.95, 1, "maximum 429s of one process in one window"),
+    *_scale("many", "300 clients, 10,000 units", 1.5),
+    *_scale("scarce", "300 clients, 1,666 units", 1.5),
+    *_scale("changing", "300 clients, 50 of them late, 50 killed", 1.5),
+    *_scale("eight", "8 clients, 2 ms a request", 1.5),
+    *_scale("one", "1 client", 1.5),
     Figure("memory.peak", "peak memory, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.05),
     Figure("memory.cpu", "CPU per row, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.1),
     Figure("changed.cpu", f"CPU per user, {UNCHANGED}, against the first run", 0.25),

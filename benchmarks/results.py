@@ -98,6 +98,15 @@ second longer than its optimum of 25 to 30 seconds, which is 4 %, on average 1.5
 are counted, and then the processes are ended. `redis` has a `redis-server` of its own, to which the connection's
 `rate_limit_conn_id` points; its command count is checked at the end. {beside}
 
+**Hundreds of clients** (`scale`). A client is the package's `RateLimiter` with a connection of its own to one
+`redis-server`, in a thread that always wants one more unit; fifty threads are a process. There is no HTTP: the processes
+count units in shared memory, in windows of 10 seconds, and answer at once (`eight`: after 2 ms) with the headers that
+MoEngage would send. The clients start within two seconds, early in a window that does not count; {windows} windows are
+counted. `changing` has 50 clients that join in the middle of a window, a third of the way, and 50 that are killed 0.2
+seconds into a window, two thirds of the way: in that window, what they hold is lost, and `used` does not count it.
+`spread` and `wait` count the clients that are there all the time, `wait` from the start of each, late ones included.
+The JSON line has the scripts that Redis ran in a window, and the CPU of Redis and of all clients as shares of one core.
+
 **Memory** (`memory`). PostgreSQL on the same machine, a table from `generate_series`, read with `sql=` and
 `bulk=True`. The peak is `ru_maxrss` of the process, Airflow included.
 
@@ -214,4 +223,4 @@ def _processor() -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.0f}" if value == int(value) or value >= 1_000 else f"{value:.4g}"
+    return f"{value:.0f}" if value >= 1_000 or value == int(value) else f"{value:.4g}"

@@ -46,8 +46,13 @@ def shared_windows(conn_id: str | None, workspace: Workspace, log: Any) -> Redis
     # One immediate retry repairs a connection that was closed as idle; without backoff an unreachable server does not
     # delay the task.
     retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+    # The default of newer clients, protocol 3, begins with HELLO, which Redis 5 does not know.
     client = Redis(
-        **settings, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, retry=retry
+        **settings,
+        protocol=2,
+        socket_timeout=REDIS_TIMEOUT,
+        socket_connect_timeout=REDIS_TIMEOUT,
+        retry=retry,
     )
     log.debug("Rate windows are shared through the Redis connection %r", conn_id)
     return RedisWindows(client, f"{workspace.app_id}:{urlsplit(workspace.base_url).netloc}")

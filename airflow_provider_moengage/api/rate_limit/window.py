@@ -8,7 +8,6 @@ Source: Data API overview, "Rate Limits".
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -18,13 +17,11 @@ from math import inf
 from airflow_provider_moengage.api.endpoint import WINDOW_SECONDS
 from airflow_provider_moengage.api.rate_limit.contention import Alone
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
-from airflow_provider_moengage.api.rate_limit.redis_sharing import InRedis
-from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindow, SharedWindowGone
-from airflow_provider_moengage.api.rate_limit.sharing import Allowance, Sharing
+from airflow_provider_moengage.api.rate_limit.redis_sharing import InRedisIfThere
+from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindow
+from airflow_provider_moengage.api.rate_limit.sharing import Sharing
 from airflow_provider_moengage.api.rate_limit.waits import Waits
 from airflow_provider_moengage.api.rate_limit.window_state import WindowState, WindowView
-
-log = logging.getLogger(__name__)
 
 #: Whole windows without a single unit granted, after which a run ends.
 STARVED_WINDOWS = 5
@@ -71,7 +68,7 @@ class Window:
     ) -> None:
         self._state = WindowState(limit, share, period)
         self._reset = self._state.reset
-        self._sharing: Sharing = Alone() if shared is None else InRedis(shared)
+        self._sharing: Sharing = Alone() if shared is None else InRedisIfThere(shared)
         self._clock = clock
         # A plain lock, and no wait while it is held: a task's timeout, which may interrupt its thread anywhere, would leave
         # a Condition locked forever.
@@ -166,7 +163,7 @@ class Window:
                 return inf
             if self._state.room(minimum) < minimum:
                 return self._wait_until(self._wake_at(), now)
-            allowed = self._take(units, minimum, now)
+            allowed = self._sharing.take(units, minimum, now, self._state)
             if allowed.units < minimum:
                 return self._wait_until(allowed.retry_at or self._wake_at(), now)
             return self._grant(allowed.units, now)
@@ -260,14 +257,6 @@ class Window:
 
     def _wait_until(self, moment: float, now: float) -> float:
         return min(max(0.001, moment - now), self.period + self._sharing.jitter)
-
-    def _take(self, units: int, minimum: int, now: float) -> Allowance:
-        try:
-            return self._sharing.take(units, minimum, now, self._state)
-        except SharedWindowGone as gone:
-            log.warning("%s; from now on the rate headers alone are followed", gone)
-            self._sharing = Alone()
-            return self._sharing.take(units, minimum, now, self._state)
 
     def _grant(self, units: int, now: float) -> Grant:
         if self._reset.ends is None:

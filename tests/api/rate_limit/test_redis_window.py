@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import random
 import subprocess
@@ -20,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from airflow_provider_moengage.api.endpoint import Quota
-from airflow_provider_moengage.api.rate_limit import redis_window as shared_windows
+from airflow_provider_moengage.api.rate_limit import redis_scripts
 from airflow_provider_moengage.api.rate_limit.redis_window import (
     RedisGrant,
     RedisWindow,
@@ -66,9 +67,9 @@ class Clock:
 
 @pytest.fixture
 def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    assert shared_windows.SCRIPT.count("redis.call('TIME')") == 1
-    timed = shared_windows.SCRIPT.replace("redis.call('TIME')", "redis.call('LRANGE', 'clock', 0, 1)")
-    monkeypatch.setattr(shared_windows, "SCRIPT", timed)
+    assert redis_scripts.ACQUIRE.count("redis.call('TIME')") == 1
+    timed = redis_scripts.ACQUIRE.replace("redis.call('TIME')", "redis.call('LRANGE', 'clock', 0, 1)")
+    monkeypatch.setattr(redis_scripts, "ACQUIRE", timed)
     return Clock(client)
 
 
@@ -108,15 +109,17 @@ def other(client: redis.Redis) -> Caller:
 
 
 def test_two_processes_draw_from_one_window(clock: Clock, caller: Caller, other: Caller):
-    assert caller.take(70) == RedisGrant(70, 0.0)
+    assert caller.take(70, ends=(59.0, 60.0)) == RedisGrant(70, 0.0)
     clock.move(1.5)
     assert other.take(70) == RedisGrant(30, 0.0)
     assert caller.take(70) == RedisGrant(0, 58.5)
     clock.move(58.499)
     assert other.take(1) == RedisGrant(0, 0.001)
     clock.move(0.001)
-    assert other.take(70) == RedisGrant(70, 0.0)
-    assert caller.take(70) == RedisGrant(30, 0.0)
+    # What the one had beyond its half of that window, the other has in this one.
+    assert other.take(70) == RedisGrant(45, 0.0)
+    clock.move(30.0)
+    assert caller.take(70) == RedisGrant(55, 0.0)
 
 
 def test_quotas_and_workspaces_have_windows_of_their_own(client: redis.Redis):
@@ -151,7 +154,7 @@ def test_an_end_that_is_carried_over_gives_way_to_one_that_is_known(
     clock.move(59.9)
     assert other.take(LIMIT, ends=(-0.5, 0.0), guessed=True) == RedisGrant(0, 0.1)
     clock.move(0.1)
-    assert other.take(LIMIT, ends=(-0.6, -0.1), guessed=True).units == LIMIT
+    assert other.take(LIMIT, ends=(-0.6, -0.1), guessed=True).units > 0
 
 
 def test_a_guess_changes_no_end_that_is_known(clock: Clock, caller: Caller, other: Caller):
@@ -201,8 +204,9 @@ def test_what_is_left_is_believed_of_the_whole_window_where_only_a_share_is_used
 
 def test_remaining_units_without_an_end_bind_the_caller_alone(clock: Clock, caller: Caller, other: Caller):
     assert caller.take(10, remaining=3).units == 3
-    assert caller.take(10, remaining=0) == RedisGrant(0, 60.0)
-    assert other.take(LIMIT).units == 97
+    assert caller.take(10, remaining=0).units == 0
+    # Of all that is left, and not of what the caller knows: its half.
+    assert other.take(LIMIT).units == LIMIT // 2
 
 
 true_ends = st.floats(1.0, 59.0)
@@ -255,8 +259,9 @@ def test_a_caller_in_the_old_window_does_not_spoil_the_new_one(
     knows = (off - pause, off + width - pause)
     taken = stale.take(10, ends=knows, remaining=remaining)
     after = client.hgetall(KEY)
-    assert int(after.pop(b"used")) == int(before.pop(b"used")) + taken.units
-    assert after == before
+    assert int(after[b"used"]) == int(before[b"used"]) + taken.units
+    for name in (b"began", b"ends", b"guess", b"period", b"limit"):
+        assert after[name] == before[name]
     # Only one that is sure to be in the old window is held to what that has left, until it is over.
     sure = remaining is not None and int(knows[0] * 1000) > 0
     assert taken.units == (min(10, remaining) if sure else 10)
@@ -288,8 +293,10 @@ def test_a_window_that_began_before_it_was_thought_to_is_a_new_one(
 ):
     caller.take(LIMIT, ends=(9.0, 10.0), remaining=LIMIT)
     clock.move(9.5)
-    assert other.take(LIMIT, ends=(59.0, 60.0), remaining=LIMIT - 1) == RedisGrant(LIMIT - 1, 0.0)
-    assert caller.take(1) == RedisGrant(0, 60.0)
+    assert other.take(40, ends=(59.0, 60.0), remaining=LIMIT - 1) == RedisGrant(40, 0.0)
+    # Its half of what MoEngage has left.
+    assert caller.take(LIMIT).units == (LIMIT - 1) // 2
+    assert caller.wait() == 60.0
 
 
 @pytest.mark.parametrize(
@@ -312,7 +319,9 @@ def test_a_caller_without_an_answer_goes_by_what_others_were_told(
     clock: Clock, caller: Caller, other: Caller
 ):
     caller.take(10, limit=50, period=5.0, ends=(4.0, 5.0), remaining=50)
-    assert other.take(LIMIT).units == 40
+    assert caller.take(20).units == 20
+    assert other.take(LIMIT).units == 20
+    caller.window.leave(0)
     clock.move(5.0)
     assert other.take(LIMIT).units == 50
     assert other.take(1) == RedisGrant(0, 5.0)
@@ -336,9 +345,153 @@ def test_what_is_given_back_can_be_taken_by_others(clock: Clock, caller: Caller,
 def test_what_is_given_back_too_late_is_lost(clock: Clock, caller: Caller, other: Caller):
     caller.take(80)
     clock.move(60.0)
-    other.take(60)
+    other.take(50)
     caller.window.return_units(30)
-    assert other.take(LIMIT).units == 40
+    clock.move(30.0)
+    assert other.take(LIMIT).units == 50
+
+
+KNOWN = (59.0, 60.0)
+
+
+def clients_of_a_window(clock: Clock, client: redis.Redis, count: int, **knowledge: Any) -> list[Caller]:
+    """Return clients that have all asked in the last window, at the beginning of a new one."""
+    callers = [Caller(client) for _ in range(count)]
+    for one in callers:
+        one.take(1, ends=KNOWN, **knowledge)
+    clock.move(60.0)
+    return callers
+
+
+def test_all_that_asked_in_the_last_window_have_equal_parts_of_the_next(clock: Clock, client: redis.Redis):
+    callers = clients_of_a_window(clock, client, 4)
+    # What is not given to the first is held for those that come later.
+    assert [one.take(LIMIT).units for one in callers] == [25] * 4
+    assert callers[0].take(1) == RedisGrant(0, 60.0)
+
+
+def test_what_one_does_not_take_is_free_to_the_others_in_the_first_half(clock: Clock, client: redis.Redis):
+    first, second, _, _ = clients_of_a_window(clock, client, 4)
+    assert (first.take(LIMIT).units, second.take(LIMIT).units) == (25, 25)
+    assert 0 < first.take(LIMIT).wait <= 3.0
+    assert 0 < second.take(LIMIT).wait <= 3.0
+    clock.move(15.0)
+    early = first.take(LIMIT).units
+    assert 0 < early <= 13
+    clock.move(15.0)
+    assert second.take(LIMIT).units == 25
+    assert first.take(LIMIT).units == 25 - early
+    assert first.take(1) == RedisGrant(0, 30.0)
+
+
+def test_one_that_is_dead_is_forgotten_after_a_window(clock: Clock, client: redis.Redis):
+    callers = clients_of_a_window(clock, client, 4)
+    living = callers[1:]
+    for one in living:
+        one.take(1)
+    clock.move(60.0)
+    assert sum(one.take(33).units for one in living) == 99
+    assert len([name for name in client.hkeys(KEY) if name.startswith(b"c:")]) == 3
+
+
+def test_one_that_leaves_leaves_its_part_at_once(clock: Clock, client: redis.Redis):
+    first, second, third, fourth = clients_of_a_window(clock, client, 4)
+    first.take(20)
+    first.window.leave(15)
+    second.window.leave(0)
+    second.window.leave(0)
+    assert client.hget(KEY, "clients") == b"2"
+    # Two halves of the 45 that these two have left.
+    assert (third.take(47).units, fourth.take(47).units) == (47, 47)
+    assert client.hget(KEY, "used") == b"99"
+
+
+def test_one_that_leaves_without_having_asked_sends_nothing(client: redis.Redis, caller: Caller):
+    caller.window.leave(0)
+    assert not client.exists(KEY)
+
+
+def test_a_late_one_gets_some_of_what_is_left_and_its_part_of_the_next(clock: Clock, client: redis.Redis):
+    callers = clients_of_a_window(clock, client, 4)
+    assert [one.take(20).units for one in callers] == [20] * 4
+    late = Caller(client)
+    assert late.take(LIMIT).units == 20
+    clock.move(60.0)
+    assert [one.take(LIMIT).units for one in (*callers, late)] == [20] * 5
+
+
+def test_a_request_that_costs_more_than_a_part_is_sent_all_the_same(clock: Clock, client: redis.Redis):
+    # Ten each, but only thirty are of use.
+    callers = clients_of_a_window(clock, client, 10)
+    served: Counter[int] = Counter()
+    for _ in range(10):
+        units = 0
+        for _ in range(20):
+            for number, one in enumerate(callers):
+                granted = one.window.acquire(
+                    30, limit=LIMIT, period=PERIOD, ends=None, remaining=None, minimum=30
+                ).units
+                assert granted in (0, 30)
+                served[number] += granted > 0
+                units += granted
+            clock.move(3.0)
+        assert units == 90
+    assert sum(served.values()) == 30
+    assert set(served.values()) <= {2, 3, 4}
+
+
+def test_what_is_of_no_use_is_left_to_others(clock: Clock, client: redis.Redis, caller: Caller):
+    caller.take(95, ends=KNOWN)
+    other = Caller(client)
+    assert other.window.acquire(
+        11, limit=LIMIT, period=PERIOD, ends=None, remaining=None, minimum=11
+    ) == RedisGrant(0, 60.0)
+    assert caller.take(LIMIT).units == 5
+
+
+def test_before_the_end_is_known_a_client_asks_again_soon(clock: Clock, caller: Caller, other: Caller):
+    assert caller.take(LIMIT).units == LIMIT
+    assert 0 < other.take(1).wait <= 3.0
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "chunk", "killed"),
+    [(30, 100, 16, 0), (30, 167, 16, 6), (15, 10, 16, 0), (16, 6, 1, 0), (8, 200, 5, 2), (1, 50, 7, 0)],
+)
+def test_shares_are_even_and_none_waits_more_than_two_windows(
+    clock: Clock, client: redis.Redis, count: int, limit: int, chunk: int, killed: int
+):
+    """However few units there are, and whoever is the fastest; some die in the middle, holding units or a part."""
+    chance = random.Random(count)
+    callers = [Caller(client) for _ in range(count)]
+    wakes = [clock.now + chance.random() for _ in callers]
+    pace = [chance.choice([0.0, 0.001, 0.01]) for _ in callers]
+    got: list[Counter[int]] = [Counter() for _ in callers]
+    start, windows = clock.now, 13
+    while True:
+        number = min(range(count), key=lambda one: wakes[one])
+        clock.move(max(0.0, wakes[number] - clock.now))
+        window, elapsed = divmod(clock.now - start, PERIOD)
+        if window >= windows:
+            break
+        if number < killed and window >= 7:
+            wakes[number] = float("inf")
+            continue
+        ends = (PERIOD - elapsed, PERIOD - elapsed)
+        granted = callers[number].take(chunk, limit=limit, ends=ends)
+        got[number][int(window)] += granted.units
+        wakes[number] = clock.now + (granted.wait or pace[number] + 0.001)
+    used = [sum(one[window] for one in got) for window in range(windows)]
+    assert used == [limit] * windows
+    living = got[killed:]
+    # The first window, in which nobody knows of the others, goes to the fastest.
+    totals = [sum(one[window] for window in range(1, windows)) for one in living]
+    assert max(totals) <= 1.5 * min(totals)
+    # With fewer units than clients, a share is one unit every few windows.
+    windows_for_one = math.ceil(count / limit)
+    for one in living:
+        for window in range(1, windows - windows_for_one - 1):
+            assert any(one[later] for later in range(window, window + windows_for_one + 2))
 
 
 def test_a_window_is_forgotten_after_some_periods(client: redis.Redis, caller: Caller):
