@@ -261,7 +261,7 @@ def no_redis(workplace: Workplace) -> None:
     workplace.push()
 
 
-@prints("did not respond (…); from now on the rate headers alone are followed")
+@prints("did not respond (…); the rate headers alone are followed until it does")
 def redis_gone(workplace: Workplace) -> None:
     workplace.connect("redis_default", conn_type="redis", host="127.0.0.1", port=9)
     workplace.connect(extra={"rate_limit_conn_id": "redis_default"})
