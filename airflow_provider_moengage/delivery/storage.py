@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -276,25 +275,6 @@ def _upload(content: IO[bytes], path: Any) -> None:
             uploaded.discard()
             uploaded.closed = True
         raise
-
-
-def described(error: BaseException) -> str:
-    """Return what happened to a file, for the text of another error."""
-    text = (isinstance(error, OSError) and error.strerror) or error
-    return f"{type(error).__name__}: {text}"
-
-
-def remedy(error: BaseException, purpose: str) -> str:
-    """
-    Return what to do about an error of a file, as the end of a sentence; empty: nothing in particular.
-
-    :param purpose: what the credentials have to allow, such as ``write there``.
-    """
-    if isinstance(error, PermissionError):
-        return f"; let the credentials {purpose}, or renew them if they have expired"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "; make room there"
-    return ""
 
 
 @contextmanager

@@ -24,7 +24,8 @@ from airflow_provider_moengage.delivery.safe_messages import (
     is_sqlite_error,
 )
 from airflow_provider_moengage.delivery.shape.convert import MAX_EXACT_FLOAT
-from airflow_provider_moengage.delivery.storage import described, make_folder, remedy, whole_file
+from airflow_provider_moengage.delivery.storage import make_folder, whole_file
+from airflow_provider_moengage.delivery.storage_errors import described, remedy
 
 log = logging.getLogger(__name__)
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid4
 
-from airflow_provider_moengage.api.errors import MoEngageStorageError
 from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.storage import (
     delete_own,
-    described,
     make_folder,
     own_token,
     read_whole,
-    remedy,
     write_whole,
 )
+from airflow_provider_moengage.delivery.storage_errors import naming_folder
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +66,9 @@ class RejectedParts:
         """
         self.written = dict(kept or {})
         self._path = storage_path(self.folder, "rejected_path")
-        with self._storage_errors("cannot be created"):
+        with naming_folder("rejected_path", self.folder, "cannot be created"):
             make_folder(self._path)
-        with self._storage_errors("cannot be read and written"):
+        with naming_folder("rejected_path", self.folder, "cannot be read and written"):
             if self._replace:
                 delete_own(self._path, lambda name: name.startswith(self._own), kept=self.written)
             for name, lines in self.written.items():
@@ -112,23 +109,13 @@ class RejectedParts:
             count += 1
         name = f"{self._prefix}{self._number:05d}.ndjson"
         if self.written.get(name) != count:
-            with self._storage_errors("cannot be written"):
+            with naming_folder("rejected_path", self.folder, "cannot be written"):
                 write_whole(self._path / name, b"".join(self._lines[:count]))
             self.written[name] = count
         if self._is_full():
             self._number += 1
             self._bytes -= size
             del self._lines[:count]
-
-    @contextmanager
-    def _storage_errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise MoEngageStorageError(
-                f"rejected_path {self.folder!r} {what} ({described(error)})"
-                + (remedy(error, "read, write, list and delete there") or "; a retry may succeed")
-            ) from error
 
     def _cut(self, name: str, lines: int) -> None:
         """Remove the lines of a part that the checkpoint does not count."""

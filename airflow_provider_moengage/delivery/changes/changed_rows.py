@@ -6,12 +6,10 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from airflow_provider_moengage.api.errors import MoEngageStorageError
 from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.delivery.batch import Batch, Item
 from airflow_provider_moengage.delivery.changes.attempts import Attempts
@@ -36,7 +34,7 @@ from airflow_provider_moengage.delivery.changes.known_records import (
 )
 from airflow_provider_moengage.delivery.changes.snapshot_store import Listing, SnapshotStore
 from airflow_provider_moengage.delivery.quantities import counted
-from airflow_provider_moengage.delivery.storage import described, remedy
+from airflow_provider_moengage.delivery.storage_errors import described, naming_folder, remedy
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +121,7 @@ class ChangedRows:
         self._journal = self._new_journal(shared)
         self._known = KnownRecords(self._store, self._files.name, owner, keeps_ids=self._keeps_ids)
         self._resumed = resumed
-        with self._storage_errors("cannot be read; nothing was sent"):
+        with naming_folder("snapshot_path", self._store.folder, "cannot be read; nothing was sent"):
             self._listing = self._store.open()
             why = self._known.load(self._listing)
             why = self._resume(state, shared) or why
@@ -176,7 +174,7 @@ class ChangedRows:
         :raises MoEngageStorageError: the folder cannot be written; nothing must be sent.
         """
         if not self._attempts.announced:
-            with self._storage_errors("cannot be written; nothing was sent"):
+            with naming_folder("snapshot_path", self._store.folder, "cannot be written; nothing was sent"):
                 self._attempts.announce()
             self._is_sending = True
 
@@ -186,7 +184,7 @@ class ChangedRows:
 
         :raises MoEngageStorageError: the folder cannot be written; nothing must be removed.
         """
-        with self._storage_errors("cannot be written; nothing was removed"):
+        with naming_folder("snapshot_path", self._store.folder, "cannot be written; nothing was removed"):
             self._attempts.announce_removal()
 
     def record(self, batch: Batch, *, confirmed: bool) -> None:
@@ -402,16 +400,6 @@ class ChangedRows:
             counted(rows, "row"),
             f"{self.changed:,}",
         )
-
-    @contextmanager
-    def _storage_errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise MoEngageStorageError(
-                f"snapshot_path {self._store.folder!r} {what} ({described(error)})"
-                + (remedy(error, "read, write, list and delete there") or "; a retry may succeed")
-            ) from error
 
 
 def _lines(identities: list[str]) -> list[bytes]:

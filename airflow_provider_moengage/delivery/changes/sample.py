@@ -22,13 +22,12 @@ from airflow_provider_moengage.api.workspace import Workspace
 from airflow_provider_moengage.delivery.batch import Batch
 from airflow_provider_moengage.delivery.file_systems import storage_path
 from airflow_provider_moengage.delivery.storage import (
-    described,
     folder_path,
     make_folder,
     read_whole,
-    remedy,
     write_whole,
 )
+from airflow_provider_moengage.delivery.storage_errors import described, remedy
 from airflow_provider_moengage.records.read_back import NOT_READ_BACK, normal_form
 from airflow_provider_moengage.records.values import ARRAY_OPERATORS
 

@@ -27,7 +27,7 @@ from airflow_provider_moengage.delivery.read.found_files import FoundFile, files
 from airflow_provider_moengage.delivery.read.interruptible import InterruptibleCalls, interruptible
 from airflow_provider_moengage.delivery.read.sources import CheckColumns
 from airflow_provider_moengage.delivery.shape.column_names import ColumnNames
-from airflow_provider_moengage.delivery.storage import described, remedy
+from airflow_provider_moengage.delivery.storage_errors import described, remedy
 
 Result = TypeVar("Result")
 

@@ -29,14 +29,13 @@ from airflow_provider_moengage.delivery.resume.checkpoint_store import Binding
 from airflow_provider_moengage.delivery.storage import (
     delete_file,
     delete_own,
-    described,
     folder_path,
     make_folder,
     own_token,
     read_whole,
-    remedy,
     write_whole,
 )
+from airflow_provider_moengage.delivery.storage_errors import described, remedy
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,12 @@ from airflow_provider_moengage.delivery.account.checkpoint import Checkpoint
 from airflow_provider_moengage.delivery.report import Report
 from airflow_provider_moengage.delivery.storage import (
     delete_own,
-    described,
     folder_path,
     make_folder,
     read_whole,
-    remedy,
     write_whole,
 )
+from airflow_provider_moengage.delivery.storage_errors import described, remedy
 
 log = logging.getLogger(__name__)
 
