@@ -34,6 +34,16 @@ def test_a_run_is_stopped_while_it_lasts():
         assert stops(cancellation)
 
 
+def test_a_run_that_was_cancelled_before_it_began_sends_nothing(monkeypatch: pytest.MonkeyPatch):
+    # As if the thread that gives requests in flight their time came late.
+    monkeypatch.setattr(module, "start_new_thread", lambda *_: None)
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with cancellation.watching():
+        assert cancellation.event.is_set()
+        assert isinstance(cancellation.reason, MoEngageStopped)
+
+
 def test_a_run_that_was_cancelled_before_it_began_is_stopped():
     cancellation = Cancellation()
     cancellation.cancel()
