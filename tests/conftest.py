@@ -11,8 +11,8 @@ from hypothesis import settings
 
 from tests.support.clickhouse import clickhouse_server
 from tests.support.dag_runs import airflow_forks, migrated_database, run_airflow, run_dag
-from tests.support.mariadb import mariadb_server
-from tests.support.postgres import postgres_server
+from tests.support.mariadb import mariadb_process, mariadb_server
+from tests.support.postgres import postgres_cluster, postgres_server
 from tests.support.redis_server import own_redis_server, redis_server
 from tests.support.s3_proxy import s3_proxy, weather
 from tests.support.s3_server import lake, s3_server
@@ -23,9 +23,11 @@ __all__ = [
     "clickhouse_server",
     "lake",
     "leaks",
+    "mariadb_process",
     "mariadb_server",
     "migrated_database",
     "own_redis_server",
+    "postgres_cluster",
     "postgres_server",
     "pytest_runtest_makereport",
     "redis_server",

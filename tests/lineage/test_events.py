@@ -75,18 +75,18 @@ def test_a_query_leads_to_attributes(
     for event in events:
         database = f"postgres://127.0.0.1:{warehouse.port}"
         assert [(one["namespace"], one["name"]) for one in event["inputs"]] == [
-            (database, "postgres.public.customers"),
-            (database, "postgres.shop.Orders"),
+            (database, f"{warehouse.dbname}.public.customers"),
+            (database, f"{warehouse.dbname}.shop.Orders"),
         ]
         (output,) = event["outputs"]
         workspace = json.loads(moengage_sandbox.connection_json)
         assert output["namespace"] == f"moengage://127.0.0.1:{workspace['port']}"
         assert output["name"] == f"{workspace['login']}/users"
         assert columns_of(output) == {
-            "customer_id": ["postgres.public.customers.customer_id"],
-            "plan": ["postgres.public.customers.plan_name"],
-            "name": ["postgres.public.customers.name"],
-            "last_order": ["postgres.shop.Orders.at"],
+            "customer_id": [f"{warehouse.dbname}.public.customers.customer_id"],
+            "plan": [f"{warehouse.dbname}.public.customers.plan_name"],
+            "name": [f"{warehouse.dbname}.public.customers.name"],
+            "last_order": [f"{warehouse.dbname}.shop.Orders.at"],
         }
         # Its literals may be somebody's.
         assert "sql" not in event["job"]["facets"]
@@ -112,7 +112,7 @@ def test_a_failed_task_has_its_counts_and_no_values(run_with_lineage: Run, wareh
     assert output["outputFacets"]["outputStatistics"]["rowCount"] == 2
     (assertion,) = output["facets"]["dataQualityAssertions"]["assertions"]
     assert (assertion["success"], assertion["actual"]) == (False, "1")
-    assert columns_of(output)["plan"] == ["postgres.public.customers.plan_name"]
+    assert columns_of(output)["plan"] == [f"{warehouse.dbname}.public.customers.plan_name"]
     assert "1 of 3 rows was rejected" in events[1]["run"]["facets"]["errorMessage"]["message"]
     assert PERSON not in json.dumps(events)
 

@@ -1,8 +1,9 @@
 """
 A real MariaDB server for tests.
 
-``from tests.support.mariadb import mariadb_server`` in a conftest makes the fixture available. The server is started once a
-session, on a free loopback port and in a folder of its own, from the programs that the machine has.
+``from tests.support.mariadb import mariadb_process, mariadb_server`` in a conftest makes the fixtures available. The server is
+started once a session, on a free loopback port and in a folder of its own, from the programs that the machine has; every file
+of tests has a database of its own, so that none finds the tables of another.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +106,25 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def mariadb_server() -> Iterator[MariaDBServer]:
+def mariadb_process() -> Iterator[MariaDBServer]:
     programs = find_programs()
     if programs is None:
         pytest.skip(MISSING)
     with running_mariadb(programs) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def mariadb_server(mariadb_process: MariaDBServer) -> MariaDBServer:
+    return new_database(mariadb_process)
+
+
+def new_database(server: MariaDBServer) -> MariaDBServer:
+    """Create an empty database on a server, and return the server with that one."""
+    name = f"tests_{uuid.uuid4().hex}"
+    with server.connect() as connection:
+        connection.cursor().execute(f"create database {name} character set utf8mb4")
+    return replace(server, database=name)
 
 
 @contextmanager
@@ -128,7 +143,7 @@ def running_mariadb(programs: Programs) -> Iterator[MariaDBServer]:
     start.write_text(
         f"create database {server.database} character set utf8mb4;\n"
         f"create user '{server.user}'@'%' identified by '{server.password}';\n"
-        f"grant all on {server.database}.* to '{server.user}'@'%';\n"
+        f"grant all on *.* to '{server.user}'@'%';\n"
     )
     if account:
         for path in (folder, start):

@@ -1,8 +1,9 @@
 """
 A real PostgreSQL server for tests.
 
-``from tests.support.postgres import postgres_server`` in a conftest makes the fixture available. The server is
-started once a session, on a free loopback port, from the programs that the machine has.
+``from tests.support.postgres import postgres_cluster, postgres_server`` in a conftest makes the fixtures available. The server
+is started once a session, on a free loopback port, from the programs that the machine has; every file of tests has a database
+of its own, so that none finds the tables of another.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -99,12 +101,33 @@ NO_PROGRAMS = (
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_cluster() -> Iterator[PostgresServer]:
     programs = find_programs()
     if programs is None:
         pytest.skip(NO_PROGRAMS)
     with running_postgres(programs) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def postgres_server(postgres_cluster: PostgresServer) -> PostgresServer:
+    return new_database(postgres_cluster)
+
+
+def new_database(server: PostgresServer) -> PostgresServer:
+    """Create an empty database on a server, and return the server with that one."""
+    import psycopg2
+
+    name = f"tests_{uuid.uuid4().hex}"
+    connection = psycopg2.connect(server.uri)
+    try:
+        # A database cannot be created inside a transaction.
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"create database {name}")
+    finally:
+        connection.close()
+    return replace(server, dbname=name)
 
 
 @contextmanager

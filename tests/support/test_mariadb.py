@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.mariadb import MariaDBServer
+from tests.support.mariadb import MariaDBServer, new_database
 
 connector = pytest.importorskip("mysql.connector")
 
@@ -29,3 +29,9 @@ def test_airflow_reaches_it_by_connection(
     pytest.importorskip(module, reason=f"{client} is not installed")
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", mariadb_server.connection_json(client=client))
     assert MySqlHook(mysql_conn_id="warehouse").get_first("select 1") == (1,)
+
+
+def test_no_file_of_tests_finds_the_tables_of_another(mariadb_process: MariaDBServer) -> None:
+    for _ in range(2):
+        with new_database(mariadb_process).connect() as connection:
+            connection.cursor().execute("create table customers (customer_id varchar(20))")

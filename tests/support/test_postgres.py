@@ -7,7 +7,7 @@ import os
 import psycopg2
 import pytest
 
-from tests.support.postgres import PostgresServer, find_programs
+from tests.support.postgres import PostgresServer, find_programs, new_database
 
 
 def test_server_answers(postgres_server: PostgresServer) -> None:
@@ -25,6 +25,15 @@ def test_airflow_reaches_it_by_connection(
 
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", postgres_server.connection_json)
     assert PostgresHook(postgres_conn_id="warehouse").get_first("select 1") == (1,)
+
+
+def test_no_file_of_tests_finds_the_tables_of_another(postgres_cluster: PostgresServer) -> None:
+    for _ in range(2):
+        with (
+            psycopg2.connect(new_database(postgres_cluster).uri) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("create table customers (customer_id text)")
 
 
 def test_initdb_alone_is_not_taken_for_a_server(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
