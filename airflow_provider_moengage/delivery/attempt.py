@@ -339,7 +339,8 @@ class Attempt:
             return
         ledger.defer()
         try:
-            self._checkpointer.close(deferring=True)
+            self._checkpointer.close(deferring=True, window_client=self._client.windows.client)
+            self._client.windows.suspend()
         except (MoEngageStorageError, OSError) as error:
             # Without a checkpoint, a deferral would lose what was done.
             ledger.undo_deferral()

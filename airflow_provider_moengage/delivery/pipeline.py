@@ -60,6 +60,8 @@ def _open(delivery: Delivery) -> Attempt:
     if checkpoints is not None:
         checkpoints.open()
         kept = checkpoints.load(_fingerprint(delivery, checkpoints))
+        if kept is not None and kept.window_client is not None:
+            client.windows.resume_as(kept.window_client)
     if delivery.changes is not None:
         delivery.changes.open(
             client.workspace,

@@ -57,7 +57,7 @@ class Alone:
         self._own = 0
         return self
 
-    def close(self) -> None:
+    def close(self, *, resumes: bool) -> None:
         """Do nothing."""
 
 
@@ -115,7 +115,7 @@ class Contended:
         self._first_shares_until = now + longest + min(FIRST_SHARES * state.period, MAX_FIRST_SHARES)
         return self
 
-    def close(self) -> None:
+    def close(self, *, resumes: bool) -> None:
         """Do nothing."""
 
     def _allowance(self, wanted: int, minimum: int, now: float, state: WindowState) -> int:

@@ -163,6 +163,21 @@ class RateLimiter:
         """Whether all tasks of the workspace share the windows."""
         return self._shared is not None
 
+    @property
+    def client(self) -> str | None:
+        """Return the id of this client of the shared windows; None: they are not shared."""
+        return self._shared.client if self._shared is not None else None
+
+    def resume_as(self, client: str) -> None:
+        """Resume in place of another client of the shared windows; to be called before units are acquired."""
+        if self._shared is not None:
+            self._shared.client = client
+
+    def suspend(self) -> None:
+        """Return the unused units of shared windows, for a process that resumes as the same client."""
+        for window in self._all():
+            window.close(resumes=True)
+
     def wake(self) -> None:
         """Wake all waiters so that they re-check for cancellation."""
         for window in self._all():

@@ -68,9 +68,12 @@ class InRedis:
         self._next_fetch_at = now
         return self
 
-    def close(self) -> None:
-        """Return the units that were acquired and not used; the other clients get this one's part."""
-        self._window.leave(self._prefetched)
+    def close(self, *, resumes: bool) -> None:
+        """Return the units that were acquired and not used; unless it resumes, the others get this client's part."""
+        if resumes:
+            self._window.stay(self._prefetched)
+        else:
+            self._window.leave(self._prefetched)
         self._prefetched = 0
 
     def _fetch(self, units: int, minimum: int, now: float, state: WindowState) -> None:
@@ -149,6 +152,6 @@ class InRedisIfThere:
                 self._sharing = InRedis(self._window)
         return self
 
-    def close(self) -> None:
+    def close(self, *, resumes: bool) -> None:
         """Return to other clients what was taken and not sent."""
-        self._sharing.close()
+        self._sharing.close(resumes=resumes)

@@ -47,17 +47,18 @@ class RedisWindow:
     """
     The window of one quota of one workspace, shared by all tasks of all workers; thread-safe.
 
-    Each is one client of the window: all that want units get equal parts of it.
+    All clients of the window that want units get equal parts of it.
 
     :param redis: a client that is not shared with a pipeline.
     :param key: the key of the window's hash.
+    :param client: the id of this client of the window.
     """
 
-    def __init__(self, redis: Redis, key: str) -> None:
+    def __init__(self, redis: Redis, key: str, client: str) -> None:
         self._acquire = redis.register_script(redis_scripts.ACQUIRE)
         self._return = redis.register_script(redis_scripts.RETURN)
         self._key = key
-        self._client = uuid.uuid4().hex[:16]
+        self._client = client
         self._began = 0
         self._asked = False
 
@@ -111,6 +112,11 @@ class RedisWindow:
         if self._asked:
             self._hand_back(units, "1")
 
+    def stay(self, units: int) -> None:
+        """Return units as :meth:`return_units` does, and keep this client's part of the next window."""
+        self.return_units(units)
+        self._asked = False
+
     def _hand_back(self, units: int, leaves: str = "") -> None:
         with suppress(SharedWindowGone):
             self._run(self._return, units, self._began, self._client, leaves)
@@ -134,15 +140,17 @@ class RedisWindows:
 
     :param redis: the client; :meth:`close` closes it.
     :param workspace_key: identifies the workspace; not a secret, since it can be read in Redis.
+    :ivar client: the id of this client of the windows.
     """
 
     def __init__(self, redis: Redis, workspace_key: str) -> None:
         self._redis = redis
         self._workspace_key = workspace_key
+        self.client = uuid.uuid4().hex[:16]
 
     def window(self, quota: str) -> RedisWindow:
         """Return the window of a quota, without a request to Redis."""
-        return RedisWindow(self._redis, f"moengage:{self._workspace_key}:{quota}")
+        return RedisWindow(self._redis, f"moengage:{self._workspace_key}:{quota}", self.client)
 
     def close(self) -> None:
         """Close the connections to Redis."""

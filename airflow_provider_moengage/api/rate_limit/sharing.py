@@ -61,5 +61,9 @@ class Sharing(Protocol):
     def begin(self, now: float, state: WindowState) -> Sharing:
         """Begin a new window; return how it is shared."""
 
-    def close(self) -> None:
-        """Return to other clients what was taken and not sent."""
+    def close(self, *, resumes: bool) -> None:
+        """
+        Return to other clients what was taken and not sent.
+
+        :param resumes: whether another process resumes in place of this one, which keeps its part of the next window.
+        """

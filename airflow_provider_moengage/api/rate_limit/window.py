@@ -247,10 +247,14 @@ class Window:
         with self._lock:
             self._notify()
 
-    def close(self) -> None:
-        """Return to other clients the units that were acquired and not used."""
+    def close(self, *, resumes: bool = False) -> None:
+        """
+        Return to other clients the units that were acquired and not used.
+
+        :param resumes: whether another process resumes in place of this one, which keeps its part of the next window.
+        """
         with self._lock:
-            self._sharing.close()
+            self._sharing.close(resumes=resumes)
 
     def _wake_at(self) -> float:
         return self._reset.latest + self._sharing.jitter

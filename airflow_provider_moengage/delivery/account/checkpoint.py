@@ -32,6 +32,7 @@ class Checkpoint:
     :param settled_before: rows that were settled before that attempt, of which deferrals are a part.
     :param fruitless: consecutive deferrals without one row settled in between.
     :param deferred_at: when the run was deferred, in seconds since the epoch; None: it was not.
+    :param window_client: the client of the shared rate windows as which a deferred run resumes; None: a new one.
     """
 
     low_water_mark: int = 0
@@ -51,6 +52,7 @@ class Checkpoint:
     throttled_seconds: float = 0.0
     duration_seconds: float = 0.0
     deferred_at: float | None = None
+    window_client: str | None = None
 
     @property
     def began(self) -> bool:
@@ -69,6 +71,7 @@ class Checkpoint:
             throttled_seconds=0.0,
             duration_seconds=0.0,
             deferred_at=None,
+            window_client=None,
         )
 
     def after_deferral(self, now: float) -> Checkpoint:

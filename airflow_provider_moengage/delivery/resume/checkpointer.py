@@ -83,10 +83,12 @@ class Checkpointer:
             self._reserved = max(end, first + self._segment_rows)
             self._checkpoints.save(self._state())
 
-    def close(self, *, deferring: bool = False) -> None:
+    def close(self, *, deferring: bool = False, window_client: str | None = None) -> None:
         """
         Write the outcome of every single row, once none is in flight.
 
+        :param deferring: whether the run is deferred: then the checkpoint must be written.
+        :param window_client: as which client of the shared rate windows it resumes; None: a new one.
         :raises OSError: the folder of rejected rows cannot be written.
         """
         with self._writing:
@@ -102,6 +104,7 @@ class Checkpointer:
                 changes=self._changes.state(settled=True) if self._changes is not None else None,
                 throttled_seconds=self._throttled_seconds(),
                 deferred_at=time.time() if deferring else None,
+                window_client=window_client,
             )
             if deferring:
                 self._checkpoints.save(checkpoint)

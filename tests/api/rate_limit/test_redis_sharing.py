@@ -23,7 +23,7 @@ class Client:
     def __init__(self, server: RedisServer) -> None:
         self.now = 0.0
         connection = redis.Redis(server.host, server.port, retry=Retry(NoBackoff(), 0))
-        self._window = Window(100, shared=RedisWindow(connection, KEY), clock=lambda: self.now)
+        self._window = Window(100, shared=RedisWindow(connection, KEY, "client"), clock=lambda: self.now)
 
     def send(self, windows: int = 1) -> None:
         for _ in range(windows):

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -76,8 +77,8 @@ def clock(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Clock:
 class Caller:
     """Takes from the window as one process does."""
 
-    def __init__(self, client: redis.Redis) -> None:
-        self.window = RedisWindow(client, KEY)
+    def __init__(self, client: redis.Redis, name: str | None = None) -> None:
+        self.window = RedisWindow(client, KEY, name or uuid.uuid4().hex)
 
     def take(
         self,
@@ -120,6 +121,36 @@ def test_two_processes_draw_from_one_window(clock: Clock, caller: Caller, other:
     assert other.take(70) == RedisGrant(45, 0.0)
     clock.move(30.0)
     assert caller.take(70) == RedisGrant(55, 0.0)
+
+
+def test_a_process_that_resumes_has_the_part_of_the_one_before_it(
+    client: redis.Redis, clock: Clock, other: Caller
+):
+    deferred = Caller(client, "task")
+    other.take(LIMIT - 10, ends=(60.0, 60.0))
+    assert deferred.take(30).units == 10
+    assert deferred.take(30).units == 0
+    deferred.window.stay(0)
+    clock.move(60.0)
+    # The other one is first, and does not get all of it.
+    taken = other.take(LIMIT).units
+    assert taken < LIMIT / 2
+    clock.move(1.0)
+    assert Caller(client, "task").take(LIMIT).units >= LIMIT - taken - 5
+
+
+def test_the_part_of_a_process_that_does_not_resume_is_free_after_half_a_window(
+    client: redis.Redis, clock: Clock, other: Caller
+):
+    deferred = Caller(client, "task")
+    for caller in (other, deferred):
+        caller.take(LIMIT // 2, ends=(60.0, 60.0))
+    assert deferred.take(30).units == 0
+    deferred.window.stay(0)
+    clock.move(60.0)
+    taken = other.take(LIMIT).units
+    clock.move(30.0)
+    assert taken + other.take(LIMIT).units == LIMIT
 
 
 def test_quotas_and_workspaces_have_windows_of_their_own(client: redis.Redis):

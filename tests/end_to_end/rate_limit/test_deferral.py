@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
@@ -35,14 +36,19 @@ def sandbox(moengage_sandbox_connection: Sandbox) -> Sandbox:
     return moengage_sandbox_connection
 
 
-def run(task: Task) -> tuple[dict[str, Any], int]:
-    """Run a task through all its deferrals, as a triggerer does; gives its report and their number."""
+def run(task: Task, deferring: Callable[[], None] = lambda: None) -> tuple[dict[str, Any], int]:
+    """
+    Run a task through all its deferrals, as a triggerer does; gives its report and their number.
+
+    :param deferring: called after each deferral, before the wait.
+    """
     deferred: list[TaskDeferred] = []
     while True:
         try:
             return task.attempt(resume=bool(deferred)), len(deferred)
         except TaskDeferred as deferral:
             deferred.append(deferral)
+        deferring()
         wait = wait_of(deferred[-1])
         assert wait < 2.0
         time.sleep(max(0.0, wait))

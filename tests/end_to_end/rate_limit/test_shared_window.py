@@ -16,9 +16,13 @@ import redis
 from airflow_provider_moengage.exceptions import MoEngageIncompleteRun
 from airflow_provider_moengage.hooks.moengage import MoEngageHook
 from airflow_provider_moengage.operators.events import MoEngageTrackEventsOperator
+from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
+from tests.end_to_end.rate_limit.test_deferral import run
 from tests.end_to_end.rows import outcome, users
 from tests.end_to_end.tracker import Tracker
+from tests.end_to_end.tries import Task
 from tests.support.redis_server import RedisServer
+from tests.support.task_state_store import TaskStateStore
 
 Connect = Callable[..., None]
 #: Seconds of a window. Its end is published in whole ones, and a window must be much longer than what is unknown of it.
@@ -168,6 +172,28 @@ def test_redis_holds_one_small_hash_and_no_secret(shared: Tracker, redis_server:
     assert key == f"moengage:{shared.sandbox.workspace_id}:127.0.0.1:{shared.sandbox.port}:users".encode()
     for secret in (shared.sandbox.api_key, "PERSON", "PRIVATE", "Basic"):
         assert secret.encode() not in held
+
+
+def test_a_deferred_task_is_the_same_client_when_it_resumes(shared: Tracker, redis_server: RedisServer):
+    shared.sandbox.settings(users_per_minute=30, window_seconds=1.0)
+    task = Task(
+        MoEngageTrackUsersOperator, TaskStateStore(), users=users(80), deferrable=True, defer_threshold=0.1
+    )
+    found: list[set[bytes]] = []
+
+    def clients() -> set[bytes]:
+        with redis.Redis(redis_server.host, redis_server.port) as client:
+            return {
+                name for key in client.scan_iter() for name in client.hkeys(key) if name.startswith(b"c:")
+            }
+
+    report, deferrals = run(task, lambda: found.append(clients()))
+    assert (report["accepted"], deferrals) == (80, len(found))
+    assert deferrals >= 2
+    assert len(found[0]) == 1
+    assert set.union(*found) == found[0]
+    # A task that has ended leaves its part to the others.
+    assert clients() == set()
 
 
 @pytest.mark.volume
