@@ -63,7 +63,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="measure what takes minutes too: a million single requests, ten million fingerprints",
+        help="measure what takes minutes too: ten million rows, a million single requests, ten million fingerprints",
     )
     parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="runs of each contender; 3")
     parser.add_argument(
@@ -93,6 +93,7 @@ def _measure(options: argparse.Namespace) -> Iterator[tuple[Figure, Outcome]]:
         {"concurrency": lambda names: concurrency(names, times)},
         {"scale": lambda names: scale(names, count)},
         {"memory": lambda names: memory.memory(times)},
+        {"volume": lambda names: memory.volume(times)},
         {"changed.finish": lambda names: changed.finish(times)},
         {"changed": lambda names: changed.changed(times, full=options.full)},
         {"fingerprints": lambda names: changed.fingerprints()},

@@ -188,6 +188,15 @@ FIGURES = (
     *_scale("one", "1 client", 1.5),
     Figure("memory.peak", "peak memory, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.05),
     Figure("memory.cpu", "CPU per row, 1,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.1),
+    Figure(
+        "volume.peak",
+        "peak memory, 10,000,000 rows of SQL, bulk=True, against 100,000 rows",
+        1.05,
+        long=True,
+    ),
+    Figure(
+        "volume.cpu", "CPU per row, 10,000,000 rows of SQL, bulk=True, against 100,000 rows", 1.1, long=True
+    ),
     Figure("changed.cpu", f"CPU per user, {UNCHANGED}, against the first run", 0.25),
     Figure("changed.wall", f"time per user, {UNCHANGED}, against the first run", 0.10),
     Figure(

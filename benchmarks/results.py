@@ -107,8 +107,10 @@ seconds into a window, two thirds of the way: in that window, what they hold is 
 `spread` and `wait` count the clients that are there all the time, `wait` from the start of each, late ones included.
 The JSON line has the scripts that Redis ran in a window, and the CPU of Redis and of all clients as shares of one core.
 
-**Memory** (`memory`). PostgreSQL on the same machine, a table from `generate_series`, read with `sql=` and
-`bulk=True`. The peak is `ru_maxrss` of the process, Airflow included.
+**Memory** (`memory`, `volume`). PostgreSQL on the same machine, a table from `generate_series`, read with `sql=` and
+`bulk=True`. The peak is `ru_maxrss` of the process, Airflow included. Each run is divided by the median of the runs of
+100,000 rows. Ten million rows take minutes, so `volume` has one such run, between short ones, and is measured with
+`--full` or by its name.
 
 **Only what has changed** (`changed`). The same table, whose columns have the types of a warehouse: timestamps with a zone
 and microseconds, numerics, dates, booleans and NULLs. The snapshot is a folder on a local disk. *first* is a run with

@@ -152,7 +152,7 @@ def test_figures_are_chosen_by_name_and_by_group() -> None:
 
 
 def test_what_takes_minutes_is_chosen_by_its_name_alone() -> None:
-    assert [figure for figure in FIGURES if figure not in chosen([])] == chosen(["fingerprints"])
+    assert [figure for figure in FIGURES if figure not in chosen([])] == chosen(["volume", "fingerprints"])
 
 
 def test_the_page_names_the_users_of_the_runs() -> None:
