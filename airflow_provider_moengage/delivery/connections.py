@@ -52,7 +52,8 @@ def database_hook(parameter: str, conn_id: str, hook_params: Mapping[str, Any] |
     connection = connection_of(parameter, conn_id)
     try:
         hook = connection.get_hook(hook_params=dict(hook_params or {}))
-    except (AirflowException, ImportError) as error:
+    except (AirflowException, ImportError, AttributeError) as error:
+        # Of Airflow's own types, such as generic, the name of the hook is None, and only its AttributeError says so.
         raise MoEngageParameterError(
             f"{parameter} names the connection {conn_id!r} of type {connection.conn_type!r}, which has no hook here: install "
             f"its provider on the workers, or correct the type ({error})"

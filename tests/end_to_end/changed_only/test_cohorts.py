@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ COHORT = {"cohort_id": "churn-risk", "cohort_name": "Churn risk", "partner": "wa
 
 
 @pytest.fixture
-def sync(track: Tracker, tmp_path: Path) -> Tracker:
+def sync(track: Tracker) -> Tracker:
     track.sandbox.settings(cohort_syncs_per_minute=1_000, bulk_users_per_minute=1_000_000)
     track.using(MoEngageTrackUsersOperator)(users=[{"customer_id": id_} for id_ in ids(200)], bulk=True)
     track.operator = MoEngageSyncCohortOperator
@@ -26,8 +25,8 @@ def sync(track: Tracker, tmp_path: Path) -> Tracker:
 
 
 @pytest.fixture
-def cohort(tmp_path: Path) -> dict[str, Any]:
-    return {**COHORT, "snapshot_path": f"file://{tmp_path}/snapshots"}
+def cohort(root: str) -> dict[str, Any]:
+    return {**COHORT, "snapshot_path": root}
 
 
 def ids(end: int, start: int = 0) -> list[str]:

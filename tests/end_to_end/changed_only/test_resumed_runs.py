@@ -17,7 +17,6 @@ from airflow_provider_moengage.operators.users import MoEngageTrackUsersOperator
 from airflow_provider_moengage.sandbox import Sandbox
 from tests.end_to_end.rows import users
 from tests.end_to_end.tries import Task
-from tests.support.s3_server import S3Server
 from tests.support.task_state_store import TaskStateStore
 
 try:
@@ -28,7 +27,6 @@ except ImportError:
 #: The server fails in the middle of a run.
 BROKEN = {"kind": "status", "status": 500, "after": 30}
 QUERY = {"sql": "select customer_id, number from customers order by number", "sql_conn_id": "warehouse"}
-PLACES = ("local", "s3")
 
 
 @pytest.fixture
@@ -37,11 +35,6 @@ def sandbox(moengage_sandbox_connection: Sandbox, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(MoEngageHook, "segment_rows", 10)
     moengage_sandbox_connection.settings(users_per_minute=1_000_000, bulk_users_per_minute=1_000_000)
     return moengage_sandbox_connection
-
-
-@pytest.fixture(params=PLACES)
-def root(request: pytest.FixtureRequest, lake: S3Server, tmp_path: Path) -> str:
-    return "s3://lake_conn@lake/moengage" if request.param == "s3" else f"file://{tmp_path}/moengage"
 
 
 def task(root: str, run_id: str = "run-1", *, store: bool = True, **parameters: Any) -> Task:

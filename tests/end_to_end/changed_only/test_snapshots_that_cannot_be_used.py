@@ -162,16 +162,14 @@ def test_a_run_that_is_heard_of_is_not_relied_on_as_long_as_it_is(
     assert track(users=users(20), **folder)["unchanged"] == 20
 
 
-def test_two_runs_at_once_leave_out_nothing(track: Tracker, tmp_path: Path):
+def test_two_runs_at_once_leave_out_nothing(track: Tracker, root: str):
     sandbox = track.sandbox
 
     def rows(plan: str) -> list[dict[str, Any]]:
         return [{**row, "plan": plan} for row in users(20)]
 
-    folder = tmp_path / "snapshots" / "dag" / "push"
-
     def run(plan: str) -> dict[str, Any]:
-        changes = ChangedOnly(f"file://{folder}")
+        changes = ChangedOnly(f"{root}/dag/push")
         # Operators are not to be run in threads.
         return dict(MoEngageHook().track_users(rows(plan), changes=changes, concurrency=1))
 

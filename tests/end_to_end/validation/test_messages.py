@@ -428,7 +428,9 @@ def test_a_database_connection_that_does_not_exist(track: Tracker):
 def test_a_connection_that_is_no_database(track: Tracker, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AIRFLOW_CONN_FOLDER", '{"conn_type": "fs", "extra": {"path": "/"}}')
     monkeypatch.setenv("AIRFLOW_CONN_STRANGE", '{"conn_type": "strange", "host": "x"}')
-    for conn_id in ("folder", "strange"):
+    # A type of Airflow's own that has no hook.
+    monkeypatch.setenv("AIRFLOW_CONN_PLAIN", '{"conn_type": "generic", "host": "x"}')
+    for conn_id in ("folder", "strange", "plain"):
         error = track.using(MoEngageTrackUsersOperator).fails(
             MoEngageTaskFailed, sql="select 1", sql_conn_id=conn_id
         )
