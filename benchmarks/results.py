@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,8 @@ from benchmarks.figures import FAR, FEW, HEAVY, LIGHT, MANY, PROCESSES, Figure, 
 
 PATH = Path(__file__).parent / "RESULTS.md"
 PACKAGES = ("apache-airflow", "requests", "urllib3", "pydantic_core", "redis", "moengage")
+#: The values of more runs than that are not listed.
+MOST_LISTED = 20
 HEADINGS = ("figure", "what", "must reach", "measured", "all runs", "")
 
 HEAD = """
@@ -26,8 +28,8 @@ Written by `make bench BENCH_ARGS=--write` on {date}.
 
 A figure is the ratio of two contenders measured in the same run, with the same rows and the same server: the ratio of
 the medians of several runs; for finish times, the median of the ratios; for 429s, the worst run. "all runs" lists the
-value of each run; for windows that {processes} processes share, of each window. "missed" means that a figure does not
-reach its bound.
+value of each run, or the lowest and the highest of many; for windows that {processes} processes share, of each window. "missed"
+means that a figure does not reach its bound.
 """
 
 EXPLAINED = """
@@ -159,10 +161,16 @@ def rows(outcomes: Mapping[Figure, Outcome]) -> list[tuple[str, ...]]:
         if isinstance(outcome, str):
             measured, runs, word = "", "", "not measured"
         else:
-            measured, runs = _short(outcome.value), ", ".join(map(_short, outcome.runs))
+            measured, runs = _short(outcome.value), _listed(outcome.runs)
             word = "reached" if figure.reached(outcome.value) else "missed"
         found.append((figure.name, figure.what, figure.must, measured, runs, word))
     return found
+
+
+def _listed(runs: Sequence[float]) -> str:
+    if len(runs) > MOST_LISTED:
+        return f"{len(runs)} runs, {_short(min(runs))} to {_short(max(runs))}"
+    return ", ".join(map(_short, runs))
 
 
 def table(outcomes: Mapping[Figure, Outcome]) -> str:

@@ -17,9 +17,10 @@ pytest.importorskip("uvloop", reason="uvloop, the event loop of the benchmarks' 
 
 from airflow_provider_moengage.delivery.shape.row_warnings import RowWarnings
 from airflow_provider_moengage.operations.track_users import UserMapping
+from benchmarks import results
 from benchmarks.contenders import converted, element, fingerprints
 from benchmarks.data import CHANGED, CREATE, NIGHT, warehouse_customers
-from benchmarks.figures import FIGURES, Figure, chosen
+from benchmarks.figures import FIGURES, Figure, Sample, chosen
 from benchmarks.results import explained
 from benchmarks.sink import RunningSink, running_sink
 from tests.support.postgres import PostgresServer
@@ -159,6 +160,12 @@ def test_the_page_names_the_users_of_the_runs() -> None:
     pages = [" ".join(explained(windows=10, apart=False, full=full).split()) for full in (False, True)]
     assert "both send 60,000 users, in every repetition" in pages[0]
     assert "both send 1,000,000 users, once" in pages[1]
+
+
+def test_of_many_runs_the_page_lists_the_lowest_and_the_highest() -> None:
+    few, many = [1.0, 0.5, 2.0], [1.0, *(1 + n / 100 for n in range(40)), 0.5]
+    listed = [results.rows({FIGURES[0]: Sample(1.0, runs)})[1][4] for runs in (few, many)]
+    assert listed == ["1, 0.5, 2", "42 runs, 0.5 to 1.39"]
 
 
 def test_fingerprints_are_all_found_again(tmp_path: Path) -> None:

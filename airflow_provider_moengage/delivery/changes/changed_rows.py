@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -23,7 +21,7 @@ from airflow_provider_moengage.delivery.changes.fingerprints import (
     content_of,
     key_of,
 )
-from airflow_provider_moengage.delivery.changes.generation import Decide, write_generation
+from airflow_provider_moengage.delivery.changes.generation_writer import GenerationWriter
 from airflow_provider_moengage.delivery.changes.journal import Journal
 from airflow_provider_moengage.delivery.changes.known_records import (
     SENT,
@@ -31,9 +29,8 @@ from airflow_provider_moengage.delivery.changes.known_records import (
     UNSEEN,
     KnownRecords,
     owner_of,
-    without_other_contents,
 )
-from airflow_provider_moengage.delivery.changes.snapshot_store import Listing, Manifest, SnapshotStore
+from airflow_provider_moengage.delivery.changes.snapshot_store import Listing, SnapshotStore
 from airflow_provider_moengage.delivery.quantities import counted
 from airflow_provider_moengage.delivery.storage_errors import described, naming_folder, remedy
 
@@ -41,25 +38,6 @@ log = logging.getLogger(__name__)
 
 #: The share of changed rows from which on a warning is due.
 _NEARLY_ALL = 0.9
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """
-    The next generation of a snapshot.
-
-    :param writes: whether it is written.
-    :param decide: what it keeps of a record of the last one.
-    :param adds: whether it has records that the last one lacks.
-    :param completed: the number of completed runs that it counts.
-    :param ended: the attempts that need not stay announced.
-    """
-
-    writes: bool
-    decide: Decide
-    adds: bool
-    completed: int
-    ended: set[str]
 
 
 class ChangedRows:
@@ -267,7 +245,7 @@ class ChangedRows:
         if completed and self._trusted:
             self._warn_of_nearly_all()
         try:
-            self._write(completed=completed, removed=removed)
+            self._writer().write(completed=completed, removed=removed)
         except OSError as error:
             log.warning(
                 "The snapshot cannot be written to %s (%s)%s%s",
@@ -282,91 +260,22 @@ class ChangedRows:
         self._known.drop()
         self._files.cleanup()
 
-    def _write(self, *, completed: bool, removed: bool | None) -> None:
-        now = self._store.open()
-        plan = self._planned(now, completed=completed, removed=removed)
-        manifest = self._write_generation(plan, now.generation + 1) if plan.writes else None
-        if manifest is None and not self._attempts.announced:
-            return
-        ended = plan.ended
-        if manifest is not None and self._store.open().manifests != (manifest.name,):
-            # Another run has written at the same moment, without what this one has sent, which stays announced.
-            ended = set()
-        self._tidy(manifest, ended)
-
-    def _planned(self, now: Listing, *, completed: bool, removed: bool | None) -> _Plan:
-        """Decide whether the next generation is written, and what it keeps; load what another run has written meanwhile."""
-        known, attempts = self._known, self._attempts
-        if attempts.superseded or now.manifests != self._listing.manifests:
-            usable = known.load(now) is None and known.manifest is not None
-            is_known = attempts.journals_are_known and (completed or not attempts.unsettled)
-            return _Plan(
-                writes=usable and self._journal.rows > 0,
-                decide=without_other_contents,
-                adds=False,
-                completed=known.manifest.completed if known.manifest else 0,
-                ended=attempts.ended(superseded=True, known=is_known),
-            )
-        writes, unsure = self._differs(completed, removed), attempts.is_unsure(completed=completed)
-        return _Plan(
-            writes=writes,
-            decide=known.updated(
-                drops_unseen=completed and (removed is True or not (self._keeps_ids or self._resumed)),
-                unsure_of_unseen=unsure or removed is False,
-                unsure=unsure,
-            ),
-            adds=True,
-            completed=(known.manifest.completed if known.manifest else 0) + completed,
-            ended=attempts.ended(superseded=False, known=writes or not unsure),
+    def _writer(self) -> GenerationWriter:
+        return GenerationWriter(
+            self._store,
+            self._files.name,
+            self._known,
+            self._attempts,
+            self._journal,
+            self._listing,
+            keeps_ids=self._keeps_ids,
+            resumed=self._resumed,
+            resync_every=self.options.resync_every,
         )
-
-    def _write_generation(self, plan: _Plan, generation: int) -> Manifest:
-        folder, known, store = self._files.name, self._known, self._store
-        rows = write_generation(
-            folder, self._journal, known.snapshot, known.ids_file, plan.decide, adds=plan.adds
-        )
-        manifest = store.write(
-            {kind: os.path.join(folder, kind) for kind in self._kinds},
-            generation=generation,
-            attempt=self._attempts.current,
-            known_for=known.known_for,
-            rows=rows,
-            completed=plan.completed,
-        )
-        log.info("The snapshot of %s is in %s", counted(rows, "row"), store.folder)
-        return manifest
-
-    def _tidy(self, manifest: Manifest | None, ended: set[str]) -> None:
-        try:
-            self._store.tidy(manifest, ended)
-        except OSError as error:
-            log.warning(
-                "What the snapshot no longer needs cannot be deleted from %s (%s)%s; a later run deletes it, and may send "
-                "every row once",
-                self._store.folder,
-                described(error),
-                remedy(error, "list and delete there"),
-            )
 
     def _new_journal(self, shared: bool) -> Journal:
         folder = tempfile.mkdtemp(dir=self._files.name)
         return Journal(folder, keeps_ids=self._keeps_ids, shared=shared)
-
-    @property
-    def _kinds(self) -> tuple[str, ...]:
-        return ("entries", "ids") if self._keeps_ids else ("entries",)
-
-    def _differs(self, completed: bool, removed: bool | None) -> bool:
-        """Whether the next generation differs from the last one."""
-        if self._journal.rows or removed is not None or (self._attempts.unsettled and completed):
-            return True
-        if not completed:
-            return False
-        manifest = self._known.manifest
-        if manifest is None or self.options.resync_every is not None:
-            return True
-        # Ids are kept no longer than they are needed.
-        return not self._keeps_ids and (self._known.left > 0 or manifest.ids is not None)
 
     def _resume(self, state: Mapping[str, Any] | None, shared: bool) -> str | None:
         """
