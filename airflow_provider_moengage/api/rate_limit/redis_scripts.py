@@ -41,7 +41,7 @@ local allowed, wait_until = wanted, nil
 if not latest or latest <= 0 then
   -- The caller knows nothing of the current window: limits learned by others beat configured ones.
   period = known_period or period
-  limit = math.min(limit, known_limit or limit)
+  limit = known_limit or limit
   if not latest and remaining then allowed = math.min(wanted, remaining) end
 else
   earliest, latest = now + earliest, now + latest

@@ -358,6 +358,17 @@ def test_a_caller_without_an_answer_goes_by_what_others_were_told(
     assert other.take(1) == RedisGrant(0, 5.0)
 
 
+def test_a_process_that_knows_of_no_window_has_the_limit_that_others_have_learned(
+    clock: Clock, caller: Caller, other: Caller
+):
+    # MoEngage may have raised the limit of the workspace, and another one may be configured.
+    other.take(140, limit=200, ends=(59.0, 60.0))
+    clock.move(30.0)
+    assert caller.take(10, limit=100) == RedisGrant(10, 0.0)
+    # Nobody waits for the rest of the window.
+    assert other.take(100, limit=200, ends=(29.0, 30.0)).units == 50
+
+
 def test_a_limit_that_changes_holds_from_the_next_answer_on(clock: Clock, caller: Caller):
     caller.take(LIMIT, ends=(29.0, 30.0), remaining=LIMIT)
     assert caller.take(300, limit=250, ends=(29.0, 30.0), remaining=150).units == 150
