@@ -25,6 +25,7 @@ from airflow_provider_moengage.api.http.transport import Template, Transport, ba
 from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 from airflow_provider_moengage.api.rate_limit.limiter import Permit, RateLimiter
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindows
+from airflow_provider_moengage.api.rate_limit.waits import SIGNAL_INTERVAL
 from airflow_provider_moengage.api.retry_log import RetryLog
 from airflow_provider_moengage.api.secret import Secret, SecretBytes
 from airflow_provider_moengage.api.workspace import Workspace
@@ -165,7 +166,7 @@ class MoEngageClient:
                 pause = _backoff(failures, outcome.retry_after)
                 self._retries.failed(outcome, failures, pause)
                 with nullcontext() if limiter is None else limiter.pausing():
-                    halted = halt.wait(pause)
+                    halted = _is_halted_within(pause, halt)
                 if halted:
                     return Exchange(outcome, sent, unconfirmed)
         finally:
@@ -226,6 +227,14 @@ class MoEngageClient:
         if error.status is not None and error.retry_after is None:
             error.retry_after = self.windows.published_reset_in(units)
         return error
+
+
+def _is_halted_within(seconds: float, halt: threading.Event) -> bool:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if halt.wait(min(left, SIGNAL_INTERVAL)):
+            return True
+    return halt.is_set()
 
 
 def _backoff(failures: int, retry_after: float | None) -> float:

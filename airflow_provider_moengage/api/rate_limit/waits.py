@@ -1,8 +1,28 @@
-"""Counts the time that threads wait."""
+"""Waits of threads: in parts, so that signals are handled, and counted."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from threading import Lock
+
+#: Seconds. Python runs a signal handler in the main thread, which a signal does not wake if it comes just before the thread
+#: waits, or to another thread. So the main thread waits no longer than this at a time.
+SIGNAL_INTERVAL = 1.0
+
+
+def wait_for(lock: Lock, seconds: float) -> bool:
+    """
+    Wait until another thread releases a lock.
+
+    :param seconds: the maximum; infinity: no maximum.
+    :return: whether it was released.
+    """
+    until = time.monotonic() + seconds
+    while not lock.acquire(timeout=max(0.0, min(until - time.monotonic(), SIGNAL_INTERVAL))):
+        if time.monotonic() >= until:
+            return False
+    return True
 
 
 class Waits:

@@ -20,7 +20,7 @@ from airflow_provider_moengage.api.rate_limit.headers import RateHeaders
 from airflow_provider_moengage.api.rate_limit.redis_sharing import InRedisIfThere
 from airflow_provider_moengage.api.rate_limit.redis_window import RedisWindow
 from airflow_provider_moengage.api.rate_limit.sharing import Sharing
-from airflow_provider_moengage.api.rate_limit.waits import Waits
+from airflow_provider_moengage.api.rate_limit.waits import Waits, wait_for
 from airflow_provider_moengage.api.rate_limit.window_state import WindowState, WindowView
 
 #: Whole windows without a single unit granted, after which a run ends.
@@ -186,7 +186,7 @@ class Window:
             if until_reset:
                 self._waits.begin()
         try:
-            sleeper.acquire(timeout=seconds if until_reset else -1)
+            wait_for(sleeper, seconds)
         finally:
             with self._lock:
                 if until_reset:

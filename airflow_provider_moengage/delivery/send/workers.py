@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+from airflow_provider_moengage.api.rate_limit.waits import SIGNAL_INTERVAL
 from airflow_provider_moengage.delivery.batch import Batch
 from airflow_provider_moengage.delivery.send.held_rows import HeldRows
 
@@ -83,7 +84,8 @@ class Workers:
             self._deliver(batch)
             return
         while not self._has_taken(batch):
-            self._wakes.get()
+            with suppress(Empty):
+                self._wakes.get(timeout=SIGNAL_INTERVAL)
         # To read a single row takes less than to hand its batch over.
         if len(batch) > 1:
             self._wait_for_fast_response()
@@ -100,7 +102,7 @@ class Workers:
                 self._wake()
         # A thread that is not alive was interrupted before it started, or is about to be started by one that is.
         while alive := [thread for thread in self._threads if thread.is_alive()]:
-            alive[-1].join()
+            alive[-1].join(SIGNAL_INTERVAL)
         if self._error:
             raise self._error
 

@@ -40,13 +40,24 @@ def sandbox(moengage_sandbox_connection: Sandbox, monkeypatch: pytest.MonkeyPatc
     return moengage_sandbox_connection
 
 
+def to_the_process() -> None:
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def to_another_thread() -> None:
+    """Send the signal so that it does not wake the main thread, as one does not that comes just before that waits."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+
 @contextmanager
-def signalled(when: Callable[[], bool], act: Callable[[], None]) -> Iterator[None]:
+def signalled(
+    when: Callable[[], bool], act: Callable[[], None], send: Callable[[], None] = to_the_process
+) -> Iterator[None]:
     """Interrupt the main thread, as Airflow does, once something is so."""
 
     def wait() -> None:
         wait_until(when, "the run has come to where the signal is sent")
-        os.kill(os.getpid(), signal.SIGUSR1)
+        send()
 
     before = signal.signal(signal.SIGUSR1, lambda *_: act())
     thread = threading.Thread(target=wait, daemon=True)
@@ -65,7 +76,9 @@ def orders(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def ended(task: Task, when: Callable[[], bool], **changes: Any) -> MoEngageIncompleteRun:
+def ended(
+    task: Task, when: Callable[[], bool], send: Callable[[], None] = to_the_process, **changes: Any
+) -> MoEngageIncompleteRun:
     """Begin a try and kill it as Airflow 3 does: the handler of the signal calls ``on_kill`` and returns."""
     began = time.monotonic()
 
@@ -73,30 +86,37 @@ def ended(task: Task, when: Callable[[], bool], **changes: Any) -> MoEngageIncom
         assert task.running is not None
         task.running.on_kill()
 
-    with signalled(when, kill), pytest.raises(MoEngageIncompleteRun) as caught:
+    with signalled(when, kill, send), pytest.raises(MoEngageIncompleteRun) as caught:
         task.attempt(**changes)
     assert time.monotonic() - began < FOR_EVER
     assert "told to end" in str(caught.value)
     return caught.value
 
 
+@pytest.mark.parametrize("send", [to_the_process, to_another_thread])
 @pytest.mark.parametrize("concurrency", [1, 8])
-def test_a_task_that_waits_for_its_rate_window_ends_and_its_retry_goes_on(sandbox: Sandbox, concurrency: int):
+def test_a_task_that_waits_for_its_rate_window_ends_and_its_retry_goes_on(
+    sandbox: Sandbox, concurrency: int, send: Callable[[], None]
+):
     sandbox.settings(users_per_minute=30, window_seconds=60.0)
     task = Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(100), concurrency=concurrency)
-    ended(task, lambda: len(sandbox.users()) == 30)
+    ended(task, lambda: len(sandbox.users()) == 30, send)
     assert (task.report["read"], task.report["accepted"], task.report["unsent"]) == (100, 30, 70)
     sandbox.settings(users_per_minute=1_000_000)
     report = task.attempt()
     assert (report["accepted"], report["requests"]) == (100, 70)
 
 
-def test_a_task_that_waits_between_repetitions_ends(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("send", [to_the_process, to_another_thread])
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_a_task_that_waits_between_repetitions_ends(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, concurrency: int, send: Callable[[], None]
+):
     monkeypatch.setattr("airflow_provider_moengage.api.client.FIRST_BACKOFF", 60.0)
     monkeypatch.setattr("airflow_provider_moengage.api.client.MAX_BACKOFF", 60.0)
     sandbox.fault(kind="status", status=503, customer_id="user-20")
-    task = Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(100), concurrency=2)
-    ended(task, lambda: len(sandbox.users()) >= 20)
+    task = Task(MoEngageTrackUsersOperator, TaskStateStore(), users=users(100), concurrency=concurrency)
+    ended(task, lambda: len(sandbox.users()) >= 20, send)
     sandbox.clear_faults()
     assert task.attempt()["accepted"] == 100
     assert len(sandbox.users()) == 100
