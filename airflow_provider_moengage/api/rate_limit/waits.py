@@ -11,18 +11,16 @@ from threading import Lock
 SIGNAL_INTERVAL = 1.0
 
 
-def wait_for(lock: Lock, seconds: float) -> bool:
+def wait_for(lock: Lock, seconds: float) -> None:
     """
     Wait until another thread releases a lock.
 
     :param seconds: the maximum; infinity: no maximum.
-    :return: whether it was released.
     """
     until = time.monotonic() + seconds
     while not lock.acquire(timeout=max(0.0, min(until - time.monotonic(), SIGNAL_INTERVAL))):
         if time.monotonic() >= until:
-            return False
-    return True
+            return
 
 
 class Waits:
